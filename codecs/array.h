@@ -1,0 +1,109 @@
+#pragma once
+// Arrays: `Array` owns its elements, `ArrayView` borrows them, strided. Shapes are in elements, outermost
+// dimension first; strides are in bytes and may be negative or zero.
+
+#include <cairn/codecs/dtype.h>
+#include <cairn/export.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace cairn {
+
+using Index = std::int64_t;
+using Shape = std::vector<Index>;
+
+inline constexpr std::size_t kMaxRank = 32;  ///< numpy's and TensorStore's limit
+
+/// Elements of `shape`; throws std::invalid_argument for a negative extent, a rank above kMaxRank or more
+/// than 2^63-1 elements.
+[[nodiscard]] CAIRN_EXPORT Index element_count(std::span<const Index> shape);
+/// Bytes of `shape` elements of `dtype`, checked likewise.
+[[nodiscard]] CAIRN_EXPORT std::size_t byte_count(DType dtype, std::span<const Index> shape);
+/// Strides in bytes of a dense C-order array.
+[[nodiscard]] CAIRN_EXPORT std::vector<Index> c_strides(DType dtype, std::span<const Index> shape);
+
+/// Dense C-order elements, owned. A regular value: copying copies the elements. The memory is aligned to
+/// 64 bytes, to 4096 from 64 KiB on.
+class CAIRN_EXPORT Array {
+ public:
+  Array() = default;  ///< rank 1, no elements, float32
+  /// Zeroed elements.
+  Array(DType dtype, Shape shape);
+  /// Elements with undefined values, for a caller that writes them all.
+  [[nodiscard]] static Array uninitialized(DType dtype, Shape shape);
+  /// A copy of `values`; throws std::invalid_argument when their number is not that of `shape`.
+  template <class T>
+  [[nodiscard]] static Array from(std::span<const T> values, Shape shape);
+  /// A rank-0 array.
+  template <class T>
+  [[nodiscard]] static Array scalar(T value);
+  Array(const Array& other);
+  Array& operator=(const Array& other);
+  Array(Array&& other) noexcept;
+  Array& operator=(Array&& other) noexcept;
+  ~Array();
+
+  [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] Index size() const noexcept { return size_; }  ///< elements
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
+  [[nodiscard]] std::span<std::byte> bytes() noexcept;
+  /// The elements; throws std::invalid_argument when dtype_of<T>() is not dtype().
+  template <class T>
+  [[nodiscard]] std::span<const T> values() const;
+  template <class T>
+  [[nodiscard]] std::span<T> values();
+  /// Same dtype, shape and bytes (so NaN equals the same NaN).
+  friend CAIRN_EXPORT bool operator==(const Array& a, const Array& b) noexcept;
+
+ private:
+  DType dtype_ = DType::float32;
+  Shape shape_{0};
+  Index size_ = 0;
+  struct Free { void operator()(std::byte* p) const noexcept; };
+  std::unique_ptr<std::byte[], Free> data_;
+};
+
+/// Elements that somebody else owns. `owner`, when given, is kept for as long as the view lives.
+class CAIRN_EXPORT ArrayView {
+ public:
+  /// Strides default to dense C order. Throws std::invalid_argument on a shape that element_count()
+  /// refuses, or strides of another rank.
+  ArrayView(DType dtype, Shape shape, const void* data, std::vector<Index> strides = {},
+            std::shared_ptr<const void> owner = nullptr);
+  /// Borrows `array`, which must stay where it is.
+  ArrayView(const Array& array);  // NOLINT(google-explicit-constructor)
+  /// Borrows `values` (lvalues stay the caller's).
+  template <class T>
+  static ArrayView of(std::span<const T> values, Shape shape);
+
+  [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] const std::vector<Index>& strides() const noexcept { return strides_; }  ///< bytes
+  [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] Index size() const noexcept { return size_; }
+  /// True when the elements lie densely in C order.
+  [[nodiscard]] bool contiguous() const noexcept { return contiguous_; }
+
+ private:
+  DType dtype_;
+  Shape shape_;
+  std::vector<Index> strides_;
+  const std::byte* data_;
+  std::shared_ptr<const void> owner_;
+  Index size_;
+  bool contiguous_;
+};
+
+/// Copies the elements [origin, origin + shape) of `from` to dense C order at `to`, which has room for them.
+CAIRN_EXPORT void copy_region(const ArrayView& from, std::span<const Index> origin,
+                              std::span<const Index> shape, std::byte* to);
+/// Copies dense C-order elements of `shape` from `from` to the strided place at `to`.
+CAIRN_EXPORT void scatter_region(const std::byte* from, DType dtype, std::span<const Index> shape,
+                                 std::byte* to, std::span<const Index> to_strides);
+
+}  // namespace cairn

@@ -1,0 +1,33 @@
+#pragma once
+// What every decoder throws: where in which structure, what was found and what is allowed. Encoders and
+// argument checks throw std::invalid_argument.
+
+#include <cairn/export.h>
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+namespace cairn {
+
+/// Bytes that do not follow their format. The manager adds the file's path.
+class CAIRN_EXPORT FormatError : public std::runtime_error {
+ public:
+  /// `structure`: "OCDBT manifest", "zarr.json", ...; `field`: e.g. "num_entries" or "entry 3: offset";
+  /// `found`, `allowed`: values in words; `offset`: bytes from the start of the structure, if known.
+  FormatError(std::string structure, std::string field, std::string found, std::string allowed,
+              std::optional<std::uint64_t> offset = std::nullopt);
+
+  [[nodiscard]] const std::string& structure() const noexcept { return structure_; }
+  [[nodiscard]] const std::string& field() const noexcept { return field_; }
+  [[nodiscard]] const std::string& found() const noexcept { return found_; }
+  [[nodiscard]] const std::string& allowed() const noexcept { return allowed_; }
+  [[nodiscard]] std::optional<std::uint64_t> offset() const noexcept { return offset_; }
+
+ private:
+  std::string structure_, field_, found_, allowed_;
+  std::optional<std::uint64_t> offset_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,52 @@
+#pragma once
+// safetensors: u64 LE header length, JSON header, tensor bytes. Source: huggingface/safetensors README and
+// safetensors/src/tensor.rs.
+
+#include <cairn/codecs/array.h>
+#include <cairn/codecs/dtype.h>
+#include <cairn/export.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace cairn::safetensors {
+
+inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  ///< the reference implementation's limit
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::float32;
+  Shape shape;
+  std::uint64_t begin = 0;  ///< bytes from the start of the data section
+  std::uint64_t end = 0;
+  friend bool operator==(const TensorInfo&, const TensorInfo&) = default;
+};
+
+struct Header {
+  std::vector<TensorInfo> tensors;                             ///< in the order of the file's offsets
+  std::vector<std::pair<std::string, std::string>> metadata;  ///< "__metadata__", in its order
+  std::uint64_t data_offset = 0;                               ///< bytes from the start of the file
+};
+
+/// The length of the JSON header, from a file's first 8 bytes. Throws FormatError above kMaxHeaderBytes or
+/// beyond `file_bytes`.
+[[nodiscard]] CAIRN_EXPORT std::uint64_t decode_header_length(std::string_view first8, std::uint64_t file_bytes);
+/// `json`: the header without its length. Throws FormatError on duplicate names, unknown dtypes, offsets
+/// that overlap, leave gaps, contradict dtype and shape or leave the file.
+[[nodiscard]] CAIRN_EXPORT Header decode_header(std::string_view json, std::uint64_t file_bytes);
+
+/// Lays tensors out in the given order and returns the file's first bytes: the length and the header,
+/// padded with spaces so that data starts at a multiple of `alignment` bytes. Fills begin, end and
+/// data_offset of `header`. Throws std::invalid_argument on duplicate names, a reserved name, or a dtype
+/// that safetensors has no name for.
+[[nodiscard]] CAIRN_EXPORT std::string encode_header(Header& header, std::size_t alignment = 64);
+
+/// "F32", "BF16", ...; none where safetensors has no name.
+[[nodiscard]] CAIRN_EXPORT std::optional<std::string_view> safetensors_name(DType dtype) noexcept;
+[[nodiscard]] CAIRN_EXPORT std::optional<DType> dtype_from_safetensors(std::string_view name) noexcept;
+
+}  // namespace cairn::safetensors

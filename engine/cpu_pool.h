@@ -1,0 +1,61 @@
+#pragma once
+// CPU work off the strand: copies, checksums, encoding. A small interface over oneTBB, with a manual
+// stand-in for simulation.
+
+#include <cairn/export.h>
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace cairn::engine {
+
+/// Runs short functions on worker threads, or when told to. Thread-safe.
+class CAIRN_EXPORT CpuPool {
+ public:
+  virtual ~CpuPool() = default;
+  /// Queues `task`; it must not throw (async_run() wraps what may).
+  virtual void enqueue(std::function<void()> task) = 0;
+  /// How many tasks run at once.
+  [[nodiscard]] virtual unsigned concurrency() const noexcept = 0;
+};
+
+/// A oneTBB arena of `threads` workers; 0 = from affinity and the cgroup's CPU quota.
+[[nodiscard]] CAIRN_EXPORT std::shared_ptr<CpuPool> make_tbb_pool(unsigned threads = 0);
+/// CPUs this process may use: affinity and cgroup quota, at least 1.
+[[nodiscard]] CAIRN_EXPORT unsigned available_cpus();
+
+/// Runs nothing until told; picks the next task at random from its seed. For simulation tests.
+class CAIRN_EXPORT ManualPool final : public CpuPool {
+ public:
+  explicit ManualPool(std::uint64_t seed);
+  ~ManualPool() override;
+  void enqueue(std::function<void()> task) override;
+  [[nodiscard]] unsigned concurrency() const noexcept override { return 1; }
+  /// Runs one waiting task on the calling thread; false when none waits.
+  bool run_one();
+  /// Runs until none waits; returns how many ran.
+  std::size_t run_all();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Runs `work()` on `pool` and completes with void(std::exception_ptr, R) (void(std::exception_ptr)
+/// where R is void), on the handler's associated executor, whose work is tracked meanwhile.
+template <class Work, class Token>
+auto async_run(CpuPool& pool, Work work, Token&& token);
+
+}  // namespace cairn::engine

@@ -1,0 +1,89 @@
+#pragma once
+// The engine: one I/O backend with its reactor thread, one strand for coroutines, one CPU pool, the
+// buffer arenas and the clock. Several managers share one engine.
+
+#include <cairn/engine/buffer_arena.h>
+#include <cairn/engine/clock.h>
+#include <cairn/engine/cpu_pool.h>
+#include <cairn/engine/io_backend.h>
+#include <cairn/export.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace cairn::engine {
+
+enum class DirectIo : std::uint8_t { automatic, required, off };
+
+struct EngineOptions {
+  BackendOptions backend;
+  DirectIo direct_io = DirectIo::automatic;
+  std::size_t staging_bytes = 0;              ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
+  std::size_t io_window_bytes = 256u << 20;   ///< bytes being encoded, decoded, read or written
+  unsigned cpu_threads = 0;                   ///< 0 = available_cpus()
+  std::shared_ptr<Clock> clock;               ///< none = system_clock()
+  std::shared_ptr<CpuPool> cpu_pool;          ///< none = a oneTBB pool
+  std::unique_ptr<IoBackend> io_backend;      ///< none = make_backend(backend); for decorators in tests
+};
+
+/// A snapshot of counters; each is exact, together they are not of one moment.
+struct EngineStats {
+  BackendInfo backend;
+  std::uint64_t operations_submitted = 0;
+  std::uint64_t operations_completed = 0;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t files_direct = 0;    ///< files opened with direct I/O
+  std::uint64_t files_buffered = 0;  ///< files opened for data without it
+  std::uint64_t quarantined_operations = 0;  ///< deadline passed, kernel has not answered
+  std::uint64_t quarantined_bytes = 0;
+  BufferArena::Stats staging;
+  BufferArena::Stats window;
+  unsigned cpu_threads = 0;
+};
+
+/// Shared by reference count. Members are thread-safe. The last owner's release waits for operations
+/// under way; those in quarantine keep the core alive until the kernel answers. After fork(), any call
+/// in the child fails with Errc::forked_child, and destruction there does nothing.
+class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  /// Throws boost::system::system_error when a forced backend or the memory cannot be had.
+  [[nodiscard]] static std::shared_ptr<Engine> create(EngineOptions options = {});
+  /// The engine that managers use when none is given: made at first use, kept while anyone uses it.
+  [[nodiscard]] static std::shared_ptr<Engine> shared_default();
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// The strand: one thread, apart from the reactor's. Coroutines of the manager run only here.
+  [[nodiscard]] boost::asio::any_io_executor executor() const;
+  /// True on the strand's own thread: blocking on a save from here would deadlock, so callers refuse.
+  [[nodiscard]] bool on_strand() const noexcept;
+
+  [[nodiscard]] BufferArena& staging() noexcept;
+  [[nodiscard]] BufferArena& window() noexcept;
+  [[nodiscard]] CpuPool& cpu() noexcept;
+  [[nodiscard]] Clock& clock() noexcept;
+  [[nodiscard]] DirectIo direct_io() const noexcept;
+  [[nodiscard]] EngineStats stats() const;
+
+  /// Hands `operation` to the backend and counts it. Completes it with -EOWNERDEAD in a forked child.
+  void submit(IoOperation* operation) noexcept;
+  void cancel(IoOperation* operation) noexcept;
+
+  /// Throws system_error(Errc::forked_child) in a forked child; managers call it first thing.
+  void check_usable() const;
+  /// True in a child forked after this engine was made.
+  [[nodiscard]] bool forked() const noexcept;
+
+  struct Impl;
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cairn::engine

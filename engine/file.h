@@ -1,0 +1,143 @@
+#pragma once
+// Files and directories on an engine. Each operation takes a completion token, honours the handler's
+// associated executor and its cancellation slot, and carries on after short transfers and EINTR.
+
+#include <cairn/engine/engine.h>
+#include <cairn/engine/error.h>
+#include <cairn/export.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cairn::engine {
+
+/// Submits one request; completes with void(error_code, IoResult). The building block of all below.
+template <class Token>
+auto async_io(std::shared_ptr<Engine> engine, IoRequest request, Token&& token);
+
+/// A descriptor that closes itself. Closing on destruction is a plain close(2), meant for clean-up paths;
+/// where the result matters, use async_close().
+class CAIRN_EXPORT Descriptor {
+ public:
+  Descriptor() noexcept = default;
+  explicit Descriptor(int fd) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept;
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor();
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  [[nodiscard]] int release() noexcept;
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+class Directory;
+
+enum class OpenMode : std::uint8_t {
+  read,         ///< existing file, for reading
+  create,       ///< new file (O_EXCL), for writing
+  create_lock,  ///< opened or made, read and write, never truncated: lock files
+};
+
+/// An open file. Move-only; operations on it must have completed before it is destroyed.
+class CAIRN_EXPORT File {
+ public:
+  File() noexcept = default;
+  File(std::shared_ptr<Engine> engine, Descriptor fd, bool direct, std::uint32_t alignment) noexcept;
+  File(File&&) noexcept = default;
+  File& operator=(File&&) noexcept = default;
+
+  [[nodiscard]] bool direct() const noexcept { return direct_; }
+  /// Offsets, lengths and addresses of direct transfers are multiples of this, bytes; 1 when buffered.
+  [[nodiscard]] std::uint32_t alignment() const noexcept { return alignment_; }
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+  /// Writes all of `bytes` at `offset`. void(error_code, std::size_t written).
+  template <class Token>
+  auto async_write_at(std::uint64_t offset, std::span<const std::byte> bytes, Token&& token);
+  /// Reads until `bytes` is full or the file ends. void(error_code, std::size_t read).
+  template <class Token>
+  auto async_read_at(std::uint64_t offset, std::span<std::byte> bytes, Token&& token);
+  /// Reserves blocks from 0 to `length` bytes (early ENOSPC). Where the file system cannot: no error.
+  template <class Token>
+  auto async_allocate(std::uint64_t length, Token&& token);  // void(error_code)
+  template <class Token>
+  auto async_truncate(std::uint64_t length, Token&& token);  // void(error_code)
+  /// fdatasync. After a failure the file's content is unknown: give the save up.
+  template <class Token>
+  auto async_sync(Token&& token);  // void(error_code)
+  template <class Token>
+  auto async_stat(Token&& token);  // void(error_code, FileStatus)
+  /// flock without waiting; EWOULDBLOCK when held elsewhere. void(error_code)
+  template <class Token>
+  auto async_lock(bool exclusive, Token&& token);
+  template <class Token>
+  auto async_unlock(Token&& token);  // void(error_code)
+  /// void(error_code); the descriptor is gone whatever the result.
+  template <class Token>
+  auto async_close(Token&& token);
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  Descriptor fd_;
+  bool direct_ = false;
+  std::uint32_t alignment_ = 1;
+};
+
+/// An open directory; names below are resolved in it and, with symlinks, never outside it. Move-only.
+class CAIRN_EXPORT Directory {
+ public:
+  Directory() noexcept = default;
+  Directory(std::shared_ptr<Engine> engine, Descriptor fd) noexcept;
+  Directory(Directory&&) noexcept = default;
+  Directory& operator=(Directory&&) noexcept = default;
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+  /// Opens an absolute or working-directory path. void(error_code, Directory).
+  template <class Token>
+  static auto async_open(std::shared_ptr<Engine> engine, std::string path, Token&& token);
+  /// Opens a directory below this one (may hold several components). void(error_code, Directory).
+  template <class Token>
+  auto async_open_directory(std::string name, Token&& token);
+  /// Opens a file below this one; `direct` as DirectIo says. A file for metadata asks for off.
+  /// void(error_code, File).
+  template <class Token>
+  auto async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token);
+
+  template <class Token>
+  auto async_make_directory(std::string name, std::uint32_t mode, Token&& token);  // void(error_code)
+  template <class Token>
+  auto async_remove_directory(std::string name, Token&& token);  // void(error_code)
+  template <class Token>
+  auto async_unlink(std::string name, Token&& token);  // void(error_code)
+  /// Never replaces: EEXIST. void(error_code)
+  template <class Token>
+  auto async_rename(std::string name, Directory& to, std::string to_name, Token&& token);
+  template <class Token>
+  auto async_exchange(std::string name, Directory& to, std::string to_name, Token&& token);
+  template <class Token>
+  auto async_link(std::string name, Directory& to, std::string to_name, Token&& token);
+  /// void(error_code, std::vector<DirectoryEntry>)
+  template <class Token>
+  auto async_list(Token&& token);
+  /// Of an entry, without following a symlink; "" = this directory. void(error_code, FileStatus)
+  template <class Token>
+  auto async_stat(std::string name, Token&& token);
+  /// fsync of the directory: its entries are durable. void(error_code)
+  template <class Token>
+  auto async_sync(Token&& token);
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  Descriptor fd_;
+};
+
+}  // namespace cairn::engine

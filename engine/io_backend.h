@@ -1,0 +1,132 @@
+#pragma once
+// The seam to the operating system. Every system call that touches a file goes through an IoBackend:
+// `uring` and `threads` in production, `faulty` and `recording` around either in tests. All pass one
+// conformance suite (tests/engine/io_backend_conformance_test.cpp).
+
+#include <cairn/export.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cairn::engine {
+
+enum class IoOp : std::uint8_t {
+  open,              ///< fd (directory or AT_FDCWD), path, flags, mode, beneath -> value = descriptor
+  close,             ///< fd
+  read,              ///< fd, offset, buffer, length -> value = bytes, may be short
+  write,             ///< fd, offset, buffer, length -> value = bytes, may be short
+  allocate,          ///< fd, offset, length: reserves blocks (raw fallocate), grows the file
+  truncate,          ///< fd, length
+  sync_data,         ///< fd: fdatasync
+  sync_all,          ///< fd: fsync; also for directories
+  write_back,        ///< fd, offset, length: start write-back and drop written pages from the cache
+  make_directory,    ///< fd, path, mode
+  remove_directory,  ///< fd, path (must be empty)
+  unlink,            ///< fd, path
+  rename,            ///< fd, path -> fd2, path2; never replaces (RENAME_NOREPLACE)
+  replace,           ///< fd, path -> fd2, path2; replaces a file that is there
+  exchange,          ///< fd, path <-> fd2, path2 (RENAME_EXCHANGE)
+  link,              ///< fd, path -> fd2, path2: hard link
+  list,              ///< fd (a directory) -> entries, in no order, without . and ..
+  stat,              ///< fd, path ("" = fd itself) -> status; does not follow a symlink
+  lock,              ///< fd, flags = LOCK_SH / LOCK_EX / LOCK_UN; never waits (LOCK_NB is added)
+};
+[[nodiscard]] CAIRN_EXPORT std::string_view to_string(IoOp op) noexcept;
+
+enum class FileType : std::uint8_t { regular, directory, symlink, other };
+
+struct DirectoryEntry {
+  std::string name;
+  FileType type = FileType::other;
+};
+
+struct FileStatus {
+  FileType type = FileType::other;
+  std::uint64_t size = 0;           ///< bytes
+  std::int64_t modified_ns = 0;     ///< since the Unix epoch
+  std::uint64_t inode = 0;
+  std::uint64_t device = 0;
+  std::uint32_t mode = 0;           ///< permission bits
+  std::uint32_t links = 0;
+  std::uint32_t direct_memory_alignment = 0;  ///< statx DIOALIGN, bytes; 0 = unknown or refused
+  std::uint32_t direct_offset_alignment = 0;  ///< likewise
+};
+
+/// One request. Which fields count is said at each IoOp. `buffer` belongs to the operation from
+/// submit() until complete().
+struct IoRequest {
+  IoOp op = IoOp::stat;
+  bool beneath = false;  ///< open: refuse to leave the directory (openat2 RESOLVE_BENEATH)
+  int fd = -1;
+  int fd2 = -1;
+  int flags = 0;
+  std::uint32_t mode = 0;
+  std::uint64_t offset = 0;  ///< bytes
+  std::uint64_t length = 0;  ///< bytes
+  void* buffer = nullptr;    ///< written to by read, read from by write
+  std::string path;
+  std::string path2;
+};
+
+struct IoResult {
+  std::int64_t value = 0;  ///< >= 0: descriptor or bytes; < 0: -errno
+  FileStatus status;
+  std::vector<DirectoryEntry> entries;
+};
+
+/// A request under way. The backend owns it from submit() until it calls complete(), once, on a thread
+/// of its own; complete() takes ownership back and must be short: it posts, it does not work.
+class CAIRN_EXPORT IoOperation {
+ public:
+  explicit IoOperation(IoRequest r) : request(std::move(r)) {}
+  IoOperation(const IoOperation&) = delete;
+  IoOperation& operator=(const IoOperation&) = delete;
+  virtual void complete() noexcept = 0;
+
+  IoRequest request;
+  IoResult result;
+
+ protected:
+  virtual ~IoOperation() = default;
+};
+
+/// What a backend turned out to be, for stats(), `cairn doctor` and benchmarks.
+struct BackendInfo {
+  std::string name;                     ///< "uring" or "threads"
+  std::string reason;                   ///< why this one: "chosen", or the fallback's cause and remedy
+  std::vector<std::string> ring_flags;  ///< e.g. "SINGLE_ISSUER", "DEFER_TASKRUN"
+  bool registered_buffers = false;
+  unsigned queue_depth = 0;  ///< operations that can be under way in the kernel
+};
+
+/// Carries out requests. submit() and cancel() may be called from any thread.
+class CAIRN_EXPORT IoBackend {
+ public:
+  virtual ~IoBackend() = default;
+  /// Starts `operation`. Never fails: an error arrives as the operation's result.
+  virtual void submit(IoOperation* operation) noexcept = 0;
+  /// Asks that `operation` ends early. One that has not reached the kernel completes with -ECANCELED;
+  /// one that has ends when the kernel says so. A pointer that is not under way is ignored.
+  virtual void cancel(IoOperation* operation) noexcept = 0;
+  [[nodiscard]] virtual BackendInfo info() const = 0;
+  /// Waits until nothing is under way, then stops the threads. False when `timeout_ms` passed first:
+  /// the backend goes on and must be kept alive.
+  virtual bool shut_down(std::int64_t timeout_ms) noexcept = 0;
+};
+
+enum class BackendKind : std::uint8_t { automatic, uring, threads };
+
+struct BackendOptions {
+  BackendKind kind = BackendKind::automatic;  ///< environment CAIRN_IO_BACKEND=uring|threads overrides automatic
+  unsigned queue_depth = 128;                 ///< operations in the kernel at once
+  unsigned threads = 8;                       ///< of the thread backend, and of uring's blocking helper (2)
+};
+
+/// Makes the backend asked for. `automatic` falls back to threads where io_uring is refused and says
+/// why in info().reason. Throws boost::system::system_error when `uring` is forced and refused.
+[[nodiscard]] CAIRN_EXPORT std::unique_ptr<IoBackend> make_backend(const BackendOptions& options);
+
+}  // namespace cairn::engine
