@@ -1,0 +1,127 @@
+#pragma once
+// What is saved and restored: one item, or several by name.
+
+#include <cairn/codecs/tree.h>
+#include <cairn/export.h>
+
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace cairn {
+
+/// How array bytes are encoded on their way to the disk. Every array also carries a crc32c per chunk. This
+/// release has raw(); a codec is chosen per leaf, else per item, else by the manager's option.
+class Codec {
+ public:
+  [[nodiscard]] static Codec raw() noexcept { return Codec(); }
+  friend bool operator==(Codec, Codec) noexcept { return true; }
+
+ private:
+  Codec() = default;
+};
+
+/// The codec of one leaf, or none for the item's; called on the engine's strand.
+using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
+
+namespace args {
+
+/// A tree of arrays, integers, floats and bools as one item. Strings and empty trees are refused.
+struct StandardSave {
+  StandardSave(Tree t) : tree(std::move(t)) {}  // NOLINT(google-explicit-constructor)
+  Tree tree;
+  std::optional<Codec> codec;  ///< none: the manager's
+  CodecChooser codec_for;      ///< per leaf; may be empty
+};
+
+/// A JSON document as one item.
+struct JsonSave {
+  explicit JsonSave(boost::json::value v) : value(std::move(v)) {}
+  boost::json::value value;
+};
+
+using ItemSave = std::variant<StandardSave, JsonSave>;
+
+/// Several items by name.
+struct Composite {
+  using Entry = std::pair<std::string, ItemSave>;
+  Composite() = default;
+  Composite(std::initializer_list<Entry> e) : items(e) {}
+  /// Adds an item; an existing name is an error when the save is validated.
+  Composite& add(std::string name, ItemSave item);
+  std::vector<Entry> items;
+};
+
+/// What save() takes: anything above; a Tree alone means StandardSave.
+class SaveArgs {
+ public:
+  SaveArgs(StandardSave a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
+  SaveArgs(JsonSave a) : value(std::move(a)) {}      // NOLINT(google-explicit-constructor)
+  SaveArgs(Composite a) : value(std::move(a)) {}     // NOLINT(google-explicit-constructor)
+  SaveArgs(Tree tree) : value(StandardSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
+  SaveArgs(Dict tree) : value(StandardSave(Tree(std::move(tree)))) {}  // NOLINT(google-explicit-constructor)
+  std::variant<StandardSave, JsonSave, Composite> value;
+};
+
+/// A tree as it was saved.
+struct StandardRestore {
+  StandardRestore() = default;
+};
+/// A JSON document.
+struct JsonRestore {
+  JsonRestore() = default;
+};
+/// An item by the handler that its step's metadata names.
+struct AnyRestore {
+  AnyRestore() = default;
+};
+using ItemRestore = std::variant<AnyRestore, StandardRestore, JsonRestore>;
+
+/// Some items by name; none = every item of the step.
+struct CompositeRestore {
+  using Entry = std::pair<std::string, ItemRestore>;
+  CompositeRestore() = default;
+  CompositeRestore(std::initializer_list<Entry> e) : items(e) {}
+  std::vector<Entry> items;
+};
+
+/// What restore() takes; nothing = every item as the step's metadata says.
+class RestoreArgs {
+ public:
+  RestoreArgs() : value(CompositeRestore()) {}
+  RestoreArgs(StandardRestore a) : value(a) {}  // NOLINT(google-explicit-constructor)
+  RestoreArgs(JsonRestore a) : value(a) {}      // NOLINT(google-explicit-constructor)
+  RestoreArgs(CompositeRestore a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
+  std::variant<StandardRestore, JsonRestore, CompositeRestore> value;
+};
+
+}  // namespace args
+
+/// What restore() gives: the items by name.
+class CAIRN_EXPORT Restored {
+ public:
+  using Item = std::variant<Tree, boost::json::value>;
+  Restored() = default;
+  Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items);
+
+  [[nodiscard]] std::int64_t step() const noexcept { return step_; }
+  [[nodiscard]] const std::vector<std::pair<std::string, Item>>& items() const noexcept { return items_; }
+  /// The only tree there is; throws Error(not_found) naming the items when there is none or several.
+  [[nodiscard]] Tree& tree();
+  /// An item by name; throws Error naming the items there are, or the item's real kind.
+  [[nodiscard]] Tree& tree(std::string_view item);
+  [[nodiscard]] boost::json::value& json(std::string_view item);
+
+ private:
+  Item& find(std::string_view item);
+  std::int64_t step_ = 0;
+  std::vector<std::pair<std::string, Item>> items_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,51 @@
+#pragma once
+// What asynchronous members return. Wait for it from a coroutine, from a plain thread, or with any Asio
+// completion token.
+
+#include <cairn/export.h>
+#include <cairn/manager/impl/shared_state.h>
+
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <memory>
+#include <utility>
+
+namespace cairn {
+
+/// The result of one operation, or the Error that ended it. Thread-safe; one consumer: the value is moved
+/// out to whoever takes it first. Dropping it neither cancels nor blocks the operation.
+///
+///     Restored r = co_await manager.restore().result();   // in a coroutine on any Asio executor
+///     Restored r = manager.restore().get();               // on a plain thread
+///     manager.restore().result(callback);                 // void(std::exception_ptr, Restored)
+template <class T>
+class [[nodiscard]] Future {
+ public:
+  explicit Future(std::shared_ptr<impl::SharedState<T>> state) noexcept : state_(std::move(state)) {}
+
+  /// True when the result is there.
+  [[nodiscard]] bool ready() const { return state_->ready(); }
+  /// Blocks until the result is there; returns it or throws. Works on the only thread of the caller's
+  /// io_context; on an engine's own thread (inside a user callback) it throws instead of deadlocking.
+  T get() {
+    state_->wait();
+    auto [error, value] = state_->deliver();
+    if (error) std::rethrow_exception(error);
+    if constexpr (!std::is_void_v<T>) return std::move(value);
+  }
+  /// Completes with void(std::exception_ptr, T) (void(std::exception_ptr) where T is void), on the handler's
+  /// associated executor. Cancelling the wait leaves the operation alone.
+  template <class Token = boost::asio::use_awaitable_t<>>
+  auto result(Token&& token = Token()) const {
+    return boost::asio::async_initiate<Token, typename impl::Signature<T>::type>(
+        [](auto handler, std::shared_ptr<impl::SharedState<T>> state) {
+          impl::start_wait<T>(state, std::move(handler), boost::asio::system_executor());
+        },
+        token, state_);
+  }
+
+ private:
+  std::shared_ptr<impl::SharedState<T>> state_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,88 @@
+#pragma once
+// What is on disk, for tools: describing a step and checking every byte of it.
+
+#include <cairn/codecs/dtype.h>
+#include <cairn/codecs/tree.h>
+#include <cairn/export.h>
+#include <cairn/manager/future.h>
+#include <cairn/manager/save_future.h>
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cairn {
+namespace engine {
+class Engine;
+}
+
+struct LeafInfo {
+  LeafInfo() = default;
+  std::string key_path;  ///< a/b[3]
+  std::string kind;      ///< "array", "scalar", "null", "empty dict", ...
+  DType dtype = DType::float32;
+  Shape shape;
+  Shape chunk_shape;
+  std::vector<std::string> codecs;  ///< zarr's names, in order
+  std::uint64_t chunks = 0;
+  std::uint64_t bytes = 0;         ///< of elements
+  std::uint64_t stored_bytes = 0;  ///< of its chunks on disk
+};
+
+struct FileInfo {
+  FileInfo() = default;
+  std::string path;  ///< relative to the item
+  std::uint64_t bytes = 0;
+};
+
+struct ItemInfo {
+  ItemInfo() = default;
+  std::string name;
+  std::string handler;  ///< as the step's metadata has it; empty when it does not
+  std::string kind;     ///< "tree", "json", "unknown"
+  std::vector<LeafInfo> leaves;
+  std::vector<FileInfo> files;
+  std::string writer_version;  ///< of Cairn; empty when another program wrote it
+};
+
+struct StepInfo {
+  StepInfo() = default;
+  std::optional<Step> step;
+  std::string path;
+  std::vector<ItemInfo> items;
+  boost::json::object metrics;
+  boost::json::object custom_metadata;
+  std::optional<std::int64_t> init_timestamp_ns;
+  std::optional<std::int64_t> commit_timestamp_ns;
+  std::uint64_t bytes = 0;         ///< of elements
+  std::uint64_t stored_bytes = 0;  ///< of all files
+};
+
+/// One thing that is wrong.
+struct Damage {
+  Damage() = default;
+  std::string item;
+  std::string message;  ///< file, offset, array and chunk
+};
+
+struct VerifyReport {
+  VerifyReport() = default;
+  std::string path;
+  std::uint64_t arrays = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t bytes = 0;  ///< of stored chunks that were read
+  std::vector<Damage> damages;
+  [[nodiscard]] bool ok() const noexcept { return damages.empty(); }
+};
+
+/// Reads metadata and databases of the step at `step_path`, no array data. Errors as restore().
+CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine, std::string step_path);
+/// Reads every chunk of every array and checks it; damage is in the report, not thrown.
+CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path);
+/// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
+CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine, std::string root);
+
+}  // namespace cairn
