@@ -1,0 +1,41 @@
+#pragma once
+// One item of a step while it is being saved. The save job calls, in this order: plan() on the CPU pool; then
+// capture() and open() side by side on the strand; then finish_data(); then finish_metadata().
+
+#include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/save_state.h>
+#include <cairn/manager/internal/storage.h>
+#include <cairn/manager/options.h>
+
+#include <memory>
+#include <string>
+
+namespace cairn::internal {
+
+class ItemSaver {
+ public:
+  virtual ~ItemSaver() = default;
+  /// Validates and lays out; throws Error(invalid_argument).
+  virtual void plan() = 0;
+  /// Bytes of staging that the item asks for.
+  [[nodiscard]] virtual std::uint64_t staging_bytes() const = 0;
+  [[nodiscard]] virtual std::uint64_t element_bytes() const = 0;
+  /// Returns when the arrays are the caller's again; writing goes on in children of `nursery`.
+  virtual Task<void> capture(engine::Nursery& nursery) = 0;
+  /// Makes the item's directory below `step` and lets the writers start.
+  virtual Task<void> open(FolderPtr step) = 0;
+  /// Everything captured is written: make data durable.
+  virtual Task<void> finish_data() = 0;
+  /// Metadata, marker and directories, durable.
+  virtual Task<void> finish_metadata() = 0;
+  /// Orbax's name for what reads the item.
+  [[nodiscard]] virtual std::string_view handler() const = 0;
+};
+
+std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args, Capture capture,
+                                           std::shared_ptr<SaveState> state);
+/// `file`: the document's name in the item ("metadata"; for metrics "metrics").
+std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file, boost::json::value value,
+                                           std::shared_ptr<SaveState> state);
+
+}  // namespace cairn::internal

@@ -1,0 +1,33 @@
+#pragma once
+// One writer per root: an flock on ROOT/.cairn.lock, held while saves or deletions are pending. The file
+// holds the writer's owner record, so that others can say who it is. Strand only.
+
+#include <cairn/manager/internal/step_directory.h>
+#include <cairn/manager/logger.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace cairn::internal {
+
+inline constexpr std::string_view kLockFile = ".cairn.lock";
+
+class RootLock {
+ public:
+  RootLock(std::string owner, std::chrono::milliseconds timeout) : owner_(std::move(owner)), timeout_(timeout) {}
+
+  /// Takes the lock unless it is held already. Throws busy, naming host and process, when another holds it
+  /// after the timeout. Returns a warning where the file system has no locks; empty otherwise.
+  Task<std::string> acquire(FolderPtr root);
+  /// Lets go; a plain close, so it works in clean-up.
+  void release() noexcept { file_.reset(); }
+  [[nodiscard]] bool held() const noexcept { return file_ != nullptr; }
+
+ private:
+  std::string owner_;
+  std::chrono::milliseconds timeout_;
+  FilePtr file_;
+};
+
+}  // namespace cairn::internal

@@ -1,0 +1,174 @@
+#include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/random.h>
+#include <cairn/manager/internal/step_directory.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace cairn::internal {
+namespace {
+
+constexpr std::string_view kTrashInfix = "-deleted-";
+constexpr std::string_view kOwnerFile = ".cairn_owner";
+constexpr std::size_t kIncarnationBytes = 16;
+constexpr std::size_t kTrashSuffixBytes = 8;
+constexpr std::uint64_t kOwnerFileBytesMax = 4096;
+
+std::string host_name() {
+  std::array<char, 256> buffer{};
+  if (::gethostname(buffer.data(), buffer.size() - 1) != 0) return "unknown";
+  return buffer.data();
+}
+
+ErrorContext at(std::string operation, const std::string& path) {
+  ErrorContext context;
+  context.operation = std::move(operation);
+  context.path = path;
+  return context;
+}
+
+}  // namespace
+
+Owner::Owner() : incarnation(random_hex(kIncarnationBytes)), host(host_name()), pid(::getpid()) {}
+
+std::string Owner::text() const {
+  boost::json::object object;
+  object["incarnation"] = incarnation;
+  object["host"] = host;
+  object["pid"] = pid;
+  return boost::json::serialize(object);
+}
+
+std::string step_name(Step step) { return std::to_string(step); }
+
+std::string temporary_name(Step step) { return step_name(step) + std::string(orbax::kTemporaryInfix); }
+
+std::string trash_name(Step step) {
+  return temporary_name(step) + std::string(kTrashInfix) + random_hex(kTrashSuffixBytes);
+}
+
+bool is_trash_name(std::string_view name) {
+  const auto infix = name.find(orbax::kTemporaryInfix);
+  if (infix == std::string_view::npos || !orbax::step_from_name(name.substr(0, infix))) return false;
+  std::string_view rest = name.substr(infix + orbax::kTemporaryInfix.size());
+  if (!rest.starts_with(kTrashInfix)) return false;
+  rest.remove_prefix(kTrashInfix.size());
+  return rest.size() == 2 * kTrashSuffixBytes &&
+         rest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+StepDirectory::StepDirectory(FolderPtr root, FolderPtr folder, Step step, std::string owner)
+    : root_(std::move(root)),
+      folder_(std::move(folder)),
+      step_(step),
+      owner_(std::move(owner)),
+      name_(temporary_name(step)) {}
+
+Task<std::shared_ptr<StepDirectory>> StepDirectory::create(FolderPtr root, Step step, std::string owner,
+                                                           bool overwrite) {
+  const std::optional<engine::FileStatus> existing = co_await find_status(root, step_name(step));
+  if (existing && !overwrite) {
+    ErrorContext context = at("", join_path(root->path, step_name(step)));
+    context.remedy = "Save with overwrite, delete the step first, or choose another number";
+    throw Error(ErrorCode::already_exists, "the step is there already", context);
+  }
+  co_await remove_tree(root, temporary_name(step));
+  FolderPtr folder = co_await make_subfolder(root, temporary_name(step));
+  auto made = std::make_shared<StepDirectory>(root, folder, step, owner);
+  co_await write_file(folder, std::string(kOwnerFile), owner);
+  co_return made;
+}
+
+Task<void> StepDirectory::check_owner() {
+  // By the open descriptor: a directory that somebody removed and made anew has another record, or none.
+  std::optional<std::string> found = co_await read_file_if_there(folder_, std::string(kOwnerFile), kOwnerFileBytesMax);
+  if (found == owner_) co_return;
+  ErrorContext context = at("commit", folder_->path);
+  context.remedy = "Let one process at a time write in a root";
+  throw Error(ErrorCode::busy, "another writer took the directory over: " + found.value_or("its owner record is gone"),
+              context);
+}
+
+Task<void> StepDirectory::seal() {
+  co_await check_owner();
+  auto [error] = co_await folder_->handle.async_unlink(std::string(kOwnerFile), kAsTuple);
+  if (error) throw system_failure(error, "remove owner record", folder_->path);
+  co_await sync_folder(folder_);
+}
+
+Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
+  std::optional<std::string> replaced;
+  const std::optional<engine::FileStatus> existing = co_await find_status(root_, step_name(step_));
+  if (existing && overwrite) {
+    const std::string trash = trash_name(step_);
+    co_await rename_entry(root_, name_, trash);
+    name_ = trash;
+    co_await exchange_entries(root_, trash, step_name(step_));
+    replaced = trash;
+  } else {
+    co_await rename_entry(root_, name_, step_name(step_));
+  }
+  auto [error] = co_await root_->handle.async_sync(kAsTuple);
+  if (!error) co_return replaced;
+  const Error cause = system_failure(error, "sync directory", root_->path);
+  ErrorContext context = at("commit", join_path(root_->path, step_name(step_)));
+  context.remedy = "Nothing was deleted; reload() tells whether the step is there";
+  throw Error(ErrorCode::commit_unknown, "the step has its name, but whether that survives a power loss is unknown: " +
+              std::string(cause.reason()), context);
+}
+
+Task<void> StepDirectory::discard() {
+  std::optional<engine::FileStatus> there = co_await find_status(root_, name_);
+  auto [error, ours] = co_await folder_->handle.async_stat(std::string(), kAsTuple);
+  if (error || !there || there->inode != ours.inode || there->device != ours.device) co_return;
+  co_await remove_tree(root_, name_);
+}
+
+Task<std::string> move_step_to_trash(FolderPtr root, Step step) {
+  const std::string name = step_name(step);
+  FolderPtr folder = co_await open_subfolder(root, name);
+  // Readers hold a shared lock on the step's metadata file while they read.
+  auto [open_error, metadata] = co_await folder->handle.async_open_file(
+      std::string(orbax::kStepMetadataFile), engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
+  if (!open_error) {
+    auto [lock_error] = co_await metadata.async_lock(true, kAsTuple);
+    if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
+      ErrorContext context = at("delete step " + name, folder->path);
+      context.remedy = "Delete it when the reader is done";
+      throw Error(ErrorCode::busy, "a reader holds the step", context);
+    }
+  }
+  const std::string trash = trash_name(step);
+  co_await rename_entry(root, name, trash);
+  co_await sync_folder(root);
+  co_return trash;
+}
+
+Task<std::size_t> remove_leftover_trash(FolderPtr root) {
+  std::size_t removed = 0;
+  auto entries = co_await list_folder(root);
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type != engine::FileType::directory || !is_trash_name(entry.name)) continue;
+    co_await remove_tree(root, entry.name);
+    ++removed;
+  }
+  co_return removed;
+}
+
+Task<std::vector<Step>> list_committed_steps(FolderPtr root) {
+  std::vector<Step> steps;
+  auto entries = co_await list_folder(root);
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type != engine::FileType::directory) continue;
+    if (const auto step = orbax::step_from_name(entry.name)) steps.push_back(*step);
+  }
+  std::sort(steps.begin(), steps.end());
+  co_return steps;
+}
+
+}  // namespace cairn::internal

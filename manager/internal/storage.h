@@ -1,0 +1,86 @@
+#pragma once
+// The manager's way to the disk: coroutines over the engine's files and directories whose failures are
+// cairn::Error with operation and path. Run on the engine's strand only.
+
+#include <cairn/engine/file.h>
+#include <cairn/manager/error.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cairn::internal {
+
+namespace asio = boost::asio;
+template <class T>
+using Task = asio::awaitable<T>;
+using EnginePtr = std::shared_ptr<engine::Engine>;
+
+/// The token of every engine call here: an error_code and the value, no exception.
+inline constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+
+/// An open directory that remembers its path for messages.
+struct Folder {
+  Folder(EnginePtr e, engine::Directory h, std::string p)
+      : engine(std::move(e)), handle(std::move(h)), path(std::move(p)) {}
+  EnginePtr engine;
+  engine::Directory handle;
+  std::string path;
+};
+using FolderPtr = std::shared_ptr<Folder>;
+
+/// An open file, likewise.
+struct OpenFile {
+  OpenFile(engine::File f, std::string p) : file(std::move(f)), path(std::move(p)) {}
+  engine::File file;
+  std::string path;
+};
+using FilePtr = std::shared_ptr<OpenFile>;
+
+/// The Error that stands for a system failure.
+[[nodiscard]] Error system_failure(const engine::error_code& code, std::string operation, std::string path,
+                                   std::optional<std::uint64_t> offset = std::nullopt);
+/// Joins with exactly one slash; an empty side gives the other.
+[[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
+
+Task<FolderPtr> open_folder(EnginePtr engine, std::string path);
+/// Opens `path`, making it and its missing parents durable first.
+Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path);
+Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name);
+Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name);
+Task<std::vector<engine::DirectoryEntry>> list_folder(FolderPtr folder);
+/// fsync of the directory.
+Task<void> sync_folder(FolderPtr folder);
+/// Of an entry, not following symlinks; none when there is no such entry.
+Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name);
+Task<void> rename_entry(FolderPtr folder, std::string from, std::string to);
+Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b);
+/// Removes an entry and all below it; missing is fine.
+Task<void> remove_tree(FolderPtr parent, std::string name);
+
+Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode, engine::DirectIo direct);
+/// Makes a file with these bytes and syncs it.
+Task<void> write_file(FolderPtr folder, std::string name, std::string bytes);
+/// A whole file of at most `most` bytes; none when there is no such file.
+Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name, std::uint64_t most);
+Task<std::string> read_file(FolderPtr folder, std::string name, std::uint64_t most);
+/// All of `bytes`, which stay valid meanwhile.
+Task<void> write_at(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes);
+/// Fills `bytes`; an early end of the file is data_loss. With direct I/O everything is aligned.
+Task<void> read_at(FilePtr file, std::uint64_t offset, std::span<std::byte> bytes);
+/// Like read_at, but returns how many bytes there were before the end of the file.
+Task<std::size_t> read_some_at(FilePtr file, std::uint64_t offset, std::span<std::byte> bytes);
+Task<void> sync_and_close(FilePtr file);
+
+/// What ended a coroutine, as an Error: system_error(operation_aborted) is ErrorCode::cancelled, a
+/// FormatError is data_loss with `path`; nested NurseryErrors are unwrapped to "k of n failed, first: ...".
+[[nodiscard]] std::exception_ptr as_error(std::exception_ptr error, const std::string& operation,
+                                          const std::string& path);
+
+}  // namespace cairn::internal

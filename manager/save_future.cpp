@@ -1,0 +1,54 @@
+#include <cairn/manager/error.h>
+#include <cairn/manager/internal/save_state.h>
+#include <cairn/manager/save_future.h>
+
+#include <boost/asio/post.hpp>
+
+namespace cairn {
+
+std::string_view to_string(SaveOutcome outcome) noexcept {
+  switch (outcome) {
+    case SaveOutcome::saved: return "saved";
+    case SaveOutcome::skipped_by_policy: return "skipped_by_policy";
+    case SaveOutcome::skipped_older_step: return "skipped_older_step";
+  }
+  return "unknown";
+}
+
+SaveFuture::SaveFuture(std::shared_ptr<internal::SaveState> state,
+                       std::shared_ptr<impl::SharedState<void>> staged,
+                       std::shared_ptr<impl::SharedState<SaveResult>> committed) noexcept
+    : state_(std::move(state)), staged_(std::move(staged)), committed_(std::move(committed)) {}
+
+SaveProgress SaveFuture::progress() const {
+  SaveProgress progress;
+  progress.total = state_->total.load(std::memory_order_relaxed);
+  progress.staged = state_->staged.load(std::memory_order_relaxed);
+  progress.encoded = state_->encoded.load(std::memory_order_relaxed);
+  progress.written = state_->written.load(std::memory_order_relaxed);
+  return progress;
+}
+
+void SaveFuture::cancel() const { state_->request_cancel(); }
+
+namespace internal {
+
+void SaveState::request_cancel() {
+  boost::asio::post(engine->executor(), [self = shared_from_this()] {
+    self->cancel_requested = true;
+    if (!self->past_recall) self->signal.emit(boost::asio::cancellation_type::terminal);
+  });
+}
+
+}  // namespace internal
+
+namespace impl {
+
+void refuse_blocking_on_engine_threads() {
+  if (!engine::on_any_strand()) return;
+  throw Error(ErrorCode::invalid_argument, "a blocking wait on an engine's own thread would never end",
+              ErrorContext{});
+}
+
+}  // namespace impl
+}  // namespace cairn
