@@ -1,11 +1,82 @@
 #include <cairn/codecs/crc32c.h>
-
 #include <isa-l/crc.h>
 
+#include <algorithm>
+#include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace cairn {
+namespace {
+
+// A block is read once from memory: the checksum leaves it in the first-level cache (32 KiB or
+// more), and the copy finds it there.
+constexpr std::size_t kCopyBlock = std::size_t{16} << 10;
+// Below this the copy is likely to be read again soon, so it may stay in the cache.
+constexpr std::size_t kStreamFrom = std::size_t{256} << 10;
+static_assert(kStreamFrom > kCopyBlock);
+
+using Stream = void (*)(std::byte* to, const std::byte* from, std::size_t bytes);
+
+#if defined(__x86_64__)
+
+constexpr std::size_t kLine = 64;
+static_assert(kCopyBlock % kLine == 0);
+
+// `to` is aligned to a cache line and `bytes` is a multiple of one: whole lines go out, so that no
+// line is ever read back to be merged.
+__attribute__((target("avx512f"))) void stream_avx512(std::byte* to, const std::byte* from,
+                                                      std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += kLine) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
+  }
+}
+
+__attribute__((target("avx"))) void stream_avx(std::byte* to, const std::byte* from,
+                                               std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += kLine) {
+    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i));
+    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i + 32));
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i), low);
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i + 32), high);
+  }
+}
+
+Stream choose_stream() noexcept {
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f")) return stream_avx512;
+  if (__builtin_cpu_supports("avx")) return stream_avx;
+  return nullptr;
+}
+
+std::uint32_t stream_crc32c(std::span<const std::byte> from, std::byte* to, std::uint32_t seed,
+                            Stream stream) noexcept {
+  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % kLine;
+  std::size_t done = misaligned == 0 ? 0 : kLine - misaligned;
+  std::uint32_t crc = crc32c(from.first(done), seed);
+  std::memcpy(to, from.data(), done);
+  while (from.size() - done >= kLine) {
+    const std::size_t block = std::min(kCopyBlock, (from.size() - done) / kLine * kLine);
+    crc = crc32c(from.subspan(done, block), crc);
+    stream(to + done, from.data() + done, block);
+    done += block;
+  }
+  crc = crc32c(from.subspan(done), crc);
+  std::memcpy(to + done, from.data() + done, from.size() - done);
+  // Non-temporal stores are weakly ordered: without the fence a thread that learns of the copy
+  // through an ordinary release store could read old bytes.
+  _mm_sfence();
+  return crc;
+}
+
+#endif
+
+}  // namespace
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed) noexcept {
-  // ISA-L takes an int length: feed it at most 1 GiB at a time. It neither inverts before nor after.
+  // ISA-L takes an int length: feed it at most 1 GiB at a time. It neither inverts before nor
+  // after.
   constexpr std::size_t kMost = std::size_t{1} << 30;
   std::uint32_t crc = ~seed;
   while (!bytes.empty()) {
@@ -16,6 +87,25 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed) noexc
     bytes = bytes.subspan(part.size());
   }
   return ~crc;
+}
+
+std::uint32_t copy_crc32c(std::span<const std::byte> from, std::byte* to,
+                          std::uint32_t seed) noexcept {
+#if defined(__x86_64__)
+  static const Stream stream = choose_stream();
+  if (stream != nullptr && from.size() >= kStreamFrom) {
+    return stream_crc32c(from, to, seed, stream);
+  }
+#endif
+  std::uint32_t crc = seed;
+  while (!from.empty()) {
+    const auto block = from.first(std::min(from.size(), kCopyBlock));
+    crc = crc32c(block, crc);
+    std::memcpy(to, block.data(), block.size());
+    to += block.size();
+    from = from.subspan(block.size());
+  }
+  return crc;
 }
 
 }  // namespace cairn

@@ -1,6 +1,6 @@
 #pragma once
-// What every decoder throws: where in which structure, what was found and what is allowed. Encoders and
-// argument checks throw std::invalid_argument.
+// What every decoder throws: where in which structure, what was found and what is allowed. Encoders
+// and argument checks throw std::invalid_argument.
 
 #include <cairn/export.h>
 
@@ -14,8 +14,9 @@ namespace cairn {
 /// Bytes that do not follow their format. The manager adds the file's path.
 class CAIRN_EXPORT FormatError : public std::runtime_error {
  public:
-  /// `structure`: "OCDBT manifest", "zarr.json", ...; `field`: e.g. "num_entries" or "entry 3: offset";
-  /// `found`, `allowed`: values in words; `offset`: bytes from the start of the structure, if known.
+  /// `structure`: "OCDBT manifest", "zarr.json", ...; `field`: e.g. "num_entries" or "entry 3:
+  /// offset"; `found`, `allowed`: values in words; `offset`: bytes from the start of the structure,
+  /// if known.
   FormatError(std::string structure, std::string field, std::string found, std::string allowed,
               std::optional<std::uint64_t> offset = std::nullopt);
 

@@ -20,13 +20,14 @@ struct IndexRange {
   friend bool operator==(const IndexRange&, const IndexRange&) = default;
 };
 
-/// Elements that are made or fetched when a save asks for them: device memory, lazily produced data.
+/// Elements that are made or fetched when a save asks for them: device memory, lazily produced
+/// data.
 class CAIRN_EXPORT Source {
  public:
   virtual ~Source() = default;
-  /// Fills `to` with the elements of `range` (indices within the part, dense C order) and then calls
-  /// `done` once, from any thread, with nullptr or what went wrong. Must not block; `to` stays valid until
-  /// `done`. Reads of different ranges may be under way at once.
+  /// Fills `to` with the elements of `range` (indices within the part, dense C order) and then
+  /// calls `done` once, from any thread, with nullptr or what went wrong. Must not block; `to`
+  /// stays valid until `done`. Reads of different ranges may be under way at once.
   virtual void read(const IndexRange& range, std::span<std::byte> to,
                     std::function<void(std::exception_ptr)> done) = 0;
 };
@@ -39,7 +40,8 @@ struct LeafPart {
   std::variant<ArrayView, std::shared_ptr<Source>> source;
 };
 
-/// {dtype, global shape, parts}. Parts do not overlap; those of all processes together cover the array.
+/// {dtype, global shape, parts}. Parts do not overlap; those of all processes together cover the
+/// array.
 class CAIRN_EXPORT Leaf {
  public:
   /// Throws std::invalid_argument when a part's dtype or shape does not fit, or parts overlap.

@@ -2,12 +2,15 @@
 // The tree that is saved: what JAX calls a PyTree. Dictionaries keep the order of their keys.
 
 #include <cairn/codecs/array.h>
+#include <cairn/codecs/dtype.h>
 #include <cairn/codecs/leaf.h>
 #include <cairn/export.h>
 
+#include <concepts>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
+#include <iterator>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +20,11 @@
 namespace cairn {
 
 class Tree;
+
+namespace detail {
+struct ListInit;  // one element of a braced list, which can be moved from
+struct DictInit;
+}  // namespace detail
 
 struct Null {
   friend bool operator==(Null, Null) { return true; }
@@ -34,15 +42,17 @@ using KeyPath = std::vector<Key>;
 
 /// Key names joined by ".": Orbax's parameter name. A bare leaf has the empty name.
 [[nodiscard]] CAIRN_EXPORT std::string dotted_name(const KeyPath& path);
-/// For people: a/b[3]/c.
+/// For people: a/b[3]/c; "(root)" for the empty path.
 [[nodiscard]] CAIRN_EXPORT std::string to_string(const KeyPath& path);
 
-/// Ordered string -> Tree. Setting an existing key replaces its value in place.
+/// Ordered string -> Tree. Setting an existing key replaces its value in place. A key must not be
+/// changed through an iterator. References to values last until an entry is added or erased.
 class CAIRN_EXPORT Dict {
  public:
   using value_type = std::pair<std::string, Tree>;
-  Dict();
-  Dict(std::initializer_list<value_type> entries);
+  Dict() noexcept;
+  /// Dict{{"w", array}, {"n", 3}}: values are moved in; of equal keys the last wins, as in Python.
+  Dict(std::initializer_list<detail::DictInit> entries);
   Dict(const Dict&);
   Dict(Dict&&) noexcept;
   Dict& operator=(const Dict&);
@@ -54,53 +64,91 @@ class CAIRN_EXPORT Dict {
   /// Throws std::out_of_range naming the key and the keys there are (at most ten).
   [[nodiscard]] const Tree& at(std::string_view key) const;
   [[nodiscard]] Tree& at(std::string_view key);
-  bool erase(std::string_view key);
+  bool erase(std::string_view key);  ///< O(size): later entries move up
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] const value_type* begin() const noexcept;
   [[nodiscard]] const value_type* end() const noexcept;
   [[nodiscard]] value_type* begin() noexcept;
   [[nodiscard]] value_type* end() noexcept;
+  /// The same keys with equal values, in any order: Python's rule.
   friend CAIRN_EXPORT bool operator==(const Dict&, const Dict&);
 
  private:
-  struct Entries;  // vector plus an index once it is large: lookup is O(1)
-  std::unique_ptr<Entries> entries_;
+  struct Entries;                     // vector plus an index once it is large: lookup is O(1)
+  std::unique_ptr<Entries> entries_;  // null when nothing was ever put in
 };
 
-struct List : std::vector<Tree> {
-  using std::vector<Tree>::vector;
+/// Python's list. List{1, 2.0, array} moves its elements in.
+struct CAIRN_EXPORT List : std::vector<Tree> {
+  List() noexcept = default;
+  List(std::initializer_list<detail::ListInit> elements);
+  explicit List(std::vector<Tree> elements) noexcept;
+  explicit List(std::size_t size);  ///< that many nulls
+  template <std::input_iterator It>
+  List(It first, It last) {
+    assign(first, last);
+  }
 };
-struct Tuple : std::vector<Tree> {
-  using std::vector<Tree>::vector;
+/// Python's tuple. Orbax stores its elements as a list's: it comes back as a list, unless it is
+/// empty.
+struct CAIRN_EXPORT Tuple : std::vector<Tree> {
+  Tuple() noexcept = default;
+  Tuple(std::initializer_list<detail::ListInit> elements);
+  explicit Tuple(std::vector<Tree> elements) noexcept;
+  explicit Tuple(std::size_t size);  ///< that many nulls
+  template <std::input_iterator It>
+  Tuple(It first, It last) {
+    assign(first, last);
+  }
 };
 
-/// A node. Regular value; moving is O(1).
+/// A node. Regular value; moving is O(1), and leaves null or an empty value of the same kind
+/// behind.
 class CAIRN_EXPORT Tree {
  public:
   using Value = std::variant<Null, bool, std::int64_t, std::uint64_t, double, std::string, Array,
                              ArrayView, Leaf, Dict, List, Tuple>;
-  Tree() = default;  ///< null
-  Tree(Null) {}
-  Tree(bool v);
-  Tree(std::signed_integral auto v);    // int64; see the constraints in the definition
-  Tree(std::unsigned_integral auto v);  // uint64 (but bool is bool)
-  Tree(std::floating_point auto v);     // double
+  Tree() noexcept = default;  ///< null
+  Tree(Null) noexcept {}
+  /// bool alone: a pointer, which would convert to bool, is refused.
+  template <std::same_as<bool> T>
+  Tree(T v) noexcept : value_(v) {}
+  /// Integers become int64 or uint64 by their sign; character types are refused.
+  template <detail::Integer T>
+  Tree(T v) noexcept
+      : value_(
+            static_cast<std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>(v)) {}
+  /// float and double; a long double would lose digits, and is refused.
+  template <std::floating_point T>
+  requires(sizeof(T) <= sizeof(double)) Tree(T v)
+  noexcept : value_(static_cast<double>(v)) {}
   Tree(std::string v);
-  Tree(const char* v);
+  Tree(std::string_view v);
+  Tree(const char* v);  ///< a C string; not null
+  Tree(std::nullptr_t) = delete;
   Tree(Array v);
   Tree(ArrayView v);
   Tree(Leaf v);
   Tree(Dict v);
   Tree(List v);
   Tree(Tuple v);
+  Tree(const Tree&);
+  Tree(Tree&&) noexcept;
+  Tree& operator=(const Tree&);
+  Tree& operator=(Tree&&) noexcept;
+  /// Takes nested containers apart one by one: a tree of any depth can be destroyed.
+  ~Tree();
 
   [[nodiscard]] const Value& value() const noexcept { return value_; }
   [[nodiscard]] Value& value() noexcept { return value_; }
-  /// "dict", "list", "tuple", "null", "bool", "int", "uint", "float", "string", "array", "view", "leaf".
+  /// "dict", "list", "tuple", "null", "bool", "int", "uint", "float", "string", "array", "view",
+  /// "leaf".
   [[nodiscard]] std::string_view kind() const noexcept;
   template <class T>
-  [[nodiscard]] bool is() const noexcept { return std::holds_alternative<T>(value_); }
+  [[nodiscard]] bool is() const noexcept {
+    return std::holds_alternative<T>(value_);
+  }
   /// Throws std::invalid_argument naming both kinds.
   template <class T>
   [[nodiscard]] const T& as() const;
@@ -109,10 +157,12 @@ class CAIRN_EXPORT Tree {
   /// Child of a dict by name; throws as Dict::at does, or std::invalid_argument on another kind.
   [[nodiscard]] const Tree& at(std::string_view key) const;
   [[nodiscard]] Tree& at(std::string_view key);
-  /// Child of a list or tuple.
+  /// Child of a list or tuple; throws std::out_of_range, or std::invalid_argument on another kind.
   [[nodiscard]] const Tree& at(std::size_t index) const;
   [[nodiscard]] Tree& at(std::size_t index);
 
+  /// Equal kinds and values, except that an Array and an ArrayView are equal when dtype, shape and
+  /// element bytes are. NaN equals NaN. Leaves are equal when their parts are, sources by identity.
   friend CAIRN_EXPORT bool operator==(const Tree& a, const Tree& b);
 
  private:
@@ -127,10 +177,62 @@ struct FlatEntry {
 };
 /// Depth first, in the tree's order. Throws std::invalid_argument at a nesting above kMaxTreeDepth.
 [[nodiscard]] CAIRN_EXPORT std::vector<FlatEntry> flatten(const Tree& tree);
-inline constexpr std::size_t kMaxTreeDepth = 512;
+inline constexpr std::size_t kMaxTreeDepth = 512;  ///< keys in the longest path
 
-/// Rebuilds a tree from paths and values: containers come from the kinds of the keys (sequences become
-/// lists). Throws FormatError on a sequence with gaps, a path that is another's prefix, or a duplicate.
+/// Rebuilds a tree from paths and values: containers come from the kinds of the keys (sequences
+/// become lists). No entries make an empty dict. Throws FormatError on a sequence with gaps, a path
+/// that is another's prefix, a duplicate, a node with keys of both kinds, or a nesting above
+/// kMaxTreeDepth.
 [[nodiscard]] CAIRN_EXPORT Tree unflatten(std::vector<std::pair<KeyPath, Tree>> entries);
+
+namespace detail {
+
+// The elements of a std::initializer_list are const: these let the values in them be moved all the
+// same, so that a braced tree of arrays copies no element.
+struct ListInit {
+  template <class T>
+  requires std::constructible_from<Tree, T&&> ListInit(T&& v) : value(std::forward<T>(v)) {}
+  mutable Tree value;
+};
+struct DictInit {
+  template <class T>
+  requires std::constructible_from<Tree, T&&> DictInit(std::string k, T&& v)
+      : key(std::move(k)), value(std::forward<T>(v)) {}
+  DictInit(Dict::value_type entry);
+  mutable std::string key;
+  mutable Tree value;
+};
+
+/// The names that kind() gives, by the variant's index.
+inline constexpr std::string_view kTreeKinds[] = {"null",  "bool",   "int",   "uint",
+                                                  "float", "string", "array", "view",
+                                                  "leaf",  "dict",   "list",  "tuple"};
+static_assert(std::size(kTreeKinds) == std::variant_size_v<Tree::Value>);
+
+template <class T, std::size_t kIndex = 0>
+consteval std::string_view tree_kind_of() {
+  static_assert(kIndex < std::variant_size_v<Tree::Value>, "not a kind of tree node");
+  if constexpr (std::same_as<T, std::variant_alternative_t<kIndex, Tree::Value>>) {
+    return kTreeKinds[kIndex];
+  } else {
+    return tree_kind_of<T, kIndex + 1>();
+  }
+}
+
+[[noreturn]] CAIRN_EXPORT void throw_wrong_kind(std::string_view asked, std::string_view held);
+
+}  // namespace detail
+
+template <class T>
+const T& Tree::as() const {
+  if (const T* v = std::get_if<T>(&value_)) return *v;
+  detail::throw_wrong_kind(detail::tree_kind_of<T>(), kind());
+}
+
+template <class T>
+T& Tree::as() {
+  if (T* v = std::get_if<T>(&value_)) return *v;
+  detail::throw_wrong_kind(detail::tree_kind_of<T>(), kind());
+}
 
 }  // namespace cairn
