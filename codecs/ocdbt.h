@@ -139,11 +139,21 @@ struct EncodedTree {
 };
 /// Lays `entries` (any order; sorted here; duplicate keys or a key that is the `prefix + "/"` of another's
 /// are std::invalid_argument) out in nodes of at most `target_node_bytes` before compression. The nodes
-/// will be written at `node_offset` of file `node_file` of `files`; Reference::file indexes `files` too.
+/// will be written at `node_offset` of file `node_file` of `files`; Reference::file indexes `files` too,
+/// and each file's path must begin with the base of `node_file`, below which nodes in it may refer.
 [[nodiscard]] CAIRN_EXPORT EncodedTree encode_tree(std::vector<Entry> entries, const FileTable& files,
                                                    std::uint64_t node_file, std::uint64_t node_offset,
                                                    const Config& config,
                                                    std::size_t target_node_bytes = std::size_t{2} << 20);
+
+/// What a reader checks when it follows a reference to `child`: its height is what the parent's (or the
+/// version's root_height) calls for, and it holds no key below `min_key`, the parent's key without its
+/// first `common_prefix` bytes. Throws FormatError.
+CAIRN_EXPORT void check_child(const Node& child, std::uint8_t height, std::string_view min_key);
+
+/// The path below the database's directory of a file in a node's table: `transitive` is the
+/// concatenation of the bases on the way to the node ("" for the manifest). Throws like check_data_path().
+[[nodiscard]] CAIRN_EXPORT std::string data_path(std::string_view transitive, const DataFile& file);
 
 /// Throws FormatError unless `path` (transitive + base + relative) stays inside the database directory:
 /// no empty, "." or ".." component, not absolute, none ending in "__lock".

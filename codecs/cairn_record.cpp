@@ -1,0 +1,211 @@
+#include <cairn/codecs/cairn_record.h>
+#include <cairn/codecs/crc32c.h>
+#include <cairn/codecs/format_error.h>
+#include <cairn/codecs/internal/byte_io.h>
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <stdexcept>
+#include <unordered_set>
+
+namespace cairn {
+namespace {
+
+using internal::ByteReader;
+using internal::ByteWriter;
+using internal::Field;
+
+constexpr std::string_view kStructure = "_CAIRN record";
+constexpr std::string_view kMagic{"CAIRNREC", 8};
+constexpr std::uint32_t kVersion = 1;
+constexpr std::uint64_t kMaxNameBytes = 255;
+constexpr std::size_t kChecksumBytes = 4;
+/// A part's name, flags and length, when all are as short as can be.
+constexpr std::uint64_t kMinPartBytes = 4;
+constexpr std::size_t kHashDigits = 32;
+
+enum Flags : std::uint32_t { kIgnorable = 0, kMustUnderstand = 1 };
+
+constexpr std::string_view kWriterVersion = "writer_version";
+constexpr std::string_view kTuples = "tuples";
+constexpr std::string_view kUnsignedScalars = "unsigned_scalars";
+constexpr std::string_view kManifestHash = "manifest_hash";
+
+std::uint32_t checksum(std::string_view bytes) {
+  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
+}
+
+// ---- lists of strings
+// -----------------------------------------------------------------------------------
+
+std::string encode_list(const std::vector<std::string>& list) {
+  std::string bytes;
+  ByteWriter writer(bytes, kStructure);
+  writer.varint(std::uint64_t{list.size()}, "count");
+  for (const auto& text : list) {
+    writer.varint(std::uint64_t{text.size()}, "length");
+    writer.bytes(text);
+  }
+  return bytes;
+}
+
+std::vector<std::string> decode_list(std::string_view bytes, std::string_view name,
+                                     std::uint64_t start) {
+  const auto structure = fmt::format("{}, part {}", kStructure, name);
+  ByteReader reader(bytes, structure, start);
+  std::uint64_t count = 0;
+  reader.varint(count, "count");
+  reader.expect_room(count, 1, "count");
+  std::vector<std::string> list;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const Field field("string", i, "length");
+    std::uint32_t length = 0;
+    reader.varint(length, field);
+    list.emplace_back(reader.bytes(length, field));
+  }
+  reader.expect_end();
+  return list;
+}
+
+// ---- parts
+// ----------------------------------------------------------------------------------------------
+
+struct Part {
+  std::string_view name;
+  std::uint32_t flags = kIgnorable;
+  std::string_view bytes;
+  std::uint64_t start = 0;  ///< of `bytes` in the file
+};
+
+void encode_part(ByteWriter& writer, std::string_view name, std::string_view bytes) {
+  if (name.empty()) throw std::invalid_argument("_CAIRN record: a part has no name");
+  writer.varint(std::uint64_t{name.size()}, "part name", kMaxNameBytes);
+  writer.bytes(name);
+  writer.varint(std::uint32_t{kIgnorable}, "flags");
+  writer.varint(std::uint64_t{bytes.size()}, "length");
+  writer.bytes(bytes);
+}
+
+Part decode_part(ByteReader& reader, std::uint64_t i) {
+  Part part;
+  std::uint32_t name_length = 0;
+  reader.varint(name_length, Field("part", i, "name length"), kMaxNameBytes);
+  part.name = reader.bytes(name_length, Field("part", i, "name"));
+  if (part.name.empty()) reader.fail(Field("part", i, "name"), "no bytes", "a name");
+  reader.varint(part.flags, Field("part", i, "flags"));
+  std::uint64_t length = 0;
+  reader.varint(length, Field("part", i, "length"), reader.remaining());
+  part.start = reader.offset();
+  part.bytes = reader.bytes(static_cast<std::size_t>(length), Field("part", i, "bytes"));
+  return part;
+}
+
+bool is_hash(std::string_view text) {
+  return text.size() == kHashDigits &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
+  if (part.name == kWriterVersion) {
+    record.writer_version = part.bytes;
+  } else if (part.name == kTuples) {
+    record.tuples = decode_list(part.bytes, part.name, part.start);
+  } else if (part.name == kUnsignedScalars) {
+    record.unsigned_scalars = decode_list(part.bytes, part.name, part.start);
+  } else if (part.name == kManifestHash) {
+    if (!is_hash(part.bytes)) {
+      reader.fail("manifest_hash", fmt::format("{} bytes", part.bytes.size()),
+                  "32 lower-case hexadecimal digits");
+    }
+    record.manifest_hash = part.bytes;
+  } else if ((part.flags & kMustUnderstand) != 0) {
+    reader.fail(fmt::format("part \"{}\"", part.name).c_str(),
+                "a part that this version does not know",
+                "parts that may be ignored; read the item with a newer version");
+  } else {
+    record.unknown.emplace_back(part.name, part.bytes);
+  }
+}
+
+/// Checks what surrounds the parts and returns what the checksum covers.
+std::string_view checked(std::string_view bytes) {
+  const ByteReader whole(bytes, kStructure);
+  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + kChecksumBytes) {
+    whole.fail("magic", fmt::format("{} bytes that do not begin a record", bytes.size()),
+               fmt::format("\"{}\"", kMagic));
+  }
+  const auto covered = bytes.substr(0, bytes.size() - kChecksumBytes);
+  std::uint32_t stored = 0;
+  std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));
+  if (const auto computed = checksum(covered); computed != stored) {
+    whole.fail("checksum", fmt::format("{:08x}", stored),
+               fmt::format("{:08x}, the crc32c of the bytes", computed));
+  }
+  return covered;
+}
+
+}  // namespace
+
+std::string encode(const CairnRecord& record) {
+  if (!record.manifest_hash.empty() && !is_hash(record.manifest_hash)) {
+    throw std::invalid_argument(
+        "_CAIRN record: manifest_hash is not 32 lower-case hexadecimal digits");
+  }
+  std::string parts;
+  ByteWriter part_writer(parts, kStructure);
+  std::uint64_t count = 0;
+  std::unordered_set<std::string_view> names;
+  const auto add = [&](std::string_view name, std::string_view bytes) {
+    if (!names.insert(name).second) {
+      throw std::invalid_argument(fmt::format("_CAIRN record: two parts \"{}\"", name));
+    }
+    encode_part(part_writer, name, bytes);
+    ++count;
+  };
+  if (!record.writer_version.empty()) add(kWriterVersion, record.writer_version);
+  if (!record.tuples.empty()) add(kTuples, encode_list(record.tuples));
+  if (!record.unsigned_scalars.empty()) add(kUnsignedScalars, encode_list(record.unsigned_scalars));
+  if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
+  for (const auto& [name, bytes] : record.unknown) add(name, bytes);
+
+  std::string encoded(kMagic);
+  ByteWriter writer(encoded, kStructure);
+  writer.varint(kVersion, "version");
+  writer.varint(count, "num_parts");
+  writer.bytes(parts);
+  writer.little_endian(checksum(encoded), "checksum");
+  return encoded;
+}
+
+CairnRecord decode_record(std::string_view bytes) {
+  ByteReader reader(checked(bytes), kStructure);
+  static_cast<void>(reader.bytes(kMagic.size(), "magic"));
+  std::uint32_t version = 0;
+  reader.varint(version, "version");
+  if (version == 0 || version > kVersion) {
+    reader.fail("version", std::to_string(version),
+                fmt::format("1 to {}; read the item with a newer version", kVersion));
+  }
+  std::uint64_t count = 0;
+  reader.varint(count, "num_parts");
+  reader.expect_room(count, kMinPartBytes, "num_parts");
+  CairnRecord record;
+  std::unordered_set<std::string_view> names;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto part = decode_part(reader, i);
+    if (!names.insert(part.name).second) {
+      reader.fail(Field("part", i, "name"), fmt::format("\"{}\" again", part.name),
+                  "each part once");
+    }
+    store(part, record, reader);
+  }
+  reader.expect_end();
+  return record;
+}
+
+std::string content_hash(std::string_view bytes) {
+  const auto hash = XXH3_128bits(bytes.data(), bytes.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+}  // namespace cairn

@@ -1,0 +1,17 @@
+#pragma once
+// The JSON header of a safetensors file, read event by event: a DOM would keep the last of two
+// tensors with one name and say nothing.
+
+#include <cairn/codecs/safetensors.h>
+
+#include <string_view>
+
+namespace cairn::safetensors::internal {
+
+inline constexpr std::string_view kMetadataName = "__metadata__";
+
+/// Structure and types only; offsets are not checked yet. Tensors are in the header's order. Throws
+/// FormatError.
+[[nodiscard]] Header parse_header(std::string_view json);
+
+}  // namespace cairn::safetensors::internal

@@ -1,0 +1,120 @@
+#include <cairn/codecs/crc32c.h>
+#include <cairn/codecs/internal/ocdbt_envelope.h>
+#include <cairn/codecs/internal/zstd_frame.h>
+#include <fmt/format.h>
+
+#include <bit>
+
+namespace cairn::ocdbt::internal {
+namespace {
+
+constexpr std::size_t kMagicBytes = 4;
+constexpr std::size_t kHeaderBytes =
+    kMagicBytes + 8 + 1 + 1;  // magic, length, version, compression
+constexpr std::size_t kChecksumBytes = 4;
+constexpr std::size_t kMinEnvelopeBytes = 16;
+constexpr std::uint32_t kFormatVersion = 0;
+
+/// A writer closes a node behind the entry that made it too large and does not count the file
+/// table, so a node may pass max_decoded_node_bytes a little: by an inline value of 1 MiB, a key,
+/// some paths.
+constexpr std::uint64_t kDecodedSlackBytes = std::uint64_t{4} << 20;
+
+/// Keys and paths may grow to this multiple of the encoded node: a key of 1 KiB that zstd and
+/// prefixes together bring down to two bits is beyond what real databases do.
+constexpr std::uint64_t kMaxExpansion = 4096;
+constexpr std::uint64_t kFreeExpansionBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMaxExpansionBytes = std::uint64_t{1} << 30;
+
+std::uint32_t checksum(std::string_view bytes) {
+  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
+}
+
+// Hex is how the magic is known.
+std::string hex(std::uint32_t value) {
+  return fmt::format("{:08x}", value);
+}
+
+constexpr std::uint32_t big_endian(std::uint32_t value) {
+  return __builtin_bswap32(value);
+}
+
+}  // namespace
+
+std::string seal(const EnvelopeKind& kind, std::string_view body, const Config& config) {
+  std::string sealed;
+  sealed.reserve(kHeaderBytes + body.size() + kChecksumBytes);
+  ByteWriter writer(sealed, kind.structure);
+  writer.little_endian(big_endian(kind.magic), "magic");
+  writer.little_endian(std::uint64_t{0}, "length");
+  writer.varint(kFormatVersion, "version");
+  writer.varint(static_cast<std::uint32_t>(config.compression), "compression");
+  switch (config.compression) {
+    case Compression::none:
+      writer.bytes(body);
+      break;
+    case Compression::zstd:
+      cairn::internal::append_zstd_frame(body, config.zstd_level, sealed);
+      break;
+  }
+  const auto length = std::uint64_t{sealed.size() + kChecksumBytes};
+  std::memcpy(sealed.data() + kMagicBytes, &length, sizeof(length));
+  writer.little_endian(checksum(sealed), "checksum");
+  return sealed;
+}
+
+OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
+                           std::uint64_t max_decoded_bytes)
+    : encoded_(bytes), structure_(kind.structure) {
+  ByteReader header(bytes, structure_);
+  if (bytes.size() < kMinEnvelopeBytes) {
+    header.fail("length", fmt::format("{} bytes", bytes.size()),
+                fmt::format("{} bytes or more", kMinEnvelopeBytes));
+  }
+  std::uint32_t magic = 0;
+  header.little_endian(magic, "magic");
+  if (big_endian(magic) != kind.magic) {
+    header.fail("magic", hex(big_endian(magic)), hex(kind.magic));
+  }
+  std::uint64_t length = 0;
+  header.little_endian(length, "length");
+  if (length != bytes.size()) {
+    header.fail("length", std::to_string(length),
+                fmt::format("{}, the bytes there are", bytes.size()));
+  }
+  const auto covered = bytes.substr(0, bytes.size() - kChecksumBytes);
+  std::uint32_t stored = 0;
+  std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));
+  if (const auto computed = checksum(covered); computed != stored) {
+    header.fail("checksum", hex(stored), fmt::format("{}, the crc32c of the bytes", hex(computed)));
+  }
+  std::uint32_t version = 0;
+  header.varint(version, "version", kFormatVersion);
+  std::uint32_t compression = 0;
+  header.varint(compression, "compression", static_cast<std::uint32_t>(Compression::zstd));
+  compressed_ = compression != 0;
+  raw_ = covered.substr(static_cast<std::size_t>(header.offset()));
+  if (compressed_) {
+    decoded_ = cairn::internal::decode_zstd_frame(raw_, max_decoded_bytes + kDecodedSlackBytes,
+                                                  structure_);
+    structure_ += ", decompressed body";
+  }
+}
+
+ByteReader OpenEnvelope::reader() const {
+  return compressed_ ? ByteReader(decoded_, structure_)
+                     : ByteReader(raw_, structure_, kHeaderBytes);
+}
+
+std::uint64_t OpenEnvelope::expansion_limit() const noexcept {
+  return std::min(kFreeExpansionBytes + kMaxExpansion * encoded_.size(), kMaxExpansionBytes);
+}
+
+void ExpansionBudget::take(std::uint64_t bytes, const ByteReader& reader, const Field& field) {
+  used_ += bytes;
+  if (used_ <= limit_) return;
+  reader.fail(field, fmt::format("{} bytes of keys and paths so far", used_),
+              fmt::format("at most {} in a node of this size", limit_));
+}
+
+}  // namespace cairn::ocdbt::internal
