@@ -1,16 +1,19 @@
 #pragma once
-// The memory of saves and restores: one address range for staging (where copies wait for the disk) and
-// one for the window (what is being encoded, decoded, written or read). Grown lazily, touched in huge
-// pages where the machine gives them, kept and reused: memory given back and taken again costs more
-// than a memcpy (ARCHITECTURE.md, memory).
+// The memory of saves and restores: one address range for staging (where copies wait for the disk)
+// and one for the window (what is being encoded, decoded, written or read). Grown lazily, touched
+// in huge pages where the machine gives them, kept and reused: memory given back and taken again
+// costs more than a memcpy (ARCHITECTURE.md, memory).
 
 #include <cairn/engine/error.h>
+#include <cairn/engine/impl/completion.h>
 #include <cairn/export.h>
+#include <boost/asio/async_result.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace cairn::engine {
 
@@ -50,28 +53,74 @@ class CAIRN_EXPORT BufferArena {
   struct Stats {
     std::size_t capacity_bytes = 0;
     std::size_t in_use_bytes = 0;
-    std::size_t peak_bytes = 0;      ///< most in use at once
-    std::size_t committed_bytes = 0;  ///< touched so far
-    std::size_t waiting = 0;         ///< requests in the queue
+    std::size_t peak_bytes = 0;       ///< most in use at once
+    std::size_t committed_bytes = 0;  ///< end of the highest range ever given out or pre-faulted
+    std::size_t waiting = 0;          ///< requests in the queue
   };
 
+  /// Reserves addresses, not memory. Throws boost::system::system_error where the kernel refuses.
   explicit BufferArena(std::size_t capacity_bytes);
+  /// Ends what waits with operation_aborted. Buffers given out stay valid until they are given
+  /// back.
   ~BufferArena();
   BufferArena(const BufferArena&) = delete;
   BufferArena& operator=(const BufferArena&) = delete;
 
-  /// Completes with void(error_code, Buffer) when `bytes` contiguous bytes are free. A request above
-  /// capacity runs alone: it waits until the arena is empty and gets memory of its own. Cancellation
-  /// leaves the queue with operation_aborted.
+  /// Completes with void(error_code, Buffer) when `bytes` contiguous bytes are free. A request
+  /// above capacity runs alone: it waits until the arena is empty and gets memory of its own.
+  /// Cancellation leaves the queue with operation_aborted. Errors: ENOMEM for memory of its own
+  /// that cannot be had, Errc::request_too_large for an absurd size, Errc::forked_child.
   template <class Token>
   auto async_acquire(std::size_t bytes, Token&& token);
   /// Memory at once, or an empty buffer; never overtakes a waiting request.
   [[nodiscard]] Buffer try_acquire(std::size_t bytes);
+  /// Has the kernel provide [offset, offset + bytes) now rather than at first touch; cut to
+  /// capacity. Blocks for about 60 ms per GiB; may be called for several parts at once and while
+  /// buffers are in use. An error (ENOMEM, for one) leaves the arena usable.
+  error_code prefault(std::size_t bytes, std::size_t offset = 0) noexcept;
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] std::size_t capacity() const noexcept;
 
  private:
-  std::shared_ptr<Buffer::Core> core_;
+  using Core = Buffer::Core;
+  using Waiter = std::unique_ptr<impl::Completion<error_code, Buffer>>;
+  class Initiate;
+  [[nodiscard]] static std::uint64_t next_ticket(Core& core) noexcept;
+  static void acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket, std::size_t bytes,
+                      Waiter waiter);
+  static void cancel(const std::shared_ptr<Core>& core, std::uint64_t ticket) noexcept;
+
+  std::shared_ptr<Core> core_;
 };
+
+// A class with a constructor, where a lambda would do, by the rules for coroutines
+// (coroutine_rules.h).
+class BufferArena::Initiate {
+ public:
+  explicit Initiate(std::shared_ptr<Core> core) noexcept : core_(std::move(core)) {}
+
+  template <class Handler>
+  void operator()(Handler&& handler, std::size_t bytes) const {
+    const std::uint64_t ticket = next_ticket(*core_);
+    auto slot = boost::asio::get_associated_cancellation_slot(handler);
+    if (slot.is_connected()) {
+      // Weak: a slot may outlive the arena.
+      slot.assign([core = std::weak_ptr<Core>(core_), ticket](boost::asio::cancellation_type) {
+        if (const auto alive = core.lock()) cancel(alive, ticket);
+      });
+    }
+    acquire(core_, ticket, bytes,
+            impl::make_completion<error_code, Buffer>(std::forward<Handler>(handler)));
+  }
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+template <class Token>
+auto BufferArena::async_acquire(std::size_t bytes, Token&& token) {
+  return boost::asio::async_initiate<Token, void(error_code, Buffer)>(Initiate(core_), token,
+                                                                      bytes);
+}
 
 }  // namespace cairn::engine

@@ -1,21 +1,15 @@
 #pragma once
-// CPU work off the strand: copies, checksums, encoding. A small interface over oneTBB, with a manual
-// stand-in for simulation.
+// CPU work off the strand: copies, checksums, encoding. A small interface over oneTBB, with a
+// manual stand-in for simulation.
 
+#include <cairn/engine/impl/async_run.h>
 #include <cairn/export.h>
-
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
+
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -31,7 +25,8 @@ class CAIRN_EXPORT CpuPool {
   [[nodiscard]] virtual unsigned concurrency() const noexcept = 0;
 };
 
-/// A oneTBB arena of `threads` workers; 0 = from affinity and the cgroup's CPU quota.
+/// A oneTBB arena of `threads` workers; 0 = from affinity and the cgroup's CPU quota. In a child
+/// forked after TBB was used, where TBB no longer works, plain threads.
 [[nodiscard]] CAIRN_EXPORT std::shared_ptr<CpuPool> make_tbb_pool(unsigned threads = 0);
 /// CPUs this process may use: affinity and cgroup quota, at least 1.
 [[nodiscard]] CAIRN_EXPORT unsigned available_cpus();
@@ -54,8 +49,14 @@ class CAIRN_EXPORT ManualPool final : public CpuPool {
 };
 
 /// Runs `work()` on `pool` and completes with void(std::exception_ptr, R) (void(std::exception_ptr)
-/// where R is void), on the handler's associated executor, whose work is tracked meanwhile.
+/// where R is void), on the handler's associated executor, whose work is tracked meanwhile. R is
+/// default-constructible and movable. `work` is destroyed before the completion is posted. Work
+/// that has been handed over is not cancelled: it is short.
 template <class Work, class Token>
-auto async_run(CpuPool& pool, Work work, Token&& token);
+auto async_run(CpuPool& pool, Work work, Token&& token) {
+  using Signature = impl::RunSignature<std::invoke_result_t<Work&>>;
+  return boost::asio::async_initiate<Token, Signature>(impl::InitiateRun(pool), token,
+                                                       std::move(work));
+}
 
 }  // namespace cairn::engine

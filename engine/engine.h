@@ -5,6 +5,7 @@
 #include <cairn/engine/buffer_arena.h>
 #include <cairn/engine/clock.h>
 #include <cairn/engine/cpu_pool.h>
+#include <cairn/engine/deadline.h>
 #include <cairn/engine/io_backend.h>
 #include <cairn/export.h>
 
@@ -20,12 +21,12 @@ enum class DirectIo : std::uint8_t { automatic, required, off };
 struct EngineOptions {
   BackendOptions backend;
   DirectIo direct_io = DirectIo::automatic;
-  std::size_t staging_bytes = 0;              ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
-  std::size_t io_window_bytes = 256u << 20;   ///< bytes being encoded, decoded, read or written
-  unsigned cpu_threads = 0;                   ///< 0 = available_cpus()
-  std::shared_ptr<Clock> clock;               ///< none = system_clock()
-  std::shared_ptr<CpuPool> cpu_pool;          ///< none = a oneTBB pool
-  std::unique_ptr<IoBackend> io_backend;      ///< none = make_backend(backend); for decorators in tests
+  std::size_t staging_bytes = 0;             ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
+  std::size_t io_window_bytes = 256u << 20;  ///< bytes being encoded, decoded, read or written
+  unsigned cpu_threads = 0;                  ///< 0 = available_cpus()
+  std::shared_ptr<Clock> clock;              ///< none = system_clock()
+  std::shared_ptr<CpuPool> cpu_pool;         ///< none = a oneTBB pool
+  std::unique_ptr<IoBackend> io_backend;  ///< none = make_backend(backend); for decorators in tests
 };
 
 /// A snapshot of counters; each is exact, together they are not of one moment.
@@ -35,18 +36,20 @@ struct EngineStats {
   std::uint64_t operations_completed = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_written = 0;
-  std::uint64_t files_direct = 0;    ///< files opened with direct I/O
-  std::uint64_t files_buffered = 0;  ///< files opened for data without it
-  std::uint64_t quarantined_operations = 0;  ///< deadline passed, kernel has not answered
+  std::uint64_t files_direct = 0;            ///< files opened with direct I/O
+  std::uint64_t files_buffered = 0;          ///< files opened for data without it
+  std::uint64_t quarantined_tasks = 0;       ///< deadline passed, kernel has not answered
+  std::uint64_t quarantined_operations = 0;  ///< what these tasks had under way
   std::uint64_t quarantined_bytes = 0;
   BufferArena::Stats staging;
   BufferArena::Stats window;
   unsigned cpu_threads = 0;
 };
 
-/// Shared by reference count. Members are thread-safe. The last owner's release waits for operations
-/// under way; those in quarantine keep the core alive until the kernel answers. After fork(), any call
-/// in the child fails with Errc::forked_child, and destruction there does nothing.
+/// Shared by reference count. Members are thread-safe. The last owner's release waits for
+/// operations under way and for what has been posted; on a thread of the engine's own, or while
+/// tasks are in quarantine, it does not wait: the core ends by itself, later. After fork(), any
+/// call in the child fails with Errc::forked_child, and destruction there does nothing.
 class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
  public:
   /// Throws boost::system::system_error when a forced backend or the memory cannot be had.
@@ -59,19 +62,32 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
 
   /// The strand: one thread, apart from the reactor's. Coroutines of the manager run only here.
   [[nodiscard]] boost::asio::any_io_executor executor() const;
-  /// True on the strand's own thread: blocking on a save from here would deadlock, so callers refuse.
+  /// True on the strand's own thread: blocking on a save from here would deadlock, so callers
+  /// refuse.
   [[nodiscard]] bool on_strand() const noexcept;
 
   [[nodiscard]] BufferArena& staging() noexcept;
   [[nodiscard]] BufferArena& window() noexcept;
   [[nodiscard]] CpuPool& cpu() noexcept;
   [[nodiscard]] Clock& clock() noexcept;
+  /// For what outlives the engine, as a Watchdog may.
+  [[nodiscard]] std::shared_ptr<Clock> shared_clock() const noexcept;
   [[nodiscard]] DirectIo direct_io() const noexcept;
   [[nodiscard]] EngineStats stats() const;
 
-  /// Hands `operation` to the backend and counts it. Completes it with -EOWNERDEAD in a forked child.
+  /// Hands `operation` to the backend and counts it. Completes it with -EOWNERDEAD in a forked
+  /// child.
   void submit(IoOperation* operation) noexcept;
   void cancel(IoOperation* operation) noexcept;
+  /// Counts an operation of submit()'s; its complete() calls this first.
+  void note_completed(const IoRequest& request, const IoResult& result) noexcept;
+  /// Counts a file opened for data, with direct I/O or without.
+  void note_opened(bool direct) noexcept;
+
+  /// Notes a task that its owner has given up while the kernel has not: `held` (its buffers and
+  /// descriptors, may be null) stays until the entry is released, the counts show in stats().
+  [[nodiscard]] QuarantineEntry quarantine(std::shared_ptr<void> held, std::uint64_t operations,
+                                           std::uint64_t bytes);
 
   /// Throws system_error(Errc::forked_child) in a forked child; managers call it first thing.
   void check_usable() const;

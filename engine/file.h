@@ -1,9 +1,11 @@
 #pragma once
-// Files and directories on an engine. Each operation takes a completion token, honours the handler's
-// associated executor and its cancellation slot, and carries on after short transfers and EINTR.
+// Files and directories on an engine. Each operation takes a completion token, honours the
+// handler's associated executor and its cancellation slot, and carries on after short transfers and
+// EINTR.
 
 #include <cairn/engine/engine.h>
 #include <cairn/engine/error.h>
+#include <cairn/engine/impl/write_back_window.h>
 #include <cairn/export.h>
 
 #include <cstddef>
@@ -16,11 +18,12 @@
 namespace cairn::engine {
 
 /// Submits one request; completes with void(error_code, IoResult). The building block of all below.
+/// A handler without an executor of its own is posted to the engine's strand, here and below.
 template <class Token>
 auto async_io(std::shared_ptr<Engine> engine, IoRequest request, Token&& token);
 
-/// A descriptor that closes itself. Closing on destruction is a plain close(2), meant for clean-up paths;
-/// where the result matters, use async_close().
+/// A descriptor that closes itself. Closing on destruction is a plain close(2), meant for clean-up
+/// paths; where the result matters, use async_close().
 class CAIRN_EXPORT Descriptor {
  public:
   Descriptor() noexcept = default;
@@ -48,12 +51,14 @@ enum class OpenMode : std::uint8_t {
 class CAIRN_EXPORT File {
  public:
   File() noexcept = default;
-  File(std::shared_ptr<Engine> engine, Descriptor fd, bool direct, std::uint32_t alignment) noexcept;
+  File(std::shared_ptr<Engine> engine, Descriptor fd, bool direct,
+       std::uint32_t alignment) noexcept;
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;
 
   [[nodiscard]] bool direct() const noexcept { return direct_; }
-  /// Offsets, lengths and addresses of direct transfers are multiples of this, bytes; 1 when buffered.
+  /// Offsets, lengths and addresses of direct transfers are multiples of this, bytes; 1 when
+  /// buffered.
   [[nodiscard]] std::uint32_t alignment() const noexcept { return alignment_; }
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
@@ -64,7 +69,8 @@ class CAIRN_EXPORT File {
   /// Reads until `bytes` is full or the file ends. void(error_code, std::size_t read).
   template <class Token>
   auto async_read_at(std::uint64_t offset, std::span<std::byte> bytes, Token&& token);
-  /// Reserves blocks from 0 to `length` bytes (early ENOSPC). Where the file system cannot: no error.
+  /// Reserves blocks from 0 to `length` bytes (early ENOSPC). Where the file system cannot: no
+  /// error.
   template <class Token>
   auto async_allocate(std::uint64_t length, Token&& token);  // void(error_code)
   template <class Token>
@@ -84,13 +90,19 @@ class CAIRN_EXPORT File {
   auto async_close(Token&& token);
 
  private:
+  [[nodiscard]] IoRequest request(IoOp op) const;
+  [[nodiscard]] IoRequest transfer(IoOp op, std::uint64_t offset, const std::byte* buffer,
+                                   std::size_t length) const;
+
   std::shared_ptr<Engine> engine_;
   Descriptor fd_;
   bool direct_ = false;
   std::uint32_t alignment_ = 1;
+  std::shared_ptr<impl::WriteBackWindow> window_;  // none with direct I/O
 };
 
-/// An open directory; names below are resolved in it and, with symlinks, never outside it. Move-only.
+/// An open directory; names below are resolved in it and, with symlinks, never outside it.
+/// Move-only.
 class CAIRN_EXPORT Directory {
  public:
   Directory() noexcept = default;
@@ -113,7 +125,8 @@ class CAIRN_EXPORT Directory {
   auto async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token);
 
   template <class Token>
-  auto async_make_directory(std::string name, std::uint32_t mode, Token&& token);  // void(error_code)
+  auto async_make_directory(std::string name, std::uint32_t mode,
+                            Token&& token);  // void(error_code)
   template <class Token>
   auto async_remove_directory(std::string name, Token&& token);  // void(error_code)
   template <class Token>
@@ -136,8 +149,14 @@ class CAIRN_EXPORT Directory {
   auto async_sync(Token&& token);
 
  private:
+  [[nodiscard]] IoRequest request(IoOp op, std::string name) const;
+  [[nodiscard]] IoRequest pair(IoOp op, std::string name, const Directory& to,
+                               std::string to_name) const;
+
   std::shared_ptr<Engine> engine_;
   Descriptor fd_;
 };
 
 }  // namespace cairn::engine
+
+#include <cairn/engine/impl/file_impl.h>

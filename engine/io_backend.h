@@ -1,7 +1,7 @@
 #pragma once
-// The seam to the operating system. Every system call that touches a file goes through an IoBackend:
-// `uring` and `threads` in production, `faulty` and `recording` around either in tests. All pass one
-// conformance suite (tests/engine/io_backend_conformance_test.cpp).
+// The seam to the operating system. Every system call that touches a file goes through an
+// IoBackend: `uring` and `threads` in production, `faulty` and `recording` around either in tests.
+// All pass one conformance suite (tests/engine/io_backend_conformance_test.cpp).
 
 #include <cairn/export.h>
 
@@ -14,16 +14,17 @@
 namespace cairn::engine {
 
 enum class IoOp : std::uint8_t {
-  open,              ///< fd (directory or AT_FDCWD), path, flags, mode, beneath -> value = descriptor
-  close,             ///< fd
-  read,              ///< fd, offset, buffer, length -> value = bytes, may be short
-  write,             ///< fd, offset, buffer, length -> value = bytes, may be short
-  allocate,          ///< fd, offset, length: reserves blocks (raw fallocate), grows the file
-  truncate,          ///< fd, length
-  sync_data,         ///< fd: fdatasync
-  sync_all,          ///< fd: fsync; also for directories
-  write_back,        ///< fd, offset, length: start write-back and drop written pages from the cache
-  make_directory,    ///< fd, path, mode
+  open,            ///< fd (directory or AT_FDCWD), path, flags, mode, beneath -> value = descriptor
+  close,           ///< fd
+  read,            ///< fd, offset, buffer, length -> value = bytes, may be short
+  write,           ///< fd, offset, buffer, length -> value = bytes, may be short
+  allocate,        ///< fd, offset, length: reserves blocks (raw fallocate), grows the file
+  truncate,        ///< fd, length
+  sync_data,       ///< fd: fdatasync
+  sync_all,        ///< fd: fsync; also for directories
+  write_back,      ///< fd, offset, length: start write-back and drop written pages from the cache;
+                   ///< flags = kWriteBackWait: wait until written before dropping
+  make_directory,  ///< fd, path, mode
   remove_directory,  ///< fd, path (must be empty)
   unlink,            ///< fd, path
   rename,            ///< fd, path -> fd2, path2; never replaces (RENAME_NOREPLACE)
@@ -36,6 +37,10 @@ enum class IoOp : std::uint8_t {
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(IoOp op) noexcept;
 
+/// IoRequest::flags of write_back: wait for the range to be written. A failed write is reported by
+/// this call and then, on the same descriptor, by no later sync: its result must not be ignored.
+inline constexpr int kWriteBackWait = 1;
+
 enum class FileType : std::uint8_t { regular, directory, symlink, other };
 
 struct DirectoryEntry {
@@ -45,20 +50,23 @@ struct DirectoryEntry {
 
 struct FileStatus {
   FileType type = FileType::other;
-  std::uint64_t size = 0;           ///< bytes
-  std::int64_t modified_ns = 0;     ///< since the Unix epoch
+  std::uint64_t size = 0;        ///< bytes
+  std::int64_t modified_ns = 0;  ///< since the Unix epoch
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
-  std::uint32_t mode = 0;           ///< permission bits
+  std::uint32_t mode = 0;  ///< permission bits
   std::uint32_t links = 0;
   std::uint32_t direct_memory_alignment = 0;  ///< statx DIOALIGN, bytes; 0 = unknown or refused
   std::uint32_t direct_offset_alignment = 0;  ///< likewise
 };
 
 /// One request. Which fields count is said at each IoOp. `buffer` belongs to the operation from
-/// submit() until complete().
+/// submit() until complete(). Has a constructor because g++ 12 destroys an aggregate inside a
+/// co_await expression twice.
 struct IoRequest {
-  IoOp op = IoOp::stat;
+  explicit IoRequest(IoOp which = IoOp::stat) noexcept : op(which) {}
+
+  IoOp op;
   bool beneath = false;  ///< open: refuse to leave the directory (openat2 RESOLVE_BENEATH)
   int fd = -1;
   int fd2 = -1;
@@ -77,8 +85,9 @@ struct IoResult {
   std::vector<DirectoryEntry> entries;
 };
 
-/// A request under way. The backend owns it from submit() until it calls complete(), once, on a thread
-/// of its own; complete() takes ownership back and must be short: it posts, it does not work.
+/// A request under way. The backend owns it from submit() until it calls complete(), once, on a
+/// thread of its own; complete() takes ownership back and must be short: it posts, it does not
+/// work.
 class CAIRN_EXPORT IoOperation {
  public:
   explicit IoOperation(IoRequest r) : request(std::move(r)) {}
@@ -88,6 +97,7 @@ class CAIRN_EXPORT IoOperation {
 
   IoRequest request;
   IoResult result;
+  IoOperation* link = nullptr;  ///< for the backend's queues, from submit() until complete()
 
  protected:
   virtual ~IoOperation() = default;
@@ -95,8 +105,8 @@ class CAIRN_EXPORT IoOperation {
 
 /// What a backend turned out to be, for stats(), `cairn doctor` and benchmarks.
 struct BackendInfo {
-  std::string name;                     ///< "uring" or "threads"
-  std::string reason;                   ///< why this one: "chosen", or the fallback's cause and remedy
+  std::string name;    ///< "uring" or "threads"
+  std::string reason;  ///< why this one: "chosen", or the fallback's cause and remedy
   std::vector<std::string> ring_flags;  ///< e.g. "SINGLE_ISSUER", "DEFER_TASKRUN"
   bool registered_buffers = false;
   unsigned queue_depth = 0;  ///< operations that can be under way in the kernel
@@ -108,25 +118,30 @@ class CAIRN_EXPORT IoBackend {
   virtual ~IoBackend() = default;
   /// Starts `operation`. Never fails: an error arrives as the operation's result.
   virtual void submit(IoOperation* operation) noexcept = 0;
-  /// Asks that `operation` ends early. One that has not reached the kernel completes with -ECANCELED;
-  /// one that has ends when the kernel says so. A pointer that is not under way is ignored.
+  /// Asks that `operation` ends early. One that has not reached the kernel completes with
+  /// -ECANCELED; one that has ends when the kernel says so. A pointer that is not under way is
+  /// ignored.
   virtual void cancel(IoOperation* operation) noexcept = 0;
   [[nodiscard]] virtual BackendInfo info() const = 0;
-  /// Waits until nothing is under way, then stops the threads. False when `timeout_ms` passed first:
-  /// the backend goes on and must be kept alive.
+  /// Waits until nothing is under way, then stops the threads. False when `timeout_ms` passed
+  /// first: the backend goes on and must be kept alive. Negative: no limit. Operations submitted
+  /// afterwards complete with -ESHUTDOWN on the submitting thread, and with -EOWNERDEAD in a forked
+  /// child.
   virtual bool shut_down(std::int64_t timeout_ms) noexcept = 0;
 };
 
 enum class BackendKind : std::uint8_t { automatic, uring, threads };
 
 struct BackendOptions {
-  BackendKind kind = BackendKind::automatic;  ///< environment CAIRN_IO_BACKEND=uring|threads overrides automatic
-  unsigned queue_depth = 128;                 ///< operations in the kernel at once
-  unsigned threads = 8;                       ///< of the thread backend, and of uring's blocking helper (2)
+  BackendKind kind =
+      BackendKind::automatic;  ///< environment CAIRN_IO_BACKEND=uring|threads overrides automatic
+  unsigned queue_depth = 128;  ///< operations in the kernel at once
+  unsigned threads = 8;        ///< of the thread backend, and of uring's blocking helper (2)
 };
 
-/// Makes the backend asked for. `automatic` falls back to threads where io_uring is refused and says
-/// why in info().reason. Throws boost::system::system_error when `uring` is forced and refused.
+/// Makes the backend asked for. `automatic` falls back to threads where io_uring is refused and
+/// says why in info().reason. Throws boost::system::system_error when `uring` is forced and
+/// refused.
 [[nodiscard]] CAIRN_EXPORT std::unique_ptr<IoBackend> make_backend(const BackendOptions& options);
 
 }  // namespace cairn::engine

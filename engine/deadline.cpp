@@ -1,0 +1,178 @@
+#include <cairn/engine/deadline.h>
+
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace cairn::engine {
+namespace asio = boost::asio;
+
+// Shared with the timer, which may be firing while the watchdog goes.
+struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
+  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn)
+      : clock(std::move(c)),
+        executor(asio::prefer(std::move(e), asio::execution::outstanding_work.tracked)),
+        limits(l),
+        on_expired(std::move(fn)),
+        started(clock->steady()),
+        last_progress(started.count()) {}
+
+  struct Due {
+    Clock::Duration when;
+    Reason reason;
+  };
+  [[nodiscard]] std::optional<Due> next() const {
+    std::optional<Due> due;
+    if (limits.total.count() > 0) due = Due{started + limits.total, Reason::total};
+    if (limits.no_progress.count() > 0) {
+      const Clock::Duration last(last_progress.load(std::memory_order_relaxed));
+      const Clock::Duration when = last + limits.no_progress;
+      if (!due || when < due->when) due = Due{when, Reason::no_progress};
+    }
+    return due;
+  }
+
+  // With `mutex` held. Progress only moves the limit: the timer looks again when it fires.
+  void arm() {
+    const auto due = next();
+    if (due) timer = clock->call_at(due->when, [self = shared_from_this()] { self->look(); });
+  }
+
+  void look() {
+    const std::lock_guard lock(mutex);
+    timer = 0;
+    if (stopped) return;
+    const auto due = next();
+    assert(due);
+    if (due->when > clock->steady()) return arm();
+    asio::post(executor,
+               [self = shared_from_this(), reason = due->reason] { self->expire(reason); });
+  }
+
+  void expire(Reason reason) {
+    std::function<void(Reason)> fn;
+    {
+      const std::lock_guard lock(mutex);
+      if (!stopped) fn = std::exchange(on_expired, nullptr);
+    }
+    if (fn) fn(reason);
+  }
+
+  void stop() noexcept {
+    std::function<void(Reason)> fn;
+    Clock::TimerId waiting = 0;
+    {
+      const std::lock_guard lock(mutex);
+      stopped = true;
+      fn = std::exchange(on_expired, nullptr);
+      waiting = std::exchange(timer, 0);
+    }
+    if (waiting != 0) clock->cancel(waiting);
+  }
+
+  const std::shared_ptr<Clock> clock;
+  const asio::any_io_executor executor;
+  const Limits limits;
+  std::mutex mutex;
+  std::function<void(Reason)> on_expired;
+  Clock::TimerId timer = 0;
+  bool stopped = false;
+  const Clock::Duration started;
+  std::atomic<Clock::Duration::rep> last_progress;
+};
+
+Watchdog::Watchdog(std::shared_ptr<Clock> clock, asio::any_io_executor executor, Limits limits,
+                   std::function<void(Reason)> on_expired)
+    : state_(std::make_shared<State>(std::move(clock), std::move(executor), limits,
+                                     std::move(on_expired))) {
+  const std::lock_guard lock(state_->mutex);
+  state_->arm();
+}
+
+Watchdog::~Watchdog() {
+  stop();
+}
+
+void Watchdog::progress() noexcept {
+  state_->last_progress.store(state_->clock->steady().count(), std::memory_order_relaxed);
+}
+
+void Watchdog::stop() noexcept {
+  state_->stop();
+}
+
+QuarantineEntry::QuarantineEntry(std::shared_ptr<Quarantine> quarantine, std::uint64_t id) noexcept
+    : quarantine_(std::move(quarantine)), id_(id) {}
+
+QuarantineEntry::QuarantineEntry(QuarantineEntry&& other) noexcept
+    : quarantine_(std::move(other.quarantine_)), id_(std::exchange(other.id_, 0)) {}
+
+QuarantineEntry& QuarantineEntry::operator=(QuarantineEntry&& other) noexcept {
+  if (this != &other) {
+    release();
+    quarantine_ = std::move(other.quarantine_);
+    id_ = std::exchange(other.id_, 0);
+  }
+  return *this;
+}
+
+QuarantineEntry::~QuarantineEntry() {
+  release();
+}
+
+void QuarantineEntry::release() noexcept {
+  const auto quarantine = std::move(quarantine_);
+  if (quarantine) quarantine->remove(std::exchange(id_, 0));
+}
+
+struct Quarantine::State {
+  struct Task {
+    std::shared_ptr<void> held;
+    std::uint64_t operations = 0;
+    std::uint64_t bytes = 0;
+  };
+  mutable std::mutex mutex;
+  std::map<std::uint64_t, Task> tasks;
+  std::uint64_t last_id = 0;
+  Totals totals;
+};
+
+Quarantine::Quarantine() : state_(std::make_unique<State>()) {}
+Quarantine::~Quarantine() = default;
+
+QuarantineEntry Quarantine::add(std::shared_ptr<void> held, std::uint64_t operations,
+                                std::uint64_t bytes) {
+  const std::lock_guard lock(state_->mutex);
+  const std::uint64_t id = ++state_->last_id;
+  state_->tasks.emplace(id, State::Task{std::move(held), operations, bytes});
+  ++state_->totals.tasks;
+  state_->totals.operations += operations;
+  state_->totals.bytes += bytes;
+  return {shared_from_this(), id};
+}
+
+Quarantine::Totals Quarantine::totals() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->totals;
+}
+
+void Quarantine::remove(std::uint64_t id) noexcept {
+  std::map<std::uint64_t, State::Task>::node_type
+      node;  // ends after the lock: it may end an engine
+  const std::lock_guard lock(state_->mutex);
+  node = state_->tasks.extract(id);
+  assert(!node.empty());
+  --state_->totals.tasks;
+  state_->totals.operations -= node.mapped().operations;
+  state_->totals.bytes -= node.mapped().bytes;
+}
+
+}  // namespace cairn::engine

@@ -1,0 +1,205 @@
+#include <cairn/engine/engine.h>
+#include <cairn/engine/error.h>
+#include <cairn/engine/internal/engine_impl.h>
+#include <cairn/engine/internal/fork.h>
+#include <cairn/engine/internal/machine.h>
+#include <cairn/engine/internal/thread.h>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <limits>
+#include <mutex>
+#include <utility>
+
+namespace cairn::engine {
+namespace {
+
+constexpr std::size_t kStagingDefaultMax = 4ull << 30;
+constexpr std::uint64_t kStagingMemoryShare = 4;  // a quarter of the memory
+constexpr std::int64_t kShutDownRoundMs = 60'000;
+
+std::size_t staging_size(std::size_t asked) {
+  if (asked > 0) return asked;
+  const std::uint64_t share = internal::available_memory() / kStagingMemoryShare;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(share, kStagingDefaultMax));
+}
+
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t by) noexcept {
+  counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+std::uint64_t value(const std::atomic<std::uint64_t>& counter) noexcept {
+  return counter.load(std::memory_order_relaxed);
+}
+
+struct DefaultEngine {
+  std::mutex mutex;
+  std::weak_ptr<Engine> engine;
+};
+internal::PerProcess<DefaultEngine> default_engine;
+
+// Cores of the parent, in a child: never ended, and kept here so that they do not count as leaked.
+std::atomic<Engine::Impl*> forked_cores{nullptr};
+
+}  // namespace
+
+namespace internal {
+
+StrandThread::StrandThread() : work_(context_.get_executor()) {
+  thread_ = start_thread("cairn-strand", [this] { context_.run(); });
+  id_ = thread_.get_id();
+}
+
+StrandThread::~StrandThread() {
+  finish();
+}
+
+void StrandThread::finish() {
+  if (!thread_.joinable()) return;
+  assert(!is_current());
+  work_.reset();
+  thread_.join();
+}
+
+}  // namespace internal
+
+Engine::Impl::Impl(EngineOptions options)
+    : generation(internal::fork_generation()),
+      direct_io(options.direct_io),
+      clock(options.clock ? std::move(options.clock) : system_clock()),
+      staging(staging_size(options.staging_bytes)),
+      window(options.io_window_bytes),
+      cpu(options.cpu_pool ? std::move(options.cpu_pool) : make_tbb_pool(options.cpu_threads)),
+      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {}
+
+void Engine::Impl::finish() noexcept {
+  strand.finish();
+  while (!backend->shut_down(kShutDownRoundMs)) {
+    // What is under way may write into memory that ends with this core: there is no giving up.
+  }
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+std::shared_ptr<Engine> Engine::create(EngineOptions options) {
+  return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(options))));
+}
+
+std::shared_ptr<Engine> Engine::shared_default() {
+  DefaultEngine& slot = default_engine.get();
+  const std::lock_guard lock(slot.mutex);
+  std::shared_ptr<Engine> engine = slot.engine.lock();
+  if (!engine) {
+    engine = create();
+    slot.engine = engine;
+  }
+  return engine;
+}
+
+Engine::~Engine() {
+  if (forked()) {
+    Impl* core = impl_.release();
+    core->next_forked = forked_cores.exchange(core);
+    return;
+  }
+  // Quarantined tasks need the core until the kernel answers, which may be never; and a thread of
+  // the engine's own would wait for itself.
+  if (!internal::on_engine_thread() && impl_->quarantine->totals().tasks == 0) {
+    impl_->finish();
+    return;
+  }
+  internal::run_on_reaper([core = std::shared_ptr<Impl>(std::move(impl_))] { core->finish(); });
+}
+
+boost::asio::any_io_executor Engine::executor() const {
+  return impl_->strand.executor();
+}
+bool Engine::on_strand() const noexcept {
+  return impl_->strand.is_current();
+}
+BufferArena& Engine::staging() noexcept {
+  return impl_->staging;
+}
+BufferArena& Engine::window() noexcept {
+  return impl_->window;
+}
+CpuPool& Engine::cpu() noexcept {
+  return *impl_->cpu;
+}
+Clock& Engine::clock() noexcept {
+  return *impl_->clock;
+}
+std::shared_ptr<Clock> Engine::shared_clock() const noexcept {
+  return impl_->clock;
+}
+DirectIo Engine::direct_io() const noexcept {
+  return impl_->direct_io;
+}
+
+EngineStats Engine::stats() const {
+  check_usable();
+  EngineStats stats;
+  stats.backend = impl_->backend->info();
+  stats.operations_submitted = value(impl_->submitted);
+  stats.operations_completed = value(impl_->completed);
+  stats.bytes_read = value(impl_->bytes_read);
+  stats.bytes_written = value(impl_->bytes_written);
+  stats.files_direct = value(impl_->files_direct);
+  stats.files_buffered = value(impl_->files_buffered);
+  const Quarantine::Totals quarantined = impl_->quarantine->totals();
+  stats.quarantined_tasks = quarantined.tasks;
+  stats.quarantined_operations = quarantined.operations;
+  stats.quarantined_bytes = quarantined.bytes;
+  stats.staging = impl_->staging.stats();
+  stats.window = impl_->window.stats();
+  stats.cpu_threads = impl_->cpu->concurrency();
+  return stats;
+}
+
+void Engine::submit(IoOperation* operation) noexcept {
+  assert(operation != nullptr);
+  if (forked()) {
+    operation->result.value = -EOWNERDEAD;
+    operation->complete();
+    return;
+  }
+  add(impl_->submitted, 1);
+  impl_->backend->submit(operation);
+}
+
+void Engine::cancel(IoOperation* operation) noexcept {
+  if (!forked()) impl_->backend->cancel(operation);
+}
+
+void Engine::note_completed(const IoRequest& request, const IoResult& result) noexcept {
+  if (forked()) return;
+  add(impl_->completed, 1);
+  if (result.value <= 0) return;
+  const auto moved = static_cast<std::uint64_t>(result.value);
+  if (request.op == IoOp::read) add(impl_->bytes_read, moved);
+  if (request.op == IoOp::write) add(impl_->bytes_written, moved);
+}
+
+void Engine::note_opened(bool direct) noexcept {
+  add(direct ? impl_->files_direct : impl_->files_buffered, 1);
+}
+
+QuarantineEntry Engine::quarantine(std::shared_ptr<void> held, std::uint64_t operations,
+                                   std::uint64_t bytes) {
+  return impl_->quarantine->add(std::move(held), operations, bytes);
+}
+
+void Engine::check_usable() const {
+  if (!forked()) return;
+  throw boost::system::system_error(
+      make_error_code(Errc::forked_child),
+      "this engine was made before fork(): use it in the parent, make a new one in the child");
+}
+
+bool Engine::forked() const noexcept {
+  return impl_->generation != internal::fork_generation();
+}
+
+}  // namespace cairn::engine

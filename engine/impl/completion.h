@@ -1,0 +1,75 @@
+#pragma once
+// A completion handler put aside until its operation is done: type-erased, so that queues need no
+// templates, and holding its executor's work, so that a context does not run dry under it.
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <cassert>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+namespace cairn::engine::impl {
+
+/// Takes the results of one operation. complete() is called at most once, from any thread; the
+/// handler runs later, on its associated executor, never inside the call.
+template <class... Results>
+class Completion {
+ public:
+  Completion() noexcept = default;
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
+  virtual ~Completion() = default;
+  virtual void complete(Results... results) noexcept = 0;
+};
+
+template <class Handler, class... Results>
+class HandlerCompletion final : public Completion<Results...> {
+ public:
+  explicit HandlerCompletion(Handler handler)
+      : work_(boost::asio::prefer(
+            boost::asio::get_associated_executor(handler, boost::asio::system_executor()),
+            boost::asio::execution::outstanding_work.tracked)),
+        handler_(std::move(handler)) {}
+
+  void complete(Results... results) noexcept override {
+    auto work = std::move(work_);
+    boost::asio::post(work, Call(std::move(handler_), std::move(results)...));
+  }
+
+ private:
+  // A class, not a lambda: move-only results travel in a tuple that is opened at the call.
+  class Call {
+   public:
+    explicit Call(Handler handler, Results... results)
+        : handler_(std::move(handler)), results_(std::move(results)...) {}
+    void operator()() {
+      // The slot would otherwise keep what the operation put there until its next use.
+      boost::asio::get_associated_cancellation_slot(handler_).clear();
+      std::apply(std::move(handler_), std::move(results_));
+    }
+
+   private:
+    Handler handler_;
+    std::tuple<Results...> results_;
+  };
+
+  using Executor = boost::asio::associated_executor_t<Handler, boost::asio::system_executor>;
+  std::decay_t<decltype(boost::asio::prefer(std::declval<Executor>(),
+                                            boost::asio::execution::outstanding_work.tracked))>
+      work_;
+  Handler handler_;
+};
+
+/// Puts `handler` aside. `Results` are given, the handler's type is deduced.
+template <class... Results, class Handler>
+std::unique_ptr<Completion<Results...>> make_completion(Handler&& handler) {
+  return std::make_unique<HandlerCompletion<std::decay_t<Handler>, Results...>>(
+      std::forward<Handler>(handler));
+}
+
+}  // namespace cairn::engine::impl

@@ -1,0 +1,82 @@
+#include <cairn/engine/impl/operation.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace cairn::engine::impl {
+namespace {
+
+// A transfer that was interrupted, or refused for want of memory in the queue, is submitted again.
+// The bound turns a kernel that says nothing else into an error instead of a busy loop.
+constexpr int kMaxRepeats = 10'000;
+
+}  // namespace
+
+error_code to_error(std::int64_t value) noexcept {
+  if (value >= 0) return {};
+  if (value == -EOWNERDEAD) return make_error_code(Errc::forked_child);
+  if (value == -ESHUTDOWN) return make_error_code(Errc::engine_closed);
+  return from_errno(static_cast<int>(-value));
+}
+
+OperationBase::OperationBase(std::shared_ptr<Engine> owner)
+    : IoOperation(IoRequest()), engine_(std::move(owner)) {}
+
+OperationBase::~OperationBase() = default;
+
+void OperationBase::start() noexcept {
+  // The handler may run, and let the engine go, before submit() has returned.
+  const std::shared_ptr<Engine> keep = engine_;
+  if (begin()) {
+    submit();
+  } else {
+    deliver();
+  }
+}
+
+void OperationBase::submit() noexcept {
+  references_.fetch_add(1, std::memory_order_relaxed);
+  bool refused = false;
+  {
+    std::lock_guard lock(mutex_);
+    refused = cancelled_;
+    if (!refused) engine_->submit(this);
+  }
+  if (refused) {
+    result.value = -ECANCELED;
+    // A plan never goes on after -ECANCELED except to release what it holds.
+    if (next()) result.value = -ECANCELED;
+    deliver();
+  }
+  release();
+}
+
+void OperationBase::complete() noexcept {
+  if (must_repeat() || next()) {
+    submit();
+  } else {
+    deliver();
+  }
+}
+
+bool OperationBase::must_repeat() noexcept {
+  const bool interrupted = result.value == -EINTR;
+  // EAGAIN of a lock means "held elsewhere" and is an answer.
+  const bool try_again = result.value == -EAGAIN && request.op != IoOp::lock;
+  // After EINTR Linux has released the descriptor: closing it again might hit someone else's.
+  if (interrupted && request.op == IoOp::close) result.value = 0;
+  if (!(interrupted || try_again) || request.op == IoOp::close) return false;
+  return ++repeats_ <= kMaxRepeats;
+}
+
+void OperationBase::cancel() noexcept {
+  std::lock_guard lock(mutex_);
+  cancelled_ = true;
+  if (engine_) engine_->cancel(this);
+}
+
+void OperationBase::release() noexcept {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+}  // namespace cairn::engine::impl

@@ -1,0 +1,173 @@
+#pragma once
+// The plans behind engine/file.h: small state machines that say which request comes next. begin()
+// and next() run on whatever thread submits or completes, one at a time; invoke() on the handler's
+// executor. All have constructors (see Start) and are move-only where they hold a descriptor.
+
+#include <cairn/engine/impl/operation.h>
+#include <cairn/engine/io_backend.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cairn::engine::impl {
+
+/// One request as it is: the base of those that add little.
+class CAIRN_EXPORT SinglePlan {
+ public:
+  explicit SinglePlan(IoRequest request) : first_(std::move(request)) {}
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+
+ protected:
+  IoRequest first_;
+  IoResult last_;
+};
+
+/// async_io(): the whole result. A descriptor that nobody took is closed.
+class CAIRN_EXPORT RawPlan : public SinglePlan {
+ public:
+  using Signature = void(error_code, IoResult);
+  explicit RawPlan(IoRequest request);
+  bool next(IoRequest& request, IoResult& result) noexcept;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    static_cast<void>(opened_.release());
+    const error_code error = to_error(last_.value);
+    std::move(handler)(error, std::move(last_));
+  }
+
+ private:
+  Descriptor opened_;
+};
+
+/// Success or an error.
+class StatusPlan : public SinglePlan {
+ public:
+  using Signature = void(error_code);
+  using SinglePlan::SinglePlan;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    std::move(handler)(to_error(last_.value));
+  }
+};
+
+/// Reserving blocks: a file system that cannot is no error, the writes will allocate.
+class CAIRN_EXPORT AllocatePlan : public StatusPlan {
+ public:
+  using StatusPlan::StatusPlan;
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+};
+
+/// Owns the descriptor, so that it is closed even when the request was cancelled or never
+/// submitted.
+class CAIRN_EXPORT ClosePlan : public StatusPlan {
+ public:
+  explicit ClosePlan(Descriptor fd);
+  bool next(IoRequest& request, IoResult& result) noexcept;
+
+ private:
+  Descriptor fd_;
+};
+
+class StatPlan : public SinglePlan {
+ public:
+  using Signature = void(error_code, FileStatus);
+  using SinglePlan::SinglePlan;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    std::move(handler)(to_error(last_.value), last_.status);
+  }
+};
+
+class ListPlan : public SinglePlan {
+ public:
+  using Signature = void(error_code, std::vector<DirectoryEntry>);
+  using SinglePlan::SinglePlan;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    std::move(handler)(to_error(last_.value), std::move(last_.entries));
+  }
+};
+
+/// Opens a directory.
+class CAIRN_EXPORT OpenDirectoryPlan : public SinglePlan {
+ public:
+  using Signature = void(error_code, Directory);
+  OpenDirectoryPlan(std::shared_ptr<Engine> engine, int fd, std::string path, bool beneath);
+  bool next(IoRequest& request, IoResult& result) noexcept;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    Directory directory;
+    if (opened_) directory = Directory(std::move(engine_), std::move(opened_));
+    std::move(handler)(to_error(last_.value), std::move(directory));
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  Descriptor opened_;
+};
+
+/// Opens a file, with direct I/O where asked for and possible, and asks for its alignment.
+class CAIRN_EXPORT OpenFilePlan {
+ public:
+  using Signature = void(error_code, File);
+  OpenFilePlan(std::shared_ptr<Engine> engine, int fd, std::string name, OpenMode mode,
+               DirectIo direct);
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    const error_code error = error_;
+    std::move(handler)(error, take_file());
+  }
+
+ private:
+  enum class Step : std::uint8_t { open_direct, open_buffered, ask_alignment };
+  bool after_open(IoRequest& request, const IoResult& result) noexcept;
+  void settle_alignment(const IoResult& result) noexcept;
+  [[nodiscard]] File take_file() noexcept;
+
+  std::shared_ptr<Engine> engine_;
+  IoRequest first_;
+  DirectIo wish_;
+  Step step_ = Step::open_buffered;
+  Descriptor opened_;
+  std::uint32_t alignment_ = 1;
+  error_code error_;
+};
+
+/// Reads or writes all of a range.
+class CAIRN_EXPORT TransferPlan {
+ public:
+  using Signature = void(error_code, std::size_t);
+  /// `alignment` 1 = buffered. `window` (may be null) meters the write-back of buffered writes.
+  TransferPlan(IoRequest request, std::uint32_t alignment, std::shared_ptr<WriteBackWindow> window);
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    std::move(handler)(error_, done_);
+  }
+
+ private:
+  enum class Step : std::uint8_t { transfer, check_end, start_write_back, drop_written };
+  bool after_transfer(IoRequest& request, const IoResult& result) noexcept;
+  bool fail(error_code error) noexcept;
+  bool move_on(IoRequest& request) noexcept;
+  bool begin_write_back(IoRequest& request) noexcept;
+
+  IoRequest first_;
+  std::uint32_t alignment_;
+  std::shared_ptr<WriteBackWindow> window_;
+  Step step_ = Step::transfer;
+  std::size_t done_ = 0;
+  std::uint64_t drop_offset_ = 0;
+  std::uint64_t drop_length_ = 0;
+  error_code error_;
+};
+
+}  // namespace cairn::engine::impl

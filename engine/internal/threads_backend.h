@@ -1,0 +1,42 @@
+#pragma once
+// The thread backend: a fixed pool that makes plain system calls. Also the helper of the uring
+// backend for what has no opcode.
+
+#include <cairn/engine/internal/op_queue.h>
+#include <cairn/engine/io_backend.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace cairn::engine::internal {
+
+class ThreadsBackend final : public IoBackend {
+ public:
+  /// Throws std::system_error when the threads cannot be started.
+  ThreadsBackend(unsigned threads, std::string reason);
+  ~ThreadsBackend() override;
+
+  void submit(IoOperation* operation) noexcept override;
+  void cancel(IoOperation* operation) noexcept override;
+  [[nodiscard]] BackendInfo info() const override;
+  bool shut_down(std::int64_t timeout_ms) noexcept override;
+
+ private:
+  void work() noexcept;
+  void stop_and_join() noexcept;
+
+  const std::string reason_;
+  mutable std::mutex mutex_;
+  std::condition_variable work_ready_;
+  std::condition_variable idle_;
+  OpQueue waiting_;
+  OpQueue cancelled_;  // result set already; a worker only completes them
+  std::size_t under_way_ = 0;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace cairn::engine::internal

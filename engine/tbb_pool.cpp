@@ -1,0 +1,112 @@
+// The one source that includes TBB. It is compiled without the thread sanitizer: TBB's inline code,
+// half of it in a library that is not instrumented, would be reported as racing
+// (engine/CMakeLists.txt).
+#include <cairn/engine/cpu_pool.h>
+#include <cairn/engine/internal/fork.h>
+#include <cairn/engine/internal/task_queue.h>
+#include <cairn/engine/internal/thread.h>
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/info.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_scheduler_observer.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+namespace cairn::engine {
+namespace {
+
+// TBB gives an arena without a master one worker less than the machine has CPUs, unless its limit
+// for the process is raised. One limit for all pools, only ever raised: TBB takes the least of
+// several, and a smaller one of ours would hold the application's own loops down.
+class WorkerLimit {
+ public:
+  void raise(std::size_t workers) {
+    const std::lock_guard lock(mutex_);
+    workers = std::max(workers, limit_);
+    if (control_ && workers == limit_) return;
+    control_.reset();
+    limit_ = workers;
+    control_.emplace(oneapi::tbb::global_control::max_allowed_parallelism, workers + 1);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t limit_ =
+      static_cast<std::size_t>(std::max(1, oneapi::tbb::info::default_concurrency()));
+  std::optional<oneapi::tbb::global_control> control_;
+};
+internal::PerProcess<WorkerLimit> worker_limit;
+
+// TBB's workers serve other arenas of the process too: signals are blocked only while they are
+// here.
+class SignalObserver final : public oneapi::tbb::task_scheduler_observer {
+ public:
+  explicit SignalObserver(oneapi::tbb::task_arena& arena) : task_scheduler_observer(arena) {
+    observe(true);
+  }
+  ~SignalObserver() override { observe(false); }
+  void on_scheduler_entry(bool) override { block_.emplace(); }
+  void on_scheduler_exit(bool) override { block_.reset(); }
+
+ private:
+  static thread_local std::optional<internal::SignalBlock> block_;
+};
+thread_local std::optional<internal::SignalBlock> SignalObserver::block_;
+
+class TbbPool final : public CpuPool {
+ public:
+  explicit TbbPool(unsigned threads)
+      : generation_(internal::fork_generation()), parts_(std::make_unique<Parts>(threads)) {}
+
+  // Never on one of its own tasks: Engine sees to that. In a forked child TBB's threads are gone
+  // and ending an arena could wait for them.
+  ~TbbPool() override {
+    if (internal::fork_generation() != generation_)
+      static_cast<void>(parts_.release());
+    else
+      parts_->queue.wait_idle();
+  }
+
+  void enqueue(std::function<void()> task) override {
+    parts_->queue.push(std::move(task));
+    parts_->arena.enqueue([queue = &parts_->queue] { queue->run_one(); });
+  }
+
+  [[nodiscard]] unsigned concurrency() const noexcept override { return parts_->threads; }
+
+ private:
+  struct Parts {
+    explicit Parts(unsigned count)
+        : threads(count), arena(static_cast<int>(count), 0), observer(arena) {
+      worker_limit.get().raise(count);
+      arena.initialize();
+    }
+    const unsigned threads;
+    internal::TaskQueue queue;
+    oneapi::tbb::task_arena arena;
+    SignalObserver observer;
+  };
+
+  const std::uint64_t generation_;
+  std::unique_ptr<Parts> parts_;
+};
+
+// The generation of processes that started TBB, plus one; 0 = none has.
+std::atomic<std::uint64_t> tbb_generation{0};
+
+}  // namespace
+
+std::shared_ptr<CpuPool> make_tbb_pool(unsigned threads) {
+  if (threads == 0) threads = available_cpus();
+  const std::uint64_t mine = internal::fork_generation() + 1;
+  std::uint64_t first = 0;
+  if (!tbb_generation.compare_exchange_strong(first, mine) && first != mine)
+    return internal::make_thread_pool(threads);
+  return std::make_shared<TbbPool>(threads);
+}
+
+}  // namespace cairn::engine
