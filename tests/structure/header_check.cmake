@@ -1,0 +1,23 @@
+# Every public header compiles alone: one source per header that includes nothing else, and no precompiled header. In the
+# build, not in a test, so that it runs in parallel, once per change, and ccache knows it.
+set(header_sources)
+foreach(folder engine codecs manager)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*.h)
+  foreach(header ${headers})
+    if(header MATCHES "/internal/" OR header MATCHES "/impl/")
+      continue()
+    endif()
+    if(header STREQUAL "manager/cairn.h")
+      set(include cairn/cairn.h)
+    else()
+      set(include cairn/${header})
+    endif()
+    string(REPLACE "/" "_" name ${header})
+    file(CONFIGURE OUTPUT header_check/${name}.cpp CONTENT "#include <@include@>\n" @ONLY)
+    list(APPEND header_sources ${CMAKE_CURRENT_BINARY_DIR}/header_check/${name}.cpp)
+  endforeach()
+endforeach()
+add_library(cairn_header_check OBJECT ${header_sources})
+target_link_libraries(cairn_header_check PRIVATE cairn_flags cairn_boost cairn_headers)
+# Nothing of it is run, so neither debug information nor optimization is wanted.
+target_compile_options(cairn_header_check PRIVATE -O0 -g0)
