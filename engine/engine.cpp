@@ -43,12 +43,17 @@ internal::PerProcess<DefaultEngine> default_engine;
 // Cores of the parent, in a child: never ended, and kept here so that they do not count as leaked.
 std::atomic<Engine::Impl*> forked_cores{nullptr};
 
+thread_local bool strand_thread = false;
+
 }  // namespace
 
 namespace internal {
 
 StrandThread::StrandThread() : work_(context_.get_executor()) {
-  thread_ = start_thread("cairn-strand", [this] { context_.run(); });
+  thread_ = start_thread("cairn-strand", [this] {
+    strand_thread = true;
+    context_.run();
+  });
   id_ = thread_.get_id();
 }
 
@@ -115,6 +120,9 @@ Engine::~Engine() {
 
 boost::asio::any_io_executor Engine::executor() const {
   return impl_->strand.executor();
+}
+bool on_any_strand() noexcept {
+  return strand_thread;
 }
 bool Engine::on_strand() const noexcept {
   return impl_->strand.is_current();

@@ -46,6 +46,9 @@ struct EngineStats {
   unsigned cpu_threads = 0;
 };
 
+/// True on the strand of any engine: a blocking wait there could never end.
+[[nodiscard]] CAIRN_EXPORT bool on_any_strand() noexcept;
+
 /// Shared by reference count. Members are thread-safe. The last owner's release waits for
 /// operations under way and for what has been posted; on a thread of the engine's own, or while
 /// tasks are in quarantine, it does not wait: the core ends by itself, later. After fork(), any

@@ -43,6 +43,10 @@ struct SaveProgress {
   std::uint64_t written = 0;  ///< handed to the kernel; durable with committed()
 };
 
+/// Several may wait for one save.
+template <>
+struct impl::DeliverByCopy<SaveResult> : std::true_type {};
+
 namespace internal {
 class SaveState;
 }

@@ -33,10 +33,14 @@ struct Signature { using type = void(std::exception_ptr, T); };
 template <>
 struct Signature<void> { using type = void(std::exception_ptr); };
 
+/// Whether every waiter gets a copy of the result; otherwise the first one takes it.
+template <class T>
+struct DeliverByCopy : std::is_void<T> {};
+
 /// Throws when the calling thread is one that must not block (an engine's strand); set by the library.
 void refuse_blocking_on_engine_threads();
 
-/// Thread-safe. set() is called once; take() moves the value out, peek() leaves it.
+/// Thread-safe. set() is called once.
 template <class T>
 class SharedState : public std::enable_shared_from_this<SharedState<T>> {
  public:
@@ -114,7 +118,7 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
     {
       const std::lock_guard lock(mutex_);
       result.first = error_;
-      if constexpr (std::is_copy_constructible_v<Value>) {
+      if constexpr (DeliverByCopy<T>::value) {
         result.second = *value_;
       } else {
         result.second = std::move(*value_);

@@ -11,7 +11,7 @@
 namespace cairn::internal {
 namespace {
 
-ErrorCode code_of(engine::ErrorKind kind) {
+ErrorCode from_kind(engine::ErrorKind kind) {
   using engine::ErrorKind;
   switch (kind) {
     case ErrorKind::not_found: return ErrorCode::not_found;
@@ -83,7 +83,27 @@ Error system_failure(const engine::error_code& code, std::string operation, std:
   context.path = std::move(path);
   context.offset = offset;
   context.remedy = std::string(engine::remedy(code));
-  return Error(code_of(engine::classify(code)), code.message(), context);
+  return Error(from_kind(engine::classify(code)), code.message(), context);
+}
+
+ErrorCode code_of(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return e.code();
+  } catch (...) {
+    return ErrorCode::internal;
+  }
+}
+
+std::string message_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an exception that is not a std::exception";
+  }
 }
 
 std::exception_ptr as_error(std::exception_ptr error, const std::string& operation, const std::string& path) {

@@ -78,6 +78,10 @@ Task<void> read_at(FilePtr file, std::uint64_t offset, std::span<std::byte> byte
 Task<std::size_t> read_some_at(FilePtr file, std::uint64_t offset, std::span<std::byte> bytes);
 Task<void> sync_and_close(FilePtr file);
 
+/// The code of an Error; internal for anything else.
+[[nodiscard]] ErrorCode code_of(const std::exception_ptr& error) noexcept;
+/// what() of an exception.
+[[nodiscard]] std::string message_of(const std::exception_ptr& error);
 /// What ended a coroutine, as an Error: system_error(operation_aborted) is ErrorCode::cancelled, a
 /// FormatError is data_loss with `path`; nested NurseryErrors are unwrapped to "k of n failed, first: ...".
 [[nodiscard]] std::exception_ptr as_error(std::exception_ptr error, const std::string& operation,

@@ -1,0 +1,58 @@
+#pragma once
+// Which errors of finished saves have been seen, and by whom. Thread-safe.
+//
+// An error goes (a) to its save's own future and (b) to every wait that was waiting when it happened, or
+// else to the first later wait, check_for_errors() or close(). Delivered by either it is consumed.
+
+#include <cairn/manager/impl/shared_state.h>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace cairn::internal {
+
+class ErrorBoard {
+ public:
+  /// One failed operation. `seen` is set by its own future.
+  struct Entry {
+    explicit Entry(std::exception_ptr e) : error(std::move(e)) {}
+    std::exception_ptr error;
+    std::atomic<bool> seen{false};
+  };
+  using EntryPtr = std::shared_ptr<Entry>;
+  using Waiter = std::shared_ptr<impl::SharedState<void>>;
+
+  /// An operation begins; waits that start from now on wait for it.
+  void begin();
+  /// It failed: told to those who wait, or kept for whoever asks first. Before end().
+  void fail(EntryPtr failure);
+  /// It ended, well or not.
+  void end();
+  [[nodiscard]] std::size_t pending() const;
+  /// A wait: set when nothing is pending, with what failed.
+  [[nodiscard]] Waiter wait();
+  /// Throws what nobody has seen.
+  void check();
+  /// Unseen errors, consumed; for logging at the end.
+  [[nodiscard]] std::vector<std::exception_ptr> take_unseen();
+
+ private:
+  struct Waiting {
+    Waiter waiter;
+    std::vector<std::exception_ptr> errors;
+  };
+  [[nodiscard]] std::vector<std::exception_ptr> take_unseen_locked();
+
+  mutable std::mutex mutex_;
+  std::size_t pending_ = 0;
+  std::vector<EntryPtr> unseen_;
+  std::vector<Waiting> waiting_;
+};
+
+/// None: null; one: itself; several: an Error with the first's code, naming how many.
+[[nodiscard]] std::exception_ptr combine(const std::vector<std::exception_ptr>& errors);
+
+}  // namespace cairn::internal

@@ -1,0 +1,398 @@
+#include <cairn/engine/deadline.h>
+#include <cairn/manager/internal/manager_core.h>
+#include <cairn/manager/internal/start.h>
+#include <cairn/manager/internal/step_reader.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <cassert>
+
+namespace cairn {
+namespace {
+
+using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between the two
+
+void check_options(const ManagerOptions& options) {
+  auto refuse = [](std::string reason) {
+    ErrorContext context;
+    context.operation = "open manager";
+    throw Error(ErrorCode::invalid_argument, std::move(reason), context);
+  };
+  if (options.save_interval_steps < 1) {
+    refuse("save_interval_steps is " + std::to_string(options.save_interval_steps) + ", it must be at least 1");
+  }
+  if (options.max_to_keep && *options.max_to_keep < 0) {
+    refuse("max_to_keep is " + std::to_string(*options.max_to_keep) + ", it must not be negative");
+  }
+  if (options.async_timeout.count() <= 0) refuse("async_timeout must be positive");
+  if (options.lock_timeout.count() < 0) refuse("lock_timeout must not be negative");
+  if (options.item_name.empty() || options.item_name.find('/') != std::string::npos || options.item_name[0] == '.') {
+    refuse("item_name '" + options.item_name + "' is not a directory name");
+  }
+}
+
+template <class T>
+Future<T> failed(Error error) {
+  auto state = std::make_shared<impl::SharedState<T>>();
+  state->set(std::make_exception_ptr(std::move(error)), impl::Stored<T>());
+  return Future<T>(state);
+}
+
+Error with_operation(ErrorCode code, std::string reason, std::string operation, std::string path,
+                     std::string remedy = "") {
+  ErrorContext context;
+  context.operation = std::move(operation);
+  context.path = std::move(path);
+  context.remedy = std::move(remedy);
+  return Error(code, std::move(reason), context);
+}
+
+Task<std::vector<Step>> list_root(EnginePtr engine, std::string path, bool create) {
+  FolderPtr root;
+  if (create) {
+    root = co_await make_folder_path(engine, path);
+  } else {
+    root = co_await open_folder(engine, path);
+  }
+  co_return co_await list_committed_steps(root);
+}
+
+Task<Restored> restore_from(EnginePtr engine, std::string root_path, std::optional<Step> step,
+                            args::RestoreArgs args, std::string item_name) {
+  if (!step) {
+    std::vector<Step> steps = co_await list_root(engine, root_path, false);
+    if (steps.empty()) throw with_operation(ErrorCode::not_found, "there is no step to restore", "", root_path);
+    step = steps.back();
+  }
+  co_return co_await restore_step(engine, join_path(root_path, step_name(*step)), *step, std::move(args), item_name);
+}
+
+}  // namespace
+
+CheckpointManager::Impl::Impl(std::string d, ManagerOptions o)
+    : directory(std::move(d)),
+      options(std::move(o)),
+      engine(options.engine ? options.engine : engine::Engine::shared_default()) {
+  check_options(options);
+  writer_ = std::make_shared<WriterContext>(engine, directory, Owner().text(), options.lock_timeout);
+}
+
+void CheckpointManager::Impl::open() {
+  std::weak_ptr<Impl> weak = weak_from_this();
+  writer_->log = [weak](LogLevel level, std::string event, std::optional<Step> step, std::string message) {
+    if (auto self = weak.lock()) self->log(level, std::move(event), step, std::move(message));
+  };
+  check_usable();
+  index.reset(start(engine, list_root(engine, directory, options.create), "open manager", directory).get());
+}
+
+void CheckpointManager::Impl::check_usable() const {
+  if (!engine->forked()) return;
+  throw with_operation(ErrorCode::closed, "this process was forked after the manager was made", "use manager", directory,
+                       "Make a new manager and a new engine in the child");
+}
+
+void CheckpointManager::Impl::log(LogLevel level, std::string event, std::optional<Step> step, std::string message,
+                                  std::uint64_t bytes, std::int64_t duration_ns) {
+  if (!options.logger) return;
+  LogRecord record;
+  record.level = level;
+  record.event = std::move(event);
+  record.step = step;
+  record.message = std::move(message);
+  record.bytes = bytes;
+  record.duration_ns = duration_ns;
+  const std::lock_guard lock(log_mutex_);
+  options.logger->log(record);
+}
+
+void CheckpointManager::Impl::reload() {
+  check_usable();
+  index.reset(start(engine, list_root(engine, directory, false), "reload", directory).get());
+}
+
+bool CheckpointManager::Impl::should_save(Step step) const {
+  return decide(step, SaveOptions()) == SaveOutcome::saved;
+}
+
+SaveOutcome CheckpointManager::Impl::decide(Step step, const SaveOptions& save_options) const {
+  if (save_options.force || save_options.overwrite) return SaveOutcome::saved;
+  const std::optional<Step> latest = index.latest();
+  if (latest && *latest >= step) return SaveOutcome::skipped_older_step;
+  if (latest && step % options.save_interval_steps != 0) return SaveOutcome::skipped_by_policy;
+  return SaveOutcome::saved;
+}
+
+void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::ItemSave item) const {
+  const bool reserved = name == "metrics" || name.find(orbax::kTemporaryInfix) != std::string::npos;
+  if (name.empty() || name.find('/') != std::string::npos || name[0] == '.' || reserved) {
+    throw with_operation(ErrorCode::invalid_argument, "'" + name + "' cannot be the name of an item", "", "");
+  }
+  for (const auto& [other, saver] : job.items) {
+    if (other == name) throw with_operation(ErrorCode::invalid_argument, "item '" + name + "' is given twice", "", "");
+  }
+  if (auto* tree = std::get_if<args::StandardSave>(&item)) {
+    job.items.emplace_back(name, make_tree_saver(name, std::move(*tree), job.options.capture, job.state));
+  } else {
+    job.items.emplace_back(
+        name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value), job.state));
+  }
+}
+
+void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const {
+  if (auto* composite = std::get_if<args::Composite>(&args.value)) {
+    if (composite->items.empty()) {
+      throw with_operation(ErrorCode::invalid_argument, "a Composite without items saves nothing", "", "");
+    }
+    for (auto& [name, item] : composite->items) add_item(job, name, std::move(item));
+  } else if (auto* tree = std::get_if<args::StandardSave>(&args.value)) {
+    add_item(job, options.item_name, std::move(*tree));
+  } else {
+    add_item(job, options.item_name, std::move(std::get<args::JsonSave>(args.value)));
+  }
+  if (!job.options.metrics.empty()) {
+    job.items.emplace_back("metrics", make_json_saver("metrics", "metrics", job.options.metrics, job.state));
+  }
+}
+
+SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
+  auto state = std::make_shared<SaveState>(engine);
+  SaveFuture future(state, state->staged_state, state->committed_state);
+  auto fail = [&](std::exception_ptr error) {
+    error = as_error(std::move(error), "save step " + std::to_string(step), directory);
+    state->staged_state->set(error, impl::Unit());
+    state->committed_state->set(error, SaveResult());
+    return future;
+  };
+  const bool composite = std::holds_alternative<args::Composite>(args.value);
+  try {
+    check_usable();
+    if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
+    auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
+    job->started_ns = steady_ns(*engine);
+    job->composite = composite;
+    job->require_full_staging = options.require_full_staging;
+    const std::lock_guard lock(mutex_);
+    if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
+    if (composite_ && *composite_ != composite) {
+      throw with_operation(ErrorCode::invalid_argument,
+                           *composite_ ? "earlier saves had several items, this one is not a Composite"
+                                       : "earlier saves had a single item, this one is a Composite", "", "",
+                           "Use one form throughout, or another manager");
+    }
+    const SaveOutcome outcome = decide(step, job->options);
+    if (outcome != SaveOutcome::saved) {
+      SaveResult skipped;
+      skipped.outcome = outcome;
+      skipped.step = step;
+      state->staged_state->set(nullptr, impl::Unit());
+      state->committed_state->set(nullptr, skipped);
+      return future;
+    }
+    if (index.contains(step) && !job->options.overwrite) {
+      throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
+                           "Save with overwrite, delete the step first, or choose another number");
+    }
+    add_items(*job, std::move(args));
+    enqueue(job);
+  } catch (...) {
+    return fail(std::current_exception());
+  }
+  return future;
+}
+
+void CheckpointManager::Impl::enqueue(const JobPtr& job) {
+  if (!queue_.empty()) job->before_staged = queue_.back()->staged;
+  // One runs and max_pending wait with their arrays captured: the next takes the place of the one that far back.
+  const std::size_t ahead = options.max_pending + 1;
+  if (queue_.size() >= ahead) job->place = queue_[queue_.size() - ahead]->done;
+  queue_.push_back(job);
+  job->losers = index.begin_save(job->step, options.max_to_keep);
+  board.begin();
+  asio::post(engine->executor(), [self = shared_from_this(), job] {
+    ++self->writers_;
+    auto guarded = asio::bind_cancellation_slot(job->state->signal.slot(), asio::detached);
+    asio::co_spawn(self->engine->executor(), self->run_save(job), std::move(guarded));
+  });
+}
+
+Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
+  const auto self = shared_from_this();
+  std::exception_ptr failure;
+  std::optional<std::string> replaced;
+  try {
+    replaced = co_await job->run();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (failure) {
+    failure = as_error(failure, "save step " + std::to_string(job->step), directory);
+    std::exception_ptr trouble;
+    try {
+      if (code_of(failure) != ErrorCode::commit_unknown) co_await job->clean_up();
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
+  }
+  finish_job(job, failure);
+  if (!failure) {
+    std::exception_ptr trouble;
+    try {
+      co_await delete_losers(job, replaced);
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    if (trouble) log(LogLevel::warning, "delete", job->step, message_of(trouble));
+  }
+  job->items.clear();
+  job->end_turn();
+  end_writing();
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase(queue_, job);
+  }
+  if (!job->staged->ready()) job->staged->set(nullptr, impl::Unit());
+  job->done->set(nullptr, impl::Unit());
+  board.end();
+}
+
+void CheckpointManager::Impl::finish_job(const JobPtr& job, std::exception_ptr failure) {
+  SaveState& state = *job->state;
+  if (failure) {
+    index.abort(job->step, job->losers);
+    log(LogLevel::error, "save", job->step, message_of(failure));
+    auto entry = std::make_shared<ErrorBoard::Entry>(failure);
+    board.fail(entry);
+    auto seen = [entry] { entry->seen = true; };
+    if (!state.staged_state->ready()) {
+      state.staged_state->on_delivered = seen;
+      state.staged_state->set(failure, impl::Unit());
+    }
+    state.committed_state->on_delivered = seen;
+    state.committed_state->set(failure, SaveResult());
+    return;
+  }
+  index.commit(job->step);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!composite_) composite_ = job->composite;
+  }
+  const SaveResult result = job->result();
+  log(LogLevel::info, "save", job->step, "saved", result.bytes, result.commit_ns);
+  state.committed_state->set(nullptr, result);
+}
+
+Task<void> CheckpointManager::Impl::delete_losers(JobPtr job, std::optional<std::string> replaced) {
+  if (replaced) co_await remove_tree(job->root(), *replaced);
+  std::vector<Step> losers = job->losers;
+  losers.insert(losers.end(), held_by_readers_.begin(), held_by_readers_.end());
+  held_by_readers_.clear();
+  for (const Step step : losers) {
+    std::exception_ptr trouble;
+    try {
+      co_await remove_step(job->root(), step);
+      index.finish_delete(step);
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    if (!trouble) continue;
+    if (code_of(trouble) == ErrorCode::busy) {
+      held_by_readers_.push_back(step);
+    } else {
+      log(LogLevel::warning, "delete", step, message_of(trouble));
+    }
+  }
+}
+
+Task<void> CheckpointManager::Impl::remove_step(FolderPtr root, Step step) {
+  const std::optional<engine::FileStatus> there = co_await find_status(root, step_name(step));
+  if (!there) co_return;  // its save failed, or somebody else removed it
+  const std::string trash = co_await move_step_to_trash(root, step);
+  co_await remove_tree(root, trash);
+  log(LogLevel::info, "delete", step, "deleted");
+}
+
+void CheckpointManager::Impl::end_writing() {
+  assert(writers_ > 0);
+  if (--writers_ == 0) writer_->lock.release();
+}
+
+Future<void> CheckpointManager::Impl::delete_step(Step step) {
+  const std::string operation = "delete step " + std::to_string(step);
+  auto done = std::make_shared<impl::SharedState<void>>();
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return failed<void>(with_operation(ErrorCode::closed, "the manager is closed", operation, directory));
+    if (engine->forked()) {
+      return failed<void>(with_operation(ErrorCode::closed, "this process was forked after the manager was made", operation, directory));
+    }
+    if (!index.begin_delete(step)) {
+      std::string have;
+      for (const Step known : index.all()) have += (have.empty() ? "" : ", ") + std::to_string(known);
+      return failed<void>(with_operation(ErrorCode::not_found, "no such step; there are: " + (have.empty() ? "none" : have), operation, directory));
+    }
+    board.begin();
+  }
+  asio::post(engine->executor(), [self = shared_from_this(), step, done] {
+    ++self->writers_;
+    asio::co_spawn(self->engine->executor(), self->run_delete(step, done), asio::detached);
+  });
+  return Future<void>(done);
+}
+
+Task<void> CheckpointManager::Impl::run_delete(Step step, std::shared_ptr<impl::SharedState<void>> done) {
+  const auto self = shared_from_this();
+  std::exception_ptr failure;
+  engine::Permit permit;
+  try {
+    auto [error, turn] = co_await writer_->turn.async_acquire(1, kAsTuple);
+    if (error) throw system_failure(error, "wait for the turn", directory);
+    permit = std::move(turn);
+    FolderPtr root = co_await begin_writing(writer_);
+    co_await remove_step(root, step);
+    index.finish_delete(step);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  permit.reset();
+  end_writing();
+  if (failure) {
+    failure = as_error(failure, "delete step " + std::to_string(step), directory);
+    index.abort_delete(step);
+  }
+  done->set(failure, impl::Unit());
+  board.end();
+}
+
+Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args::RestoreArgs args,
+                                                  RestoreOptions restore_options) {
+  const std::string root = restore_options.directory.value_or(directory);
+  const std::string operation = step ? "restore step " + std::to_string(*step) : "restore";
+  if (engine->forked()) {
+    return failed<Restored>(with_operation(ErrorCode::closed, "this process was forked after the manager was made", operation, root));
+  }
+  if (!step && !restore_options.directory) {
+    step = index.latest_committed();
+    if (!step) return failed<Restored>(with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
+  }
+  return start(engine, restore_from(engine, root, step, std::move(args), options.item_name), operation, root);
+}
+
+Future<boost::json::object> CheckpointManager::Impl::metrics(Step step) {
+  return start(engine, read_metrics(engine, join_path(directory, step_name(step))),
+               "read metrics of step " + std::to_string(step), directory);
+}
+
+Future<void> CheckpointManager::Impl::wait_until_finished() { return Future<void>(board.wait()); }
+
+Future<void> CheckpointManager::Impl::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  return Future<void>(board.wait());
+}
+
+}  // namespace cairn

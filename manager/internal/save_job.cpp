@@ -1,0 +1,148 @@
+#include <cairn/codecs/orbax.h>
+#include <cairn/engine/cpu_pool.h>
+#include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/save_job.h>
+
+#include <algorithm>
+
+namespace cairn::internal {
+namespace {
+
+/// Waits for an event of another save; only whether it is over counts, not how.
+Task<void> wait_for(Event event) {
+  if (!event || event->ready()) co_return;
+  const Future<void> future(event);
+  auto [ended] = co_await future.result(kAsTuple);
+  static_cast<void>(ended);
+}
+
+}  // namespace
+
+std::int64_t steady_ns(engine::Engine& engine) { return engine.clock().steady().count(); }
+
+Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
+  FolderPtr root = co_await open_folder(context->engine, context->root_path);
+  if (context->lock.held()) co_return root;
+  const std::string warning = co_await context->lock.acquire(root);
+  if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
+  const std::size_t removed = co_await remove_leftover_trash(root);
+  if (removed > 0) {
+    context->log(LogLevel::info, "cleanup", std::nullopt,
+                 "removed " + std::to_string(removed) + " deleted steps that an earlier process left");
+  }
+  co_return root;
+}
+
+SaveJob::SaveJob(std::shared_ptr<WriterContext> context, Step s, SaveOptions o, std::shared_ptr<SaveState> st)
+    : step(s), options(std::move(o)), state(std::move(st)), context_(std::move(context)) {}
+
+void SaveJob::check_cancelled() const {
+  if (!state->cancel_requested) return;
+  throw Error(ErrorCode::cancelled, "cancelled by SaveFuture::cancel()", ErrorContext());
+}
+
+void SaveJob::check_staging() const {
+  if (!streamed_ || !require_full_staging) return;
+  ErrorContext context;
+  context.remedy = "Raise EngineOptions::staging_bytes, or turn require_full_staging off";
+  throw Error(ErrorCode::resource_exhausted,
+              "the state does not fit into staging (" + std::to_string(context_->engine->staging().capacity()) +
+                  " bytes)",
+              context);
+}
+
+Task<std::optional<std::string>> SaveJob::run() {
+  // Cancellation ends waits and operations under way; where the save stops is decided here, by
+  // check_cancelled(), so that nothing is left half done.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  engine::Engine& engine = *context_->engine;
+  init_timestamp_ns_ = engine.clock().now_ns();
+  check_cancelled();
+  auto plan = [this] {
+    for (auto& [name, item] : items) item->plan();
+  };
+  co_await engine::async_run(engine.cpu(), std::move(plan), asio::use_awaitable);
+  std::uint64_t staging = 0;
+  for (auto& [name, item] : items) staging += item->staging_bytes();
+  streamed_ = staging > engine.staging().capacity();
+  check_staging();
+  co_await wait_for(place);
+  co_await wait_for(before_staged);
+  check_cancelled();
+
+  engine::Nursery transfer(engine.executor());
+  transfer.spawn(open_step());
+  transfer.spawn(capture_items(transfer));
+  co_await transfer.join();
+  check_cancelled();
+
+  co_await finish_items();
+  check_cancelled();
+  co_await write_step_metadata();
+  co_await directory_->seal();
+  check_cancelled();
+  state->past_recall = true;
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  std::optional<std::string> replaced = co_await directory_->commit(options.overwrite);
+  committed_ns_ = steady_ns(engine);
+  co_return replaced;
+}
+
+Task<void> SaveJob::open_step() {
+  auto [error, permit] = co_await context_->turn.async_acquire(1, kAsTuple);
+  if (error) throw system_failure(error, "wait for the turn", context_->root_path);
+  permit_ = std::move(permit);
+  root_ = co_await begin_writing(context_);
+  directory_ = co_await StepDirectory::create(root_, step, context_->owner, options.overwrite);
+  for (auto& [name, item] : items) co_await item->open(directory_->folder());
+}
+
+Task<void> SaveJob::capture_items(engine::Nursery& nursery) {
+  for (auto& [name, item] : items) co_await item->capture(nursery);
+  staged_ns_ = steady_ns(*context_->engine);
+  staged->set(nullptr, impl::Unit());
+  state->staged_state->set(nullptr, impl::Unit());
+}
+
+Task<void> SaveJob::finish_items() {
+  engine::Nursery data(context_->engine->executor());
+  for (auto& [name, item] : items) data.spawn(item->finish_data());
+  co_await data.join();
+  check_cancelled();
+  engine::Nursery metadata(context_->engine->executor());
+  for (auto& [name, item] : items) metadata.spawn(item->finish_metadata());
+  co_await metadata.join();
+}
+
+Task<void> SaveJob::write_step_metadata() {
+  orbax::StepMetadata metadata;
+  for (auto& [name, item] : items) metadata.item_handlers[name] = std::string(item->handler());
+  metadata.metrics = options.metrics;
+  metadata.init_timestamp_ns = init_timestamp_ns_;
+  metadata.commit_timestamp_ns = context_->engine->clock().now_ns();
+  metadata.custom_metadata = options.custom_metadata;
+  std::string text = orbax::encode(metadata);
+  state->stored += text.size();
+  co_await write_file(directory_->folder(), std::string(orbax::kStepMetadataFile), std::move(text));
+  co_await write_file(directory_->folder(), std::string(orbax::kCommitMarkerFile), commit_marker_text());
+}
+
+Task<void> SaveJob::clean_up() {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  items.clear();  // closes their files and lets the arrays go
+  if (directory_) co_await directory_->discard();
+}
+
+SaveResult SaveJob::result() const {
+  SaveResult result;
+  result.outcome = SaveOutcome::saved;
+  result.step = step;
+  result.bytes = state->total.load();
+  result.stored_bytes = state->stored.load();
+  result.stage_ns = staged_ns_ - started_ns;
+  result.commit_ns = committed_ns_ - started_ns;
+  result.streamed = streamed_;
+  return result;
+}
+
+}  // namespace cairn::internal

@@ -1,0 +1,89 @@
+#pragma once
+// One save from its call to its commit. Runs on the strand; the manager's core starts it and takes its
+// result.
+//
+//   1. plan every item on the CPU pool                            (validation errors end here)
+//   2. wait for a place, then until the save before is staged     (so it holds all the memory it needs)
+//   3. side by side: capture the items in staging;                -> staged()
+//      wait for the writer's turn, take the root's lock, make the directory, write
+//   4. make data durable; item metadata; step metadata; seal
+//   5. rename, sync the root                                      -> committed()
+
+#include <cairn/engine/async_semaphore.h>
+#include <cairn/manager/internal/item_saver.h>
+#include <cairn/manager/internal/root_lock.h>
+#include <cairn/manager/internal/step_directory.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cairn::internal {
+
+using Event = std::shared_ptr<impl::SharedState<void>>;
+
+/// What a save shares with the manager: strand only, except where said.
+struct WriterContext {
+  WriterContext(EnginePtr e, std::string r, std::string o, std::chrono::milliseconds lock_timeout)
+      : engine(std::move(e)), root_path(std::move(r)), owner(std::move(o)), lock(owner, lock_timeout), turn(1) {}
+  EnginePtr engine;
+  std::string root_path;
+  std::string owner;
+  RootLock lock;
+  engine::AsyncSemaphore turn;  ///< one save or deletion writes at a time, in the order of the calls
+  std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
+};
+
+class SaveJob {
+ public:
+  SaveJob(std::shared_ptr<WriterContext> context, Step step, SaveOptions options, std::shared_ptr<SaveState> state);
+
+  Step step;
+  SaveOptions options;
+  std::shared_ptr<SaveState> state;
+  std::vector<std::pair<std::string, std::shared_ptr<ItemSaver>>> items;
+  bool require_full_staging = false;
+  bool composite = false;    ///< several items by name
+  std::vector<Step> losers;  ///< steps to delete once this one has committed
+  Event place;               ///< none, or the end of the save whose place this one takes
+  Event before_staged;       ///< none, or when the save before has captured its arrays
+  Event staged = std::make_shared<impl::SharedState<void>>();
+  Event done = std::make_shared<impl::SharedState<void>>();
+  std::int64_t started_ns = 0;  ///< steady clock, at save()
+
+  /// Steps 1 to 5. Returns the trash name of a step that was overwritten, if any.
+  Task<std::optional<std::string>> run();
+  /// After a failure of run(): removes what was written. Throws nothing that matters more than the failure.
+  Task<void> clean_up();
+  /// Gives the turn back.
+  void end_turn() noexcept { permit_.reset(); }
+  [[nodiscard]] SaveResult result() const;
+  [[nodiscard]] const FolderPtr& root() const noexcept { return root_; }
+
+ private:
+  Task<void> open_step();
+  Task<void> capture_items(engine::Nursery& nursery);
+  Task<void> finish_items();
+  Task<void> write_step_metadata();
+  void check_staging() const;
+  void check_cancelled() const;
+
+  std::shared_ptr<WriterContext> context_;
+  engine::Permit permit_;
+  FolderPtr root_;
+  std::shared_ptr<StepDirectory> directory_;
+  std::int64_t init_timestamp_ns_ = 0;
+  std::int64_t staged_ns_ = 0;
+  std::int64_t committed_ns_ = 0;
+  bool streamed_ = false;
+};
+
+/// The engine's steady clock in nanoseconds.
+[[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
+/// Takes the turn's lock and clears leftovers; opens the root.
+Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context);
+
+}  // namespace cairn::internal
