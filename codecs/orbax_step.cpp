@@ -18,7 +18,9 @@ using internal::append_json_string;
 using internal::describe;
 using internal::JsonMembers;
 
-std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(json::string_view text) {
+  return {text.data(), text.size()};
+}
 
 json::object object_or_empty(const JsonMembers& members, std::string_view name) {
   const json::value* value = members.find(name);

@@ -1,4 +1,5 @@
-// <item>/_METADATA. Source: orbax-checkpoint 0.12.4, metadata/tree.py and metadata/value_metadata_entry.py.
+// <item>/_METADATA. Source: orbax-checkpoint 0.12.4, metadata/tree.py and
+// metadata/value_metadata_entry.py.
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/json.h>
@@ -28,10 +29,14 @@ struct TypeName {
   std::string_view name;
 };
 constexpr TypeName kTypeNames[] = {
-    {ValueType::jax_array, "jax.Array"},       {ValueType::np_ndarray, "np.ndarray"},
-    {ValueType::scalar, "scalar"},             {ValueType::string, "string"},
-    {ValueType::none, "None"},                 {ValueType::empty_dict, "Dict"},
-    {ValueType::empty_list, "List"},           {ValueType::empty_tuple, "Tuple"},
+    {ValueType::jax_array, "jax.Array"},
+    {ValueType::np_ndarray, "np.ndarray"},
+    {ValueType::scalar, "scalar"},
+    {ValueType::string, "string"},
+    {ValueType::none, "None"},
+    {ValueType::empty_dict, "Dict"},
+    {ValueType::empty_list, "List"},
+    {ValueType::empty_tuple, "Tuple"},
     {ValueType::empty_named_tuple, "NamedTuple"},
 };
 constexpr std::string_view kTypesAllowed =
@@ -67,7 +72,8 @@ void append_entry(std::string& out, const TreeEntry& entry, std::string& scratch
   }
   out += "], \"value_metadata\": {\"value_type\": \"";
   out += name_of_type(entry.type);
-  out += is_empty(entry.type) ? "\", \"skip_deserialize\": true" : "\", \"skip_deserialize\": false";
+  out +=
+      is_empty(entry.type) ? "\", \"skip_deserialize\": true" : "\", \"skip_deserialize\": false";
   if (entry.write_shape) {
     fmt::format_to(std::back_inserter(out), ", \"write_shape\": [{}]",
                    fmt::join(*entry.write_shape, ", "));
@@ -85,8 +91,7 @@ Key decode_key(const JsonMembers& entry, const json::value& value, std::size_t n
   }
   const json::value* type = object->if_contains("key_type");
   if (type == nullptr || !type->is_int64() || type->get_int64() < 1 || type->get_int64() > 2) {
-    entry.fail(where + "/key_type", type ? describe(*type) : "nothing",
-               "1 (sequence) or 2 (dict)");
+    entry.fail(where + "/key_type", type ? describe(*type) : "nothing", "1 (sequence) or 2 (dict)");
   }
   const auto& text = name->get_string();
   return Key(std::string(text.data(), text.size()), static_cast<Key::Kind>(type->get_int64()));
@@ -120,8 +125,8 @@ std::optional<Shape> decode_write_shape(const JsonMembers& members) {
 }
 
 TreeEntry decode_entry(std::string_view name, const json::value& value) {
-  const auto entry = JsonMembers::of(value, std::string(kTreeMetadataFile),
-                                     "tree_metadata/" + std::string(name));
+  const auto entry =
+      JsonMembers::of(value, std::string(kTreeMetadataFile), "tree_metadata/" + std::string(name));
   TreeEntry result;
   result.path = decode_path(entry);
   const JsonMembers meta = entry.members("value_metadata");
@@ -147,7 +152,9 @@ void check_tree(const std::vector<TreeEntry>& entries) {
 
 }  // namespace
 
-bool is_empty(ValueType type) noexcept { return type >= ValueType::none; }
+bool is_empty(ValueType type) noexcept {
+  return type >= ValueType::none;
+}
 
 ValueType value_type_of(const Tree& node) {
   const auto empty = [&](std::size_t size, ValueType type) {
