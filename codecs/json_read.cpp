@@ -1,5 +1,6 @@
-// parse_json(): Boost.JSON's parser with a handler of our own, because boost::json::parse() keeps the last of
-// equal members, rounds doubles by up to one unit, and refuses the words that Python writes for NaN.
+// parse_json(): Boost.JSON's parser with a handler of our own, because boost::json::parse() keeps
+// the last of equal members, rounds doubles by up to one unit, and refuses the words that Python
+// writes for NaN.
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/json.h>
@@ -17,8 +18,9 @@ namespace {
 
 namespace json = boost::json;
 
-// One of Python's words for a double that JSON has no number for. `string` counts the strings and keys that
-// end before it: the parser is given a string of the same length in its place, and that is how it is found.
+// One of Python's words for a double that JSON has no number for. `string` counts the strings and
+// keys that end before it: the parser is given a string of the same length in its place, and that
+// is how it is found.
 struct Word {
   std::size_t string;
   double value;
@@ -182,7 +184,8 @@ struct Handler {
   }
   bool on_double(double value, json::string_view last, json::error_code&) {
     const std::string_view whole = complete(last);
-    // Boost 1.81 is up to one unit off; out of range, its infinity or zero is what Python reads too.
+    // Boost 1.81 is up to one unit off; out of range, its infinity or zero is what Python reads
+    // too.
     double exact = 0;
     const auto [end, error] = std::from_chars(whole.data(), whole.data() + whole.size(), exact);
     if (error == std::errc() && end == whole.data() + whole.size()) value = exact;
@@ -220,8 +223,8 @@ json::value parse_json(std::string_view text, std::string_view structure,
   const std::size_t parsed = parser.write_some(false, text.data(), text.size(), error);
   if (!error && parsed < text.size()) error = json::error::extra_data;
   if (!error) return std::move(parser.handler().result);
-  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(parsed),
-                                   '\n');
+  const auto line =
+      1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(parsed), '\n');
   throw FormatError(std::string(structure), "line " + std::to_string(line), error.message(),
                     "JSON text, nested at most " + std::to_string(kMaxJsonDepth) + " deep", parsed);
 }

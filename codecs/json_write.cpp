@@ -17,10 +17,14 @@ namespace json = boost::json;
 
 constexpr std::size_t kMaxDescription = 60;  // characters of a value in an error
 
-std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(json::string_view text) {
+  return {text.data(), text.size()};
+}
 
 // Python's json.dumps leaves exactly the printable ASCII characters as they are.
-bool is_plain(char c) noexcept { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+bool is_plain(char c) noexcept {
+  return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
 
 void append_escape(std::string& out, char32_t code) {
   switch (code) {
@@ -147,8 +151,12 @@ void append_json_double(std::string& out, double value) {
   }
 }
 
-void append_json(std::string& out, const json::value& value) { append_value(out, value, 0); }
-void append_json(std::string& out, const json::object& object) { append_object(out, object, 0); }
+void append_json(std::string& out, const json::value& value) {
+  append_value(out, value, 0);
+}
+void append_json(std::string& out, const json::object& object) {
+  append_object(out, object, 0);
+}
 
 std::string describe(const json::value& value) {
   if (value.is_array()) return fmt::format("an array of {}", value.get_array().size());

@@ -78,12 +78,12 @@ void decode_keys(ByteReader& reader, std::vector<Record>& records, ExpansionBudg
     reader.varint(lengths[i].suffix, entry(i, "key_suffix_length"));
     const auto size = std::uint32_t{lengths[i].prefix} + lengths[i].suffix;
     if (lengths[i].prefix > previous) {
-      reader.fail(entry(i, "key_prefix_length"), std::to_string(lengths[i].prefix),
-                  fmt::format("at most {}, the length of the key before", previous));
+      reader.reject(entry(i, "key_prefix_length"), std::to_string(lengths[i].prefix),
+                    fmt::format("at most {}, the length of the key before", previous));
     }
     if (size > kMaxKeyBytes) {
-      reader.fail(entry(i, "key"), fmt::format("{} bytes", size),
-                  fmt::format("at most {}", kMaxKeyBytes));
+      reader.reject(entry(i, "key"), fmt::format("{} bytes", size),
+                    fmt::format("at most {}", kMaxKeyBytes));
     }
     budget.take(size, reader, entry(i, "key"));
     previous = size;
@@ -169,11 +169,12 @@ void decode_values(ByteReader& reader, std::vector<Entry>& entries, std::uint64_
     check_range(reader, location, entry(i, "data_file_offset"));
   }
   for (std::size_t i = 0; i < count; ++i) {
-    if (kinds[i] == kOutOfLine) continue;
     const auto length = std::get<Reference>(entries[i].value).length;
+    // No bytes out of line are an empty value, which is written inline.
+    if (kinds[i] == kOutOfLine && length != 0) continue;
     if (length > kMaxInlineValueBytes) {
-      reader.fail(entry(i, "value_length"), std::to_string(length),
-                  fmt::format("at most {} inline", kMaxInlineValueBytes));
+      reader.reject(entry(i, "value_length"), std::to_string(length),
+                    fmt::format("at most {} inline", kMaxInlineValueBytes));
     }
     const auto value = reader.bytes(static_cast<std::size_t>(length), entry(i, "value"));
     entries[i].value.emplace<std::string>(value);
@@ -218,8 +219,8 @@ std::size_t shared_prefix(std::string_view a, std::string_view b) noexcept {
 }
 
 std::string encode_leaf(std::span<const Entry> entries, std::size_t stripped,
-                        const NodeFiles& files, const Config& config) {
-  std::string body;
+                        const NodeFiles& files, const Config& config, std::string& body) {
+  body.clear();
   ByteWriter writer(body, kNodeKind.structure);
   encode_head(writer, 0, files, entries.size());
   encode_keys(writer, entries, stripped);
@@ -228,8 +229,9 @@ std::string encode_leaf(std::span<const Entry> entries, std::size_t stripped,
 }
 
 std::string encode_interior(std::span<const Child> children, std::size_t stripped,
-                            std::uint8_t height, const NodeFiles& files, const Config& config) {
-  std::string body;
+                            std::uint8_t height, const NodeFiles& files, const Config& config,
+                            std::string& body) {
+  body.clear();
   ByteWriter writer(body, kNodeKind.structure);
   encode_head(writer, height, files, children.size());
   encode_keys(writer, children, stripped);
@@ -251,16 +253,18 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file im
 
 std::string encode(const Node& node, const Config& config) {
   const NodeFiles files{node.files};
+  std::string body;
   if (const auto* entries = std::get_if<std::vector<Entry>>(&node.entries)) {
     if (node.height != 0) {
       throw std::invalid_argument("OCDBT B+tree node: only height 0 holds values");
     }
-    return encode_leaf(*entries, 0, files, config);
+    return encode_leaf(*entries, 0, files, config, body);
   }
   if (node.height == 0) {
     throw std::invalid_argument("OCDBT B+tree node: height 0 holds values, not children");
   }
-  return encode_interior(std::get<std::vector<Child>>(node.entries), 0, node.height, files, config);
+  return encode_interior(std::get<std::vector<Child>>(node.entries), 0, node.height, files, config,
+                         body);
 }
 
 Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes) {

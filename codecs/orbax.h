@@ -1,5 +1,6 @@
 #pragma once
-// Orbax's metadata files (orbax-checkpoint 0.12). Field names are Orbax's; see codecs/orbax_format.md.
+// Orbax's metadata files (orbax-checkpoint 0.12). Field names are Orbax's; see
+// codecs/orbax_format.md.
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/tree.h>
@@ -28,7 +29,9 @@ inline constexpr std::string_view kCommitMarkerFile = "commit_success.txt";
 
 /// ROOT/<step>/_CHECKPOINT_METADATA.
 struct StepMetadata {
-  std::map<std::string, std::string> item_handlers;  ///< item -> Orbax's handler type string
+  /// Item -> Orbax's handler type string. A directory that is one item itself (Orbax's
+  /// Checkpointer) has one entry, under the empty name; the file then has the string alone.
+  std::map<std::string, std::string> item_handlers;
   boost::json::object metrics;
   boost::json::object performance_metrics;
   std::optional<std::int64_t> init_timestamp_ns;
@@ -36,10 +39,13 @@ struct StepMetadata {
   boost::json::object custom_metadata;
 };
 [[nodiscard]] CAIRN_EXPORT std::string encode(const StepMetadata& metadata);
-/// Missing members take their defaults; a member of the wrong type is a FormatError.
+/// Missing and null members take their defaults; a member of the wrong type is a FormatError.
+/// Unknown members become custom metadata where the file has none of its own, as in Orbax, and are
+/// ignored otherwise.
 [[nodiscard]] CAIRN_EXPORT StepMetadata decode_step_metadata(std::string_view json);
 
-/// ROOT/_ROOT_METADATA; a legacy file (plain user keys) decodes as custom metadata.
+/// ROOT/_ROOT_METADATA; a legacy file (plain user keys) decodes as custom metadata. Errors as
+/// above.
 struct RootMetadata {
   boost::json::object internal_metadata;
   boost::json::object custom_metadata;
@@ -49,8 +55,22 @@ struct RootMetadata {
 
 /// What a leaf is, as value_metadata.value_type has it.
 enum class ValueType : std::uint8_t {
-  jax_array, np_ndarray, scalar, string, none, empty_dict, empty_list, empty_tuple, empty_named_tuple
+  jax_array,
+  np_ndarray,
+  scalar,  ///< a number: stored as an array of rank 0
+  string,  ///< stored in _strings.json
+  none,    ///< null; it and the empty containers have no data
+  empty_dict,
+  empty_list,
+  empty_tuple,
+  empty_named_tuple
 };
+/// What Orbax would call a node that flatten() gave. Arrays, views and leaves are np_ndarray, which
+/// needs no sharding to be restored. Throws std::invalid_argument on a container that is not empty.
+[[nodiscard]] CAIRN_EXPORT ValueType value_type_of(const Tree& node);
+/// True for null and the empty containers.
+[[nodiscard]] CAIRN_EXPORT bool is_empty(ValueType type) noexcept;
+
 struct TreeEntry {
   KeyPath path;
   ValueType type = ValueType::np_ndarray;
@@ -65,19 +85,30 @@ struct TreeMetadata {
   bool store_array_data_equal_to_fill_value = false;
   boost::json::value custom_metadata;  ///< null or an object
 };
-/// Streams the text; linear in the number of entries.
+/// Streams the text; linear in the number of entries. Throws std::invalid_argument on names that
+/// are not UTF-8 and on custom metadata that is neither null nor an object.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const TreeMetadata& metadata);
-/// Duplicate paths, unknown key or value types and gaps are FormatErrors naming the entry.
+/// Duplicate paths, paths through a leaf, unknown key or value types and sequences with gaps are
+/// FormatErrors naming the entry. Members that Orbax may add (value_metadata_tree is one) are
+/// ignored.
 [[nodiscard]] CAIRN_EXPORT TreeMetadata decode_tree_metadata(std::string_view json);
 
-/// A step's number from a directory name by Orbax's rules (unpadded, no prefix in this release); none
-/// when it is not one.
-[[nodiscard]] CAIRN_EXPORT std::optional<std::int64_t> step_from_name(std::string_view name) noexcept;
+/// A step's number from a directory name by Orbax's rules (unpadded, no prefix in this release);
+/// none when it is not one.
+[[nodiscard]] CAIRN_EXPORT std::optional<std::int64_t> step_from_name(
+    std::string_view name) noexcept;
 /// True for the names of Orbax's and our temporary directories.
 [[nodiscard]] CAIRN_EXPORT bool is_temporary_name(std::string_view name) noexcept;
 
-/// JSON text with sorted order kept, floats as Python prints them, NaN and Infinity as Python's json does
-/// when `allow_non_finite`.
-[[nodiscard]] CAIRN_EXPORT boost::json::value parse_json(std::string_view text, std::string_view structure);
+/// The value of JSON text from `structure`, which errors name. Members keep their order; integers
+/// stay int64, or uint64 above that. NaN, Infinity and -Infinity, which Python writes as bare
+/// words, are read as doubles. Throws FormatError with line and byte offset on text that is not
+/// JSON, is above 1 GiB or nested more than 256 deep, and on a member given twice.
+[[nodiscard]] CAIRN_EXPORT boost::json::value parse_json(std::string_view text,
+                                                         std::string_view structure);
+/// The text that Python's json.dumps gives, in ASCII; parse_json() and Python read it back, doubles
+/// bit for bit, NaN and infinities as bare words. Throws std::invalid_argument on strings that are
+/// not UTF-8 or a nesting above 256.
+[[nodiscard]] CAIRN_EXPORT std::string to_json(const boost::json::value& value);
 
 }  // namespace cairn::orbax

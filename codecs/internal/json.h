@@ -10,22 +10,24 @@
 
 namespace cairn::internal {
 
-inline constexpr std::size_t kMaxJsonBytes = std::size_t{1} << 30;  ///< a _METADATA of 4 million leaves
+inline constexpr std::size_t kMaxJsonBytes = std::size_t{1}
+                                             << 30;  ///< a _METADATA of 4 million leaves
 inline constexpr std::size_t kMaxJsonDepth = 256;
 
-/// The value of `text`. Members keep their order; integers are int64 where they fit, else uint64, else
-/// double; doubles are rounded correctly. The bare words NaN, Infinity and -Infinity are doubles, as Python
-/// writes them. Throws FormatError, naming `structure` and where: on other text, a member given twice, a text
-/// above kMaxJsonBytes or a nesting above kMaxJsonDepth.
+/// The value of `text`. Members keep their order; integers are int64 where they fit, else uint64,
+/// else double; doubles are rounded correctly. The bare words NaN, Infinity and -Infinity are
+/// doubles, as Python writes them. Throws FormatError, naming `structure` and where: on other text,
+/// a member given twice, a text above kMaxJsonBytes or a nesting above kMaxJsonDepth.
 [[nodiscard]] boost::json::value parse_json(std::string_view text, std::string_view structure,
                                             boost::json::storage_ptr storage = {});
 
 /// Appends a quoted string, in ASCII. Throws std::invalid_argument when `utf8` is not UTF-8.
 void append_json_string(std::string& out, std::string_view utf8);
-/// Appends a number so that it reads back as the same double: as Python's repr, or NaN, Infinity, -Infinity.
+/// Appends a number so that it reads back as the same double: as Python's repr, or NaN, Infinity,
+/// -Infinity.
 void append_json_double(std::string& out, double value);
-/// Appends `value` as Python's json.dumps does by default. Throws std::invalid_argument as above, and at a
-/// nesting above kMaxJsonDepth.
+/// Appends `value` as Python's json.dumps does by default. Throws std::invalid_argument as above,
+/// and at a nesting above kMaxJsonDepth.
 void append_json(std::string& out, const boost::json::value& value);
 void append_json(std::string& out, const boost::json::object& object);
 

@@ -8,7 +8,8 @@ namespace cairn::internal {
 
 struct CodePoint {
   char32_t value = 0;
-  std::size_t size = 0;  ///< bytes of its encoding; 0 when the text does not start with a code point
+  std::size_t size =
+      0;  ///< bytes of its encoding; 0 when the text does not start with a code point
 };
 
 /// The first code point of `text`. Overlong forms, surrogates and values above U+10FFFF are none.
