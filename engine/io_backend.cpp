@@ -1,5 +1,5 @@
 #include <cairn/engine/error.h>
-#include <cairn/engine/internal/fork_guard.h>
+#include <cairn/engine/internal/fork.h>
 #include <cairn/engine/internal/ring.h>
 #include <cairn/engine/internal/threads_backend.h>
 #include <cairn/engine/internal/uring_backend.h>
@@ -22,23 +22,27 @@ class ForkSafeBackend final : public IoBackend {
  public:
   explicit ForkSafeBackend(std::unique_ptr<IoBackend> inner) : inner_(std::move(inner)) {}
   ~ForkSafeBackend() override {
-    if (guard_.in_child()) static_cast<void>(inner_.release());
+    if (in_child()) static_cast<void>(inner_.release());
   }
   void submit(IoOperation* operation) noexcept override {
-    if (!guard_.in_child()) return inner_->submit(operation);
+    if (!in_child()) return inner_->submit(operation);
     operation->result.value = -EOWNERDEAD;
     operation->complete();
   }
   void cancel(IoOperation* operation) noexcept override {
-    if (!guard_.in_child()) inner_->cancel(operation);
+    if (!in_child()) inner_->cancel(operation);
   }
   [[nodiscard]] BackendInfo info() const override { return inner_->info(); }
   bool shut_down(std::int64_t timeout_ms) noexcept override {
-    return guard_.in_child() || inner_->shut_down(timeout_ms);
+    return in_child() || inner_->shut_down(timeout_ms);
   }
 
  private:
-  internal::ForkGuard guard_;
+  [[nodiscard]] bool in_child() const noexcept {
+    return generation_ != internal::fork_generation();
+  }
+
+  const std::uint64_t generation_ = internal::fork_generation();
   std::unique_ptr<IoBackend> inner_;
 };
 

@@ -52,6 +52,7 @@ void OperationBase::submit() noexcept {
 }
 
 void OperationBase::complete() noexcept {
+  engine_->note_completed(request, result);
   if (must_repeat() || next()) {
     submit();
   } else {

@@ -157,6 +157,7 @@ void OpenFilePlan::settle_alignment(const IoResult& result) noexcept {
 File OpenFilePlan::take_file() noexcept {
   if (error_ || !opened_) return {};
   const bool direct = step_ == Step::ask_alignment;
+  engine_->note_opened(direct);
   return File(std::move(engine_), std::move(opened_), direct, direct ? alignment_ : 1);
 }
 

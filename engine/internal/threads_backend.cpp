@@ -1,5 +1,5 @@
 #include <cairn/engine/internal/execute_blocking.h>
-#include <cairn/engine/internal/quiet_thread.h>
+#include <cairn/engine/internal/thread.h>
 #include <cairn/engine/internal/threads_backend.h>
 
 #include <cassert>
@@ -13,7 +13,7 @@ ThreadsBackend::ThreadsBackend(unsigned threads, std::string reason) : reason_(s
   threads_.reserve(count);
   try {
     for (unsigned i = 0; i < count; ++i) {
-      threads_.push_back(start_quiet_thread("cairn-io", [this] { work(); }));
+      threads_.push_back(start_thread("cairn-io", [this] { work(); }));
     }
   } catch (...) {
     stop_and_join();

@@ -1,5 +1,5 @@
 #include <cairn/engine/internal/execute_blocking.h>
-#include <cairn/engine/internal/quiet_thread.h>
+#include <cairn/engine/internal/thread.h>
 #include <cairn/engine/internal/uring_backend.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -41,7 +41,7 @@ UringBackend::UringBackend(const BackendOptions& options, std::string reason)
   if (wake_fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
   std::promise<void> started;
   try {
-    reactor_ = start_quiet_thread("cairn-reactor", [this, &started] { run(started); });
+    reactor_ = start_thread("cairn-reactor", [this, &started] { run(started); });
     started.get_future().get();
   } catch (...) {
     if (reactor_.joinable()) reactor_.join();
