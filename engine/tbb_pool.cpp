@@ -81,9 +81,11 @@ class TbbPool final : public CpuPool {
  private:
   struct Parts {
     explicit Parts(unsigned count)
-        : threads(count), arena(static_cast<int>(count), 0), observer(arena) {
+        : threads(allowed(count)), arena(static_cast<int>(count), 0), observer(arena) {}
+    // Before the arena is made: TBB cuts its request for workers to the limit of that moment.
+    static unsigned allowed(unsigned count) {
       worker_limit.get().raise(count);
-      arena.initialize();
+      return count;
     }
     const unsigned threads;
     internal::TaskQueue queue;

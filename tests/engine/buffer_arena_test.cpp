@@ -1,0 +1,247 @@
+#include <cairn/engine/buffer_arena.h>
+#include <cairn/engine/internal/poison.h>
+#include <gtest/gtest.h>
+#include <support/run.h>
+#include <support/seed.h>
+
+#include <boost/asio/bind_executor.hpp>
+#include <random>
+
+namespace cairn::engine {
+namespace {
+
+namespace asio = boost::asio;
+constexpr std::size_t kBlock = kBufferAlignment;
+
+// A request whose answer is looked at later.
+struct Request {
+  error_code error;
+  Buffer buffer;
+  bool done = false;
+  asio::cancellation_signal signal;
+};
+
+class BufferArenaTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Request> ask(BufferArena& arena, std::size_t bytes) {
+    auto request = std::make_unique<Request>();
+    auto take = [r = request.get()](error_code error, Buffer buffer) {
+      r->error = error;
+      r->buffer = std::move(buffer);
+      r->done = true;
+    };
+    arena.async_acquire(
+        bytes, asio::bind_cancellation_slot(request->signal.slot(),
+                                            asio::bind_executor(context_, std::move(take))));
+    return request;
+  }
+  void settle() {
+    context_.restart();
+    context_.poll();
+  }
+  asio::io_context context_;
+};
+
+TEST_F(BufferArenaTest, GivesAlignedMemoryRoundedUp) {
+  BufferArena arena(8 * kBlock);
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, kBlock, kBlock + 1}) {
+    const Buffer buffer = arena.try_acquire(bytes);
+    ASSERT_TRUE(buffer);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % kBufferAlignment, 0u);
+    EXPECT_EQ(buffer.size(), bytes <= kBlock ? kBlock : 2 * kBlock);
+    std::memset(buffer.data(), 0xAB, buffer.size());
+  }
+  EXPECT_EQ(arena.stats().in_use_bytes, 0u);
+  EXPECT_EQ(arena.stats().peak_bytes, 2 * kBlock);
+}
+
+TEST_F(BufferArenaTest, CompletesOnTheHandlersExecutorNeverInline) {
+  BufferArena arena(kBlock);
+  const auto request = ask(arena, kBlock);
+  EXPECT_FALSE(request->done);
+  settle();
+  EXPECT_TRUE(request->done);
+  EXPECT_TRUE(request->buffer);
+}
+
+TEST_F(BufferArenaTest, KeepsTheExecutorsWorkWhileARequestWaits) {
+  BufferArena arena(kBlock);
+  Buffer held = arena.try_acquire(kBlock);
+  const auto request = ask(arena, kBlock);
+  settle();
+  EXPECT_FALSE(context_.stopped());
+  held.reset();
+  settle();
+  EXPECT_TRUE(request->done);
+  EXPECT_TRUE(context_.stopped());
+}
+
+TEST_F(BufferArenaTest, ServesInTheOrderOfAsking) {
+  BufferArena arena(4 * kBlock);
+  Buffer first = arena.try_acquire(2 * kBlock);
+  Buffer second = arena.try_acquire(kBlock);
+  const auto large = ask(arena, 3 * kBlock);
+  const auto small = ask(arena, kBlock);
+  settle();
+  EXPECT_FALSE(large->done);
+  EXPECT_FALSE(small->done) << "a small request overtook the large one before it";
+  EXPECT_FALSE(arena.try_acquire(kBlock)) << "try_acquire() overtook the queue";
+  EXPECT_EQ(arena.stats().waiting, 2u);
+  second.reset();
+  settle();
+  EXPECT_FALSE(large->done);
+  first.reset();
+  settle();
+  EXPECT_TRUE(large->buffer);
+  EXPECT_TRUE(small->buffer);
+}
+
+TEST_F(BufferArenaTest, CancellingTheHeadLetsTheNextIn) {
+  BufferArena arena(4 * kBlock);
+  Buffer held = arena.try_acquire(2 * kBlock);
+  const auto large = ask(arena, 3 * kBlock);
+  const auto small = ask(arena, kBlock);
+  settle();
+  large->signal.emit(asio::cancellation_type::terminal);
+  settle();
+  EXPECT_EQ(large->error, asio::error::operation_aborted);
+  EXPECT_FALSE(large->buffer);
+  EXPECT_TRUE(small->buffer);
+}
+
+TEST_F(BufferArenaTest, CancellingAfterTheGrantKeepsTheGrant) {
+  BufferArena arena(kBlock);
+  const auto request = ask(arena, kBlock);
+  request->signal.emit(asio::cancellation_type::terminal);
+  settle();
+  EXPECT_FALSE(request->error);
+  EXPECT_TRUE(request->buffer);
+}
+
+TEST_F(BufferArenaTest, JoinsNeighboursThatComeBack) {
+  BufferArena arena(6 * kBlock);
+  std::vector<Buffer> buffers;
+  for (int i = 0; i < 6; ++i) buffers.push_back(arena.try_acquire(kBlock));
+  for (const std::size_t i : {1u, 3u, 5u, 4u, 0u, 2u}) buffers[i].reset();
+  EXPECT_TRUE(arena.try_acquire(6 * kBlock));
+}
+
+TEST_F(BufferArenaTest, UsesTouchedMemoryBeforeFresh) {
+  BufferArena arena(1024 * kBlock);
+  for (int i = 0; i < 100; ++i) {
+    const Buffer one = arena.try_acquire(3 * kBlock);
+    const Buffer two = arena.try_acquire(kBlock);
+  }
+  EXPECT_EQ(arena.stats().committed_bytes, 4 * kBlock);
+}
+
+TEST_F(BufferArenaTest, RequestAboveCapacityRunsAlone) {
+  BufferArena arena(4 * kBlock);
+  Buffer held = arena.try_acquire(kBlock);
+  const auto oversize = ask(arena, 100 * kBlock);
+  const auto behind = ask(arena, kBlock);
+  settle();
+  EXPECT_FALSE(oversize->done);
+  held.reset();
+  settle();
+  ASSERT_TRUE(oversize->buffer);
+  EXPECT_EQ(oversize->buffer.size(), 100 * kBlock);
+  std::memset(oversize->buffer.data(), 1, oversize->buffer.size());
+  EXPECT_FALSE(behind->done);
+  EXPECT_EQ(arena.stats().in_use_bytes, 100 * kBlock);
+  oversize->buffer.reset();
+  settle();
+  EXPECT_TRUE(behind->buffer);
+}
+
+TEST_F(BufferArenaTest, RefusesAbsurdSizes) {
+  BufferArena arena(kBlock);
+  const auto request = ask(arena, ~std::size_t{0});
+  const auto too_much = ask(arena, std::size_t{1} << 62);
+  settle();
+  EXPECT_EQ(request->error, make_error_code(Errc::request_too_large));
+  EXPECT_EQ(too_much->error, boost::system::errc::not_enough_memory);
+  EXPECT_TRUE(arena.try_acquire(kBlock)) << "a failed request left the arena unusable";
+  EXPECT_THROW(BufferArena(0), boost::system::system_error);
+}
+
+TEST_F(BufferArenaTest, EndsWaitersWhenDestroyedAndBuffersOutliveIt) {
+  auto arena = std::make_unique<BufferArena>(kBlock);
+  Buffer held = arena->try_acquire(kBlock);
+  const auto request = ask(*arena, kBlock);
+  arena.reset();
+  settle();
+  EXPECT_EQ(request->error, asio::error::operation_aborted);
+  std::memset(held.data(), 7, held.size());
+  EXPECT_EQ(std::to_integer<int>(held.data()[kBlock - 1]), 7);
+}
+
+TEST_F(BufferArenaTest, MovedBuffersGiveBackOnce) {
+  BufferArena arena(2 * kBlock);
+  Buffer one = arena.try_acquire(kBlock);
+  Buffer two = std::move(one);
+  EXPECT_FALSE(one);  // NOLINT(bugprone-use-after-move): a moved-from buffer is empty
+  one = arena.try_acquire(kBlock);
+  one = std::move(two);
+  EXPECT_EQ(arena.stats().in_use_bytes, kBlock);
+  one.reset();
+  one.reset();
+  EXPECT_EQ(arena.stats().in_use_bytes, 0u);
+}
+
+TEST_F(BufferArenaTest, PrefaultKeepsWhatIsInUse) {
+  BufferArena arena(64 * kBlock);
+  const Buffer held = arena.try_acquire(kBlock);
+  std::memset(held.data(), 0x5A, held.size());
+  EXPECT_FALSE(arena.prefault(32 * kBlock));
+  EXPECT_EQ(arena.stats().committed_bytes, 32 * kBlock);
+  EXPECT_FALSE(arena.prefault(~std::size_t{0}, 32 * kBlock));
+  EXPECT_EQ(arena.stats().committed_bytes, 64 * kBlock);
+  EXPECT_EQ(std::to_integer<int>(held.data()[17]), 0x5A);
+}
+
+// One of many coroutines that take, mark, hold, check and give back.
+asio::awaitable<void> use_buffers(BufferArena& arena, std::uint64_t seed, int rounds) {
+  std::mt19937_64 random(seed);
+  const auto mark = static_cast<int>(seed % 251);
+  for (int round = 0; round < rounds; ++round) {
+    // Now and then above capacity, which must wait for all others and not for ever.
+    const std::size_t blocks = random() % 50 == 0 ? 80 : 1 + random() % 20;
+    const Buffer buffer = co_await arena.async_acquire(blocks * kBlock, asio::use_awaitable);
+    for (std::size_t at = 0; at < buffer.size(); at += kBlock / 2)
+      buffer.data()[at] = static_cast<std::byte>(mark);
+    for (std::uint64_t pause = random() % 4; pause > 0; --pause)
+      co_await asio::post(asio::use_awaitable);
+    for (std::size_t at = 0; at < buffer.size(); at += kBlock / 2)
+      if (std::to_integer<int>(buffer.data()[at]) != mark) throw std::runtime_error("overlap");
+  }
+}
+
+TEST_F(BufferArenaTest, RandomUseFromSeveralThreadsNeverOverlapsAndEnds) {
+  const std::uint64_t seed = test::make_seed();
+  BufferArena arena(64 * kBlock);
+  asio::thread_pool threads(3);
+  std::atomic<int> failures = 0;
+  const auto count = [&failures](std::exception_ptr failure) {
+    if (failure) ++failures;
+  };
+  for (std::uint64_t task = 0; task < 24; ++task)
+    asio::co_spawn(threads, use_buffers(arena, seed + task, 60), count);
+  threads.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(arena.stats().in_use_bytes, 0u);
+  EXPECT_TRUE(arena.try_acquire(64 * kBlock)) << "free ranges were not joined";
+}
+
+#ifdef CAIRN_ADDRESS_SANITIZER
+TEST_F(BufferArenaTest, UseAfterReleaseIsCaught) {
+  BufferArena arena(4 * kBlock);
+  Buffer buffer = arena.try_acquire(kBlock);
+  std::byte* data = buffer.data();
+  buffer.reset();
+  EXPECT_DEATH(*data = std::byte{1}, "use-after-poison");
+}
+#endif
+
+}  // namespace
+}  // namespace cairn::engine

@@ -1,0 +1,102 @@
+#include <cairn/engine/deadline.h>
+#include <gtest/gtest.h>
+#include <support/run.h>
+
+namespace cairn::engine {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+class WatchdogTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Watchdog> watch(Clock::Duration no_progress, Clock::Duration total) {
+    Watchdog::Limits limits;
+    limits.no_progress = no_progress;
+    limits.total = total;
+    return std::make_unique<Watchdog>(clock_, context_.get_executor(), limits,
+                                      [this](Watchdog::Reason why) { reasons_.push_back(why); });
+  }
+  void settle() {
+    context_.restart();
+    context_.poll();
+  }
+  asio::io_context context_;
+  std::shared_ptr<ManualClock> clock_ = std::make_shared<ManualClock>();
+  std::vector<Watchdog::Reason> reasons_;
+};
+
+TEST_F(WatchdogTest, ExpiresOnceWhenNothingMoves) {
+  const auto dog = watch(10s, 0s);
+  clock_->advance(9s);
+  settle();
+  EXPECT_TRUE(reasons_.empty());
+  clock_->advance(1s);
+  EXPECT_TRUE(reasons_.empty()) << "called on the clock's thread";
+  settle();
+  clock_->advance(100s);
+  settle();
+  EXPECT_EQ(reasons_, std::vector{Watchdog::Reason::no_progress});
+}
+
+TEST_F(WatchdogTest, ProgressPutsItOff) {
+  const auto dog = watch(10s, 0s);
+  for (int i = 0; i < 20; ++i) {
+    clock_->advance(9s);
+    dog->progress();
+    settle();
+  }
+  EXPECT_TRUE(reasons_.empty());
+  clock_->advance(10s);
+  settle();
+  EXPECT_EQ(reasons_.size(), 1u);
+}
+
+TEST_F(WatchdogTest, TotalComesInSpiteOfProgress) {
+  const auto dog = watch(10s, 60s);
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_TRUE(reasons_.empty());
+    clock_->advance(5s);
+    dog->progress();
+    settle();
+  }
+  EXPECT_EQ(reasons_, std::vector{Watchdog::Reason::total});
+}
+
+TEST_F(WatchdogTest, WithoutLimitsItNeverExpires) {
+  const auto dog = watch(0s, 0s);
+  EXPECT_EQ(clock_->pending(), 0u);
+}
+
+TEST_F(WatchdogTest, IsSilentAfterStopEvenWhenTheTimerHasFired) {
+  auto dog = watch(10s, 0s);
+  clock_->advance(10s);
+  dog->stop();
+  settle();
+  EXPECT_TRUE(reasons_.empty());
+  dog = watch(10s, 0s);
+  dog.reset();
+  EXPECT_EQ(clock_->pending(), 0u);
+}
+
+TEST(Quarantine, KeepsWhatItHoldsUntilTheEntryIsReleased) {
+  const auto quarantine = std::make_shared<Quarantine>();
+  auto held = std::make_shared<int>(1);
+  const std::weak_ptr<int> watch = held;
+  QuarantineEntry entry = quarantine->add(std::move(held), 3, 4096);
+  QuarantineEntry other = quarantine->add(nullptr, 1, 100);
+  EXPECT_EQ(quarantine->totals().tasks, 2u);
+  EXPECT_EQ(quarantine->totals().operations, 4u);
+  EXPECT_EQ(quarantine->totals().bytes, 4196u);
+  QuarantineEntry moved = std::move(entry);
+  EXPECT_FALSE(watch.expired());
+  moved.release();
+  moved.release();
+  EXPECT_TRUE(watch.expired());
+  EXPECT_EQ(quarantine->totals().tasks, 1u);
+  other = QuarantineEntry();
+  EXPECT_EQ(quarantine->totals().bytes, 0u);
+}
+
+}  // namespace
+}  // namespace cairn::engine

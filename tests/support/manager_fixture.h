@@ -1,0 +1,60 @@
+#pragma once
+// A manager's root in a temporary directory, and an engine on the backend under test.
+
+#include <cairn/cairn.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/backends.h"
+#include "support/temp_directory.h"
+
+namespace cairn::test {
+
+/// Small, so that a test machine holds many.
+struct EngineSettings {
+  std::size_t staging_bytes = 256u << 20;
+  std::size_t io_window_bytes = 64u << 20;
+  engine::DirectIo direct_io = engine::DirectIo::automatic;
+  std::shared_ptr<engine::Clock> clock;
+};
+
+inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind, const EngineSettings& settings = {}) {
+  engine::EngineOptions options;
+  options.backend.kind = kind;
+  options.staging_bytes = settings.staging_bytes;
+  options.io_window_bytes = settings.io_window_bytes;
+  options.direct_io = settings.direct_io;
+  options.clock = settings.clock;
+  return engine::Engine::create(std::move(options));
+}
+
+class ManagerTest : public ::testing::TestWithParam<engine::BackendKind> {
+ protected:
+  [[nodiscard]] std::string root() const { return (directory_.path() / "root").string(); }
+  [[nodiscard]] ManagerOptions options(const EngineSettings& settings = {}) {
+    ManagerOptions options;
+    options.engine = make_engine(GetParam(), settings);
+    return options;
+  }
+  /// Names in the root, sorted.
+  [[nodiscard]] std::vector<std::string> entries() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(root())) names.push_back(entry.path().filename());
+    std::ranges::sort(names);
+    return names;
+  }
+
+ private:
+  TempDirectory directory_;
+};
+
+}  // namespace cairn::test
+
+/// Runs a ManagerTest suite once per backend.
+#define CAIRN_ON_EVERY_BACKEND(suite) \
+  INSTANTIATE_TEST_SUITE_P(Backend, suite, ::testing::ValuesIn(cairn::test::backend_kinds()), cairn::test::backend_name)
