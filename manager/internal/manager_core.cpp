@@ -218,6 +218,16 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job) {
 
 Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   const auto self = shared_from_this();
+  engine::Watchdog::Limits limits;
+  limits.total = options.async_timeout;
+  std::weak_ptr<SaveJob> weak_job = job;
+  std::weak_ptr<Impl> weak = self;
+  auto expired = [weak, weak_job](engine::Watchdog::Reason) {
+    const auto alive = weak.lock();
+    const auto late = weak_job.lock();
+    if (alive && late) alive->expire(late);
+  };
+  engine::Watchdog watchdog(engine->shared_clock(), engine->executor(), limits, std::move(expired));
   std::exception_ptr failure;
   std::optional<std::string> replaced;
   try {
@@ -225,30 +235,37 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   } catch (...) {
     failure = std::current_exception();
   }
+  watchdog.stop();
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  std::exception_ptr trouble;
   if (failure) {
     failure = as_error(failure, "save step " + std::to_string(job->step), directory);
-    std::exception_ptr trouble;
     try {
       if (code_of(failure) != ErrorCode::commit_unknown) co_await job->clean_up();
     } catch (...) {
       trouble = std::current_exception();
     }
-    if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
   }
-  finish_job(job, failure);
-  if (!failure) {
-    std::exception_ptr trouble;
+  // A save that missed its deadline has returned its losers: they stay.
+  const bool deletes = !failure && !job->settled;
+  settle(job, failure);
+  if (deletes) {
     try {
       co_await delete_losers(job, replaced);
     } catch (...) {
       trouble = std::current_exception();
     }
-    if (trouble) log(LogLevel::warning, "delete", job->step, message_of(trouble));
   }
+  if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
   job->items.clear();
   job->end_turn();
   end_writing();
+  release(job);
+  job->quarantine.release();
+}
+
+void CheckpointManager::Impl::release(const JobPtr& job) {
+  if (std::exchange(job->released, true)) return;
   {
     const std::lock_guard lock(mutex_);
     std::erase(queue_, job);
@@ -258,20 +275,43 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   board.end();
 }
 
-void CheckpointManager::Impl::finish_job(const JobPtr& job, std::exception_ptr failure) {
+void CheckpointManager::Impl::expire(const JobPtr& job) {
+  if (job->settled) return;
   SaveState& state = *job->state;
+  const bool renamed = state.past_recall;
+  ErrorContext context;
+  context.operation = "save step " + std::to_string(job->step);
+  context.path = directory;
+  context.remedy = renamed ? "reload() tells whether the step is there" : "Look at the file system, or raise async_timeout";
+  const Error error(renamed ? ErrorCode::commit_unknown : ErrorCode::timed_out,
+                    "not finished after " + std::to_string(options.async_timeout.count()) + " ms", context);
+  // Operations and bytes that the kernel may still hold: what is captured and not yet written.
+  job->quarantine = engine->quarantine(job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
+  state.cancel_requested = true;
+  settle(job, std::make_exception_ptr(error));
+  release(job);
+  if (!renamed) state.signal.emit(asio::cancellation_type::terminal);
+}
+
+void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
+  SaveState& state = *job->state;
+  index.abort(job->step, job->losers);
+  log(LogLevel::error, "save", job->step, message_of(failure));
+  auto entry = std::make_shared<ErrorBoard::Entry>(failure);
+  board.fail(entry);
+  auto seen = [entry] { entry->seen = true; };
+  if (!state.staged_state->ready()) {
+    state.staged_state->on_delivered = seen;
+    state.staged_state->set(failure, impl::Unit());
+  }
+  state.committed_state->on_delivered = seen;
+  state.committed_state->set(failure, SaveResult());
+}
+
+void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failure) {
+  const bool late = std::exchange(job->settled, true);
   if (failure) {
-    index.abort(job->step, job->losers);
-    log(LogLevel::error, "save", job->step, message_of(failure));
-    auto entry = std::make_shared<ErrorBoard::Entry>(failure);
-    board.fail(entry);
-    auto seen = [entry] { entry->seen = true; };
-    if (!state.staged_state->ready()) {
-      state.staged_state->on_delivered = seen;
-      state.staged_state->set(failure, impl::Unit());
-    }
-    state.committed_state->on_delivered = seen;
-    state.committed_state->set(failure, SaveResult());
+    if (!late) settle_failed(job, failure);
     return;
   }
   index.commit(job->step);
@@ -280,8 +320,12 @@ void CheckpointManager::Impl::finish_job(const JobPtr& job, std::exception_ptr f
     if (!composite_) composite_ = job->composite;
   }
   const SaveResult result = job->result();
+  if (late) {
+    log(LogLevel::warning, "save", job->step, "committed after its deadline", result.bytes, result.commit_ns);
+    return;
+  }
   log(LogLevel::info, "save", job->step, "saved", result.bytes, result.commit_ns);
-  state.committed_state->set(nullptr, result);
+  job->state->committed_state->set(nullptr, result);
 }
 
 Task<void> CheckpointManager::Impl::delete_losers(JobPtr job, std::optional<std::string> replaced) {

@@ -50,7 +50,13 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<void> run_delete(Step step, std::shared_ptr<impl::SharedState<void>> done);
   internal::Task<void> delete_losers(JobPtr job, std::optional<std::string> replaced);
   internal::Task<void> remove_step(internal::FolderPtr root, Step step);
-  void finish_job(const JobPtr& job, std::exception_ptr failure);
+  /// Gives a save its outcome: cache, error board, futures. Once; later calls do nothing.
+  void settle(const JobPtr& job, std::exception_ptr failure);
+  void settle_failed(const JobPtr& job, const std::exception_ptr& failure);
+  /// Lets the saves behind it, and those who wait, go on. Once.
+  void release(const JobPtr& job);
+  /// The deadline has passed: settles with timed_out and leaves the coroutine to the quarantine.
+  void expire(const JobPtr& job);
   void end_writing();
 
   std::shared_ptr<internal::WriterContext> writer_;

@@ -10,6 +10,7 @@
 //   5. rename, sync the root                                      -> committed()
 
 #include <cairn/engine/async_semaphore.h>
+#include <cairn/engine/deadline.h>
 #include <cairn/manager/internal/item_saver.h>
 #include <cairn/manager/internal/root_lock.h>
 #include <cairn/manager/internal/step_directory.h>
@@ -53,6 +54,9 @@ class SaveJob {
   Event staged = std::make_shared<impl::SharedState<void>>();
   Event done = std::make_shared<impl::SharedState<void>>();
   std::int64_t started_ns = 0;  ///< steady clock, at save()
+  bool settled = false;         ///< its futures have their result
+  bool released = false;        ///< it no longer counts as pending
+  engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine
 
   /// Steps 1 to 5. Returns the trash name of a step that was overwritten, if any.
   Task<std::optional<std::string>> run();

@@ -81,8 +81,25 @@ void TreeReader::add_leaf(const orbax::TreeEntry& entry) {
     leaf.chunks = static_cast<std::uint64_t>(element_count(leaf.grid));
     leaf.chunk_bytes = byte_count(leaf.metadata.dtype, leaf.metadata.chunk_shape);
     leaf.stored_bytes = zarr::stored_chunk_size(leaf.metadata);
+    check_claims(leaf);
   }
   leaves_.push_back(std::move(leaf));
+}
+
+void TreeReader::check_claims(const StoredLeaf& leaf) const {
+  const std::string path = join_path(item_->path, "manifest.ocdbt");
+  if (leaf.chunks > database_.entries.size()) {
+    throw chunk_error(leaf, 0, "its zarr.json asks for " + std::to_string(leaf.chunks) + " chunks, the database has " +
+                                   std::to_string(database_.entries.size()) + " entries", path, std::nullopt);
+  }
+  if (leaf.chunks == 0) return;
+  const std::string key = zarr::chunk_key(leaf.metadata, grid_index(leaf.grid, 0));
+  const DatabaseEntry* first = database_.find(leaf.name.empty() ? key : leaf.name + "/" + key);
+  const std::uint64_t length = first == nullptr ? 0 : first->inlined ? first->value.size() : first->length;
+  if (first != nullptr && length != leaf.stored_bytes) {
+    throw chunk_error(leaf, 0, "it has " + std::to_string(length) + " bytes, its zarr.json asks for " +
+                                   std::to_string(leaf.stored_bytes), path, first->offset);
+  }
 }
 
 Error TreeReader::chunk_error(const StoredLeaf& leaf, std::uint64_t chunk, std::string reason, std::string path,

@@ -72,6 +72,8 @@ class TreeReader {
   [[nodiscard]] Error chunk_error(const StoredLeaf& leaf, std::uint64_t chunk, std::string reason, std::string path,
                                   std::optional<std::uint64_t> offset) const;
   void add_leaf(const orbax::TreeEntry& entry);
+  /// Refuses metadata that asks for more than the database has, before anything is allocated for it.
+  void check_claims(const StoredLeaf& leaf) const;
   [[nodiscard]] Tree value_of(const StoredLeaf& leaf, Array array) const;
   void restore_tuples(Tree& tree) const;
 
