@@ -58,6 +58,7 @@ void check_overlap(const std::vector<LeafPart>& parts, std::size_t rank) {
   std::size_t most = 0;
   for (std::size_t i = 0; i < rank; ++i) {
     std::vector<Index> origins;
+    origins.reserve(parts.size());
     for (const LeafPart& part : parts) origins.push_back(part.range.origin[i]);
     std::sort(origins.begin(), origins.end());
     const auto distinct =

@@ -59,7 +59,7 @@ std::optional<int> read_disabled_sysctl() {
 }
 
 std::string explain(int error) {
-  const std::string head = fmt::format("io_uring_setup: {}", std::strerror(error));
+  std::string head = fmt::format("io_uring_setup: {}", std::strerror(error));
   switch (error) {
     case EPERM: {
       const std::optional<int> disabled = read_disabled_sysctl();
