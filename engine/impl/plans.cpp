@@ -71,11 +71,14 @@ ClosePlan::ClosePlan(Descriptor fd) : StatusPlan(IoRequest(IoOp::close)), fd_(st
 }
 
 bool ClosePlan::next(IoRequest& request, IoResult& result) noexcept {
-  // These never reached the kernel: fd_ closes on destruction. Any other answer means that it is
-  // gone.
+  // These never reached the kernel. Any other answer means that the descriptor is gone.
   const bool untouched =
       result.value == -ECANCELED || result.value == -ESHUTDOWN || result.value == -EOWNERDEAD;
-  if (!untouched) static_cast<void>(fd_.release());
+  if (untouched) {
+    fd_ = Descriptor();
+  } else {
+    static_cast<void>(fd_.release());
+  }
   return SinglePlan::next(request, result);
 }
 

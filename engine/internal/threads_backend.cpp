@@ -10,11 +10,13 @@ namespace cairn::engine::internal {
 
 ThreadsBackend::ThreadsBackend(unsigned threads, std::string reason) : reason_(std::move(reason)) {
   const unsigned count = threads == 0 ? 1 : threads;
-  threads_.reserve(count);
+  queue_depth_ = count;
+  threads_.reserve(count + 1);
   try {
     for (unsigned i = 0; i < count; ++i) {
       threads_.push_back(start_thread("cairn-io", [this] { work(); }));
     }
+    threads_.push_back(start_thread("cairn-cancel", [this] { complete_cancelled(); }));
   } catch (...) {
     stop_and_join();
     throw;
@@ -44,14 +46,14 @@ void ThreadsBackend::cancel(IoOperation* operation) noexcept {
   if (!waiting_.remove(operation)) return;
   operation->result.value = -ECANCELED;
   cancelled_.push(operation);
-  work_ready_.notify_one();
+  cancelled_ready_.notify_one();
 }
 
 BackendInfo ThreadsBackend::info() const {
   BackendInfo info;
   info.name = "threads";
   info.reason = reason_;
-  info.queue_depth = static_cast<unsigned>(threads_.size());
+  info.queue_depth = queue_depth_;
   return info;
 }
 
@@ -76,6 +78,7 @@ void ThreadsBackend::stop_and_join() noexcept {
     stopping_ = true;
   }
   work_ready_.notify_all();
+  cancelled_ready_.notify_all();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
@@ -84,19 +87,32 @@ void ThreadsBackend::stop_and_join() noexcept {
 void ThreadsBackend::work() noexcept {
   std::unique_lock lock(mutex_);
   while (true) {
-    work_ready_.wait(lock,
-                     [this] { return stopping_ || !waiting_.empty() || !cancelled_.empty(); });
-    IoOperation* operation = cancelled_.pop();
-    const bool execute = operation == nullptr;
-    if (execute) operation = waiting_.pop();
+    work_ready_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    IoOperation* operation = waiting_.pop();
     if (operation == nullptr) return;  // stopping: shut_down() saw that nothing was under way
     lock.unlock();
-    if (execute) execute_blocking(operation->request, operation->result);
-    operation->complete();
+    execute_blocking(operation->request, operation->result);
     lock.lock();
-    assert(under_way_ > 0);
-    if (--under_way_ == 0) idle_.notify_all();
+    finish(operation, lock);
   }
+}
+
+void ThreadsBackend::complete_cancelled() noexcept {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    cancelled_ready_.wait(lock, [this] { return stopping_ || !cancelled_.empty(); });
+    IoOperation* operation = cancelled_.pop();
+    if (operation == nullptr) return;
+    finish(operation, lock);
+  }
+}
+
+void ThreadsBackend::finish(IoOperation* operation, std::unique_lock<std::mutex>& lock) noexcept {
+  lock.unlock();
+  operation->complete();
+  lock.lock();
+  assert(under_way_ > 0);
+  if (--under_way_ == 0) idle_.notify_all();
 }
 
 }  // namespace cairn::engine::internal

@@ -26,6 +26,8 @@ class ThreadsBackend final : public IoBackend {
 
  private:
   void work() noexcept;
+  void complete_cancelled() noexcept;
+  void finish(IoOperation* operation, std::unique_lock<std::mutex>& lock) noexcept;
   void stop_and_join() noexcept;
 
   const std::string reason_;
@@ -33,8 +35,11 @@ class ThreadsBackend final : public IoBackend {
   std::condition_variable work_ready_;
   std::condition_variable idle_;
   OpQueue waiting_;
-  OpQueue cancelled_;  // result set already; a worker only completes them
+  // Result set already. A thread of their own completes them: all workers may hang in the kernel.
+  OpQueue cancelled_;
+  std::condition_variable cancelled_ready_;
   std::size_t under_way_ = 0;
+  unsigned queue_depth_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

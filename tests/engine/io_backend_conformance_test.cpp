@@ -1,6 +1,8 @@
 // What every IoBackend must do, decorated or not.
 
+#include <cairn/engine/faulty_backend.h>
 #include <cairn/engine/io_backend.h>
+#include <cairn/engine/recording_backend.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -43,6 +45,15 @@ std::vector<Variant> variants() {
     all.push_back({to_string(kind), [kind](const std::string&, unsigned queue_depth) {
                      return make_backend(kind, queue_depth);
                    }});
+    all.push_back({to_string(kind) + "_faulty", [kind](const std::string&, unsigned queue_depth) {
+                     return engine::make_faulty_backend(make_backend(kind, queue_depth),
+                                                        std::make_shared<engine::FaultPlan>());
+                   }});
+    all.push_back(
+        {to_string(kind) + "_recording", [kind](const std::string& root, unsigned queue_depth) {
+           return engine::make_recording_backend(make_backend(kind, queue_depth),
+                                                 std::make_shared<engine::Recording>(root));
+         }});
   }
   return all;
 }

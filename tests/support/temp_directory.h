@@ -1,6 +1,8 @@
 #pragma once
 // A directory of a test's own, removed with everything in it when the test ends.
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
@@ -12,10 +14,15 @@ namespace cairn::test {
 /// Made under $TMPDIR, or /tmp. Move-only.
 class TempDirectory {
  public:
-  TempDirectory() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr && *base != '\0' ? base : "/tmp");
-    name += "/cairn-test-XXXXXX";
+  TempDirectory() : TempDirectory(default_base()) {}
+  /// In memory where the machine has such a place: for what is written often and need not be on a
+  /// disk.
+  [[nodiscard]] static TempDirectory in_memory() {
+    const bool has_memory = ::access("/dev/shm", W_OK | X_OK) == 0;
+    return TempDirectory(has_memory ? "/dev/shm" : default_base());
+  }
+  explicit TempDirectory(const std::string& base) {
+    std::string name = base + "/cairn-test-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed: " + name);
     path_ = std::filesystem::canonical(name);
   }
@@ -37,6 +44,11 @@ class TempDirectory {
   }
 
  private:
+  static std::string default_base() {
+    const char* base = std::getenv("TMPDIR");
+    return base != nullptr && *base != '\0' ? base : "/tmp";
+  }
+
   std::filesystem::path path_;
 };
 
