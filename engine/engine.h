@@ -64,6 +64,7 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   Engine& operator=(const Engine&) = delete;
 
   /// The strand: one thread, apart from the reactor's. Coroutines of the manager run only here.
+  /// Whoever posts holds the engine, or work of this executor, until post() has returned.
   [[nodiscard]] boost::asio::any_io_executor executor() const;
   /// True on the strand's own thread: blocking on a save from here would deadlock, so callers
   /// refuse.

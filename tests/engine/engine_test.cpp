@@ -147,25 +147,30 @@ TEST_P(EngineTest, LastReleaseOnTheStrandDoesNotWaitForItself) {
   auto engine = Engine::create(options());
   const std::weak_ptr<Engine> watch = engine;
   std::promise<void> released;
-  asio::any_io_executor executor = engine->executor();
-  asio::post(executor, [engine = std::move(engine), &released]() mutable {
+  std::promise<void> go;
+  asio::post(engine->executor(), [engine, &released, &go]() mutable {
+    go.get_future().wait();
     engine.reset();
     released.set_value();
   });
+  engine.reset();
+  go.set_value();
   released.get_future().wait();
   EXPECT_TRUE(watch.expired());
   internal::wait_for_reapers();
 }
 
 TEST_P(EngineTest, LastReleaseOnThePoolDoesNotWaitForItself) {
-  auto wanted = options();
-  auto engine = Engine::create(std::move(wanted));
+  auto engine = Engine::create(options());
   std::promise<void> released;
-  CpuPool& pool = engine->cpu();
-  pool.enqueue([engine = std::move(engine), &released]() mutable {
+  std::promise<void> go;
+  engine->cpu().enqueue([engine, &released, &go]() mutable {
+    go.get_future().wait();
     engine.reset();
     released.set_value();
   });
+  engine.reset();
+  go.set_value();
   released.get_future().wait();
   internal::wait_for_reapers();
 }
@@ -192,8 +197,8 @@ asio::awaitable<int> compute(std::shared_ptr<Engine> engine) {
 
 TEST_P(EngineTest, RunsCoroutinesThatOwnIt) {
   auto engine = Engine::create(options());
-  auto executor = engine->executor();
-  auto result = asio::co_spawn(executor, compute(std::move(engine)), asio::use_future);
+  auto result = asio::co_spawn(engine->executor(), compute(engine), asio::use_future);
+  engine.reset();
   EXPECT_EQ(result.get(), 40);
   internal::wait_for_reapers();
 }

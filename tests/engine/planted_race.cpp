@@ -4,19 +4,22 @@
 
 #include <cairn/engine/cpu_pool.h>
 
+#include <atomic>
 #include <cstdio>
-#include <latch>
+#include <thread>
 
 int main() {
   int counter = 0;
   {
     const auto pool = cairn::engine::make_tbb_pool(2);
-    std::latch both(2);
+    std::atomic<int> running = 0;
     for (int task = 0; task < 2; ++task) {
       pool->enqueue([&] {
-        both.count_down();
-        // Busy, not wait(): waiting would order the two.
-        for (int i = 0; i < 1000; ++i) ++counter;
+        // At the same time, yet not ordered by it: relaxed. One after the other they would be
+        // ordered, by the queue that hands tasks over.
+        running.fetch_add(1, std::memory_order_relaxed);
+        while (running.load(std::memory_order_relaxed) < 2) std::this_thread::yield();
+        ++counter;
       });
     }
   }
