@@ -11,6 +11,8 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace cairn::internal {
@@ -74,25 +76,28 @@ struct Handler {
 
   struct Frame {
     json::value container;
-    std::string key;  // of the member that is being read
+    json::value* member = nullptr;  // of an object: the last one, whose value is being read
   };
 
   std::string_view structure;
   json::storage_ptr storage;
   std::vector<Word> words;
   std::vector<Frame> frames;
-  json::value result;
-  std::string text;  // the parts of a string, key or number so far
+  std::optional<json::value> result;  // constructed late, so that it takes over the storage
+  std::string text;                   // the parts of a string, key or number so far
   std::size_t strings = 0;
   std::size_t next_word = 0;
 
-  std::string path() const {
+  // Where the parser is: the path of `frames`, each with its current element or member.
+  static std::string path_of(std::span<const Frame> frames) {
     std::string path;
     for (const Frame& frame : frames) {
       if (const auto* array = frame.container.if_array()) {
         path += '[' + std::to_string(array->size()) + ']';
       } else {
-        path += (path.empty() ? "" : "/") + frame.key;
+        const auto key = std::prev(frame.container.get_object().end())->key();
+        if (!path.empty()) path += '/';
+        path.append(key.data(), key.size());
       }
     }
     return path;
@@ -100,12 +105,11 @@ struct Handler {
 
   bool put(json::value&& value) {
     if (frames.empty()) {
-      result = std::move(value);
+      result.emplace(std::move(value));
     } else if (auto* array = frames.back().container.if_array()) {
       array->push_back(std::move(value));
     } else {
-      // The key was checked when it was read.
-      frames.back().container.as_object().emplace(frames.back().key, std::move(value));
+      *frames.back().member = std::move(value);
     }
     return true;
   }
@@ -130,12 +134,12 @@ struct Handler {
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
   bool on_array_begin(json::error_code&) {
-    frames.push_back({json::array(storage), {}});
+    frames.push_back({json::array(storage)});
     return true;
   }
   bool on_array_end(std::size_t, json::error_code&) { return end_container(); }
   bool on_object_begin(json::error_code&) {
-    frames.push_back({json::object(storage), {}});
+    frames.push_back({json::object(storage)});
     return true;
   }
   bool on_object_end(std::size_t, json::error_code&) { return end_container(); }
@@ -158,15 +162,20 @@ struct Handler {
     return true;
   }
   bool on_key(json::string_view last, std::size_t, json::error_code&) {
-    frames.back().key = complete(last);
+    auto& object = frames.back().container.as_object();
+    const std::string_view key = complete(last);
+    const auto [member, is_new] =
+        object.emplace(json::string_view(key.data(), key.size()), nullptr);
+    if (!is_new) {
+      const std::string parent = path_of(std::span(frames).first(frames.size() - 1));
+      throw FormatError(std::string(structure), parent.empty() ? text : parent + '/' + text,
+                        "the same member twice", "every member once");
+    }
+    frames.back().member = &member->value();
     text.clear();
     if (word_here() != nullptr) {
-      throw FormatError(std::string(structure), path(), "a number where a member's name belongs",
-                        "a string");
-    }
-    if (frames.back().container.as_object().contains(frames.back().key)) {
-      throw FormatError(std::string(structure), path(), "the same member twice",
-                        "every member once");
+      throw FormatError(std::string(structure), path_of(frames),
+                        "a number where a member's name belongs", "a string");
     }
     return true;
   }
@@ -222,7 +231,7 @@ json::value parse_json(std::string_view text, std::string_view structure,
   json::error_code error;
   const std::size_t parsed = parser.write_some(false, text.data(), text.size(), error);
   if (!error && parsed < text.size()) error = json::error::extra_data;
-  if (!error) return std::move(parser.handler().result);
+  if (!error) return std::move(*parser.handler().result);
   const auto line =
       1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(parsed), '\n');
   throw FormatError(std::string(structure), "line " + std::to_string(line), error.message(),

@@ -6,6 +6,8 @@
 namespace cairn::internal {
 namespace {
 
+constexpr std::size_t kFewestSlots = 64;
+
 // The index that `name` spells, or `count` when it spells none below that. "07" is another name
 // than "7".
 std::size_t sequence_index(std::string_view name, std::size_t count) {
@@ -16,14 +18,15 @@ std::size_t sequence_index(std::string_view name, std::size_t count) {
   return canonical && index < count ? index : count;
 }
 
-}  // namespace
-
-std::size_t PathTrie::EdgeHash::operator()(const Edge& edge) const noexcept {
+std::size_t hash_of(PathTrie::NodeId parent, std::string_view name) {
   constexpr std::size_t kGolden = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio spreads small numbers
-  return std::hash<std::string_view>()(edge.name) ^ (edge.parent * kGolden);
+  return std::hash<std::string_view>()(name) ^ (parent * kGolden);
 }
 
-PathTrie::PathTrie(std::string structure) : structure_(std::move(structure)), nodes_(1) {}
+}  // namespace
+
+PathTrie::PathTrie(std::string structure)
+    : structure_(std::move(structure)), nodes_(1), slots_(kFewestSlots, kNoNode) {}
 
 void PathTrie::fail(const KeyPath& path, std::string found, std::string allowed) const {
   throw FormatError(structure_, "entry " + to_string(path), std::move(found), std::move(allowed));
@@ -67,17 +70,40 @@ PathTrie::NodeId PathTrie::child(NodeId parent, const Key& key, const KeyPath& p
   // Neighbours usually share all but their last key.
   const NodeId last = nodes_[parent].last_child;
   if (last != kNoNode && nodes_[last].name == key.name) return last;
+  const std::size_t hash = hash_of(parent, key.name);
+  const std::size_t slot = slot_of(parent, key.name, hash);
+  if (slots_[slot] != kNoNode) return slots_[slot];
   const auto next = static_cast<NodeId>(nodes_.size());
-  const auto [edge, is_new] = edges_.try_emplace(Edge{parent, key.name}, next);
-  if (!is_new) return edge->second;
   Node node;
   node.name = key.name;
   node.parent = parent;
+  node.hash = hash;
   nodes_.push_back(node);
+  slots_[slot] = next;
   (last == kNoNode ? nodes_[parent].first_child : nodes_[last].next_sibling) = next;
   nodes_[parent].last_child = next;
   ++nodes_[parent].children;
+  if (nodes_.size() * 2 > slots_.size()) grow_slots();
   return next;
+}
+
+// Where the node is, or would go.
+std::size_t PathTrie::slot_of(NodeId parent, std::string_view name, std::size_t hash) const {
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t slot = hash & mask;; slot = (slot + 1) & mask) {
+    if (slots_[slot] == kNoNode) return slot;
+    const Node& node = nodes_[slots_[slot]];
+    if (node.hash == hash && node.parent == parent && node.name == name) return slot;
+  }
+}
+
+void PathTrie::grow_slots() {
+  slots_.assign(slots_.size() * 4, kNoNode);
+  for (NodeId node = 1; node < nodes_.size(); ++node) {
+    std::size_t slot = nodes_[node].hash & (slots_.size() - 1);
+    while (slots_[slot] != kNoNode) slot = (slot + 1) & (slots_.size() - 1);
+    slots_[slot] = node;
+  }
 }
 
 void PathTrie::check_sequences() const {

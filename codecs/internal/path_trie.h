@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace cairn::internal {
@@ -52,23 +51,18 @@ class PathTrie {
     Key::Kind kind = Key::Kind::dict;  // of the children, if any
     bool used = false;
     std::size_t entry = kNoEntry;
+    std::size_t hash = 0;  // of parent and name
   };
-  struct Edge {
-    NodeId parent;
-    std::string_view name;
-    friend bool operator==(const Edge&, const Edge&) = default;
-  };
-  struct EdgeHash {
-    std::size_t operator()(const Edge& edge) const noexcept;
-  };
-
   NodeId child(NodeId parent, const Key& key, const KeyPath& path);
+  [[nodiscard]] std::size_t slot_of(NodeId parent, std::string_view name, std::size_t hash) const;
+  void grow_slots();
   [[nodiscard]] std::string path_to(NodeId node) const;
   [[noreturn]] void fail(const KeyPath& path, std::string found, std::string allowed) const;
 
   std::string structure_;
   std::vector<Node> nodes_;
-  std::unordered_map<Edge, NodeId, EdgeHash> edges_;
+  // Nodes by parent and name: open addressing, a power of two, at most half full.
+  std::vector<NodeId> slots_;
 };
 
 }  // namespace cairn::internal

@@ -50,7 +50,8 @@ def line(dtype, fill, shape=(5, 3), chunk=(2, 3), codecs=(BYTES, CRC32C), separa
     array = ts.open({"driver": "zarr3", "kvstore": "memory://", "metadata": metadata, "create": True},
                     context=context).result()
     text = ts.KvStore.open("memory://", context=context).result().read("zarr.json").result().value.decode()
-    element = array.read().result().tobytes()[: array.dtype.numpy_dtype.itemsize]
+    size = array.dtype.numpy_dtype.itemsize
+    element = array.read().result().tobytes()[:size] or bytes(size)
     print(dtype, element.hex(), text, sep="\t")
 
 
