@@ -218,8 +218,8 @@ std::size_t shared_prefix(std::string_view a, std::string_view b) noexcept {
 }
 
 std::string encode_leaf(std::span<const Entry> entries, std::size_t stripped,
-                        const NodeFiles& files, const Config& config) {
-  std::string body;
+                        const NodeFiles& files, const Config& config, std::string& body) {
+  body.clear();
   ByteWriter writer(body, kNodeKind.structure);
   encode_head(writer, 0, files, entries.size());
   encode_keys(writer, entries, stripped);
@@ -228,8 +228,9 @@ std::string encode_leaf(std::span<const Entry> entries, std::size_t stripped,
 }
 
 std::string encode_interior(std::span<const Child> children, std::size_t stripped,
-                            std::uint8_t height, const NodeFiles& files, const Config& config) {
-  std::string body;
+                            std::uint8_t height, const NodeFiles& files, const Config& config,
+                            std::string& body) {
+  body.clear();
   ByteWriter writer(body, kNodeKind.structure);
   encode_head(writer, height, files, children.size());
   encode_keys(writer, children, stripped);
@@ -251,16 +252,18 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file im
 
 std::string encode(const Node& node, const Config& config) {
   const NodeFiles files{node.files};
+  std::string body;
   if (const auto* entries = std::get_if<std::vector<Entry>>(&node.entries)) {
     if (node.height != 0) {
       throw std::invalid_argument("OCDBT B+tree node: only height 0 holds values");
     }
-    return encode_leaf(*entries, 0, files, config);
+    return encode_leaf(*entries, 0, files, config, body);
   }
   if (node.height == 0) {
     throw std::invalid_argument("OCDBT B+tree node: height 0 holds values, not children");
   }
-  return encode_interior(std::get<std::vector<Child>>(node.entries), 0, node.height, files, config);
+  return encode_interior(std::get<std::vector<Child>>(node.entries), 0, node.height, files, config,
+                         body);
 }
 
 Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes) {

@@ -42,10 +42,41 @@ DataFile rebased(const DataFile& file, const std::string& base) {
   throw std::invalid_argument(fmt::format("encode_tree: {} \"{}\"", what, key));
 }
 
+/// The eight bytes of `key` from `from` on as a number that orders as they do; zeros stand for the
+/// missing.
+std::uint64_t leading_bytes(std::string_view key, std::size_t from) {
+  std::uint64_t bytes = 0;
+  const auto count = std::min(key.size() - from, sizeof(bytes));
+  std::memcpy(&bytes, key.data() + from, count);
+  return __builtin_bswap64(bytes);
+}
+
+/// Sorts numbers instead of entries: comparing the bytes behind the prefix that all keys share
+/// decides nearly always, and moves 16 bytes instead of 72.
 void sort_by_key(std::vector<Entry>& entries) {
   const auto before = [](const Entry& a, const Entry& b) { return a.key < b.key; };
   if (std::is_sorted(entries.begin(), entries.end(), before)) return;
-  std::sort(entries.begin(), entries.end(), before);
+  std::size_t shared = entries.front().key.size();
+  for (const auto& entry : entries) {
+    shared = std::min(shared, shared_prefix(entries.front().key, entry.key));
+  }
+  struct Item {
+    std::uint64_t leading;
+    std::size_t index;
+  };
+  std::vector<Item> items;
+  items.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    items.push_back({leading_bytes(entries[i].key, shared), i});
+  }
+  std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+    if (a.leading != b.leading) return a.leading < b.leading;
+    return before(entries[a.index], entries[b.index]);
+  });
+  std::vector<Entry> sorted;
+  sorted.reserve(entries.size());
+  for (const auto& item : items) sorted.push_back(std::move(entries[item.index]));
+  entries = std::move(sorted);
 }
 
 /// Refuses keys that a directory tree could not hold: twice the same, or below another key. The
@@ -153,7 +184,7 @@ class TreeEncoder {
       const auto part = std::span(entries).subspan(group.begin, group.size());
       const auto stripped =
           groups.size() == 1 ? 0 : shared_prefix(part.front().key, part.back().key);
-      const auto encoded = encode_leaf(part, stripped, table_for(part), config_);
+      const auto encoded = encode_leaf(part, stripped, table_for(part), config_, body_);
       Statistics totals{part.size(), 0, 0};
       for (const auto& entry : part) {
         if (const auto* at = std::get_if<Reference>(&entry.value)) {
@@ -182,7 +213,8 @@ class TreeEncoder {
     for (const auto& group : groups) {
       const auto part = std::span(level).subspan(group.begin, group.size());
       const auto stripped = groups.size() == 1 ? 0 : common_to_all(part);
-      const auto encoded = encode_interior(part, stripped, height_, {table, index_of_}, config_);
+      const auto encoded =
+          encode_interior(part, stripped, height_, {table, index_of_}, config_, body_);
       Statistics totals;
       for (const auto& child : part) {
         totals.num_keys += child.statistics.num_keys;
@@ -267,6 +299,7 @@ class TreeEncoder {
   std::vector<std::size_t> used_;
   std::vector<std::uint64_t> index_of_;
   FileTable table_;
+  std::string body_;
   std::string bytes_;
   std::uint8_t height_ = 0;
 };

@@ -23,11 +23,13 @@ struct NodeFiles {
 };
 
 /// A sealed node. The first `stripped` bytes of each key are left out; `entries` must share them.
+/// `scratch` holds the body meanwhile; a caller with many nodes keeps it, and its memory.
 [[nodiscard]] std::string encode_leaf(std::span<const Entry> entries, std::size_t stripped,
-                                      const NodeFiles& files, const Config& config);
+                                      const NodeFiles& files, const Config& config,
+                                      std::string& scratch);
 [[nodiscard]] std::string encode_interior(std::span<const Child> children, std::size_t stripped,
                                           std::uint8_t height, const NodeFiles& files,
-                                          const Config& config);
+                                          const Config& config, std::string& scratch);
 
 /// Length of the prefix that `a` and `b` share.
 [[nodiscard]] std::size_t shared_prefix(std::string_view a, std::string_view b) noexcept;
