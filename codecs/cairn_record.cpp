@@ -94,7 +94,7 @@ Part decode_part(ByteReader& reader, std::uint64_t i) {
   if (part.name.empty()) reader.fail(Field("part", i, "name"), "no bytes", "a name");
   reader.varint(part.flags, Field("part", i, "flags"));
   std::uint64_t length = 0;
-  reader.varint(length, Field("part", i, "length"), reader.remaining());
+  reader.varint(length, Field("part", i, "length"));
   part.start = reader.offset();
   part.bytes = reader.bytes(static_cast<std::size_t>(length), Field("part", i, "bytes"));
   return part;
@@ -114,14 +114,14 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
     record.unsigned_scalars = decode_list(part.bytes, part.name, part.start);
   } else if (part.name == kManifestHash) {
     if (!is_hash(part.bytes)) {
-      reader.fail("manifest_hash", fmt::format("{} bytes", part.bytes.size()),
-                  "32 lower-case hexadecimal digits");
+      reader.reject("manifest_hash", fmt::format("{} bytes", part.bytes.size()),
+                    "32 lower-case hexadecimal digits");
     }
     record.manifest_hash = part.bytes;
   } else if ((part.flags & kMustUnderstand) != 0) {
-    reader.fail(fmt::format("part \"{}\"", part.name).c_str(),
-                "a part that this version does not know",
-                "parts that may be ignored; read the item with a newer version");
+    reader.reject(fmt::format("part \"{}\"", part.name).c_str(),
+                  "a part that this version does not know",
+                  "parts that may be ignored; read the item with a newer version");
   } else {
     record.unknown.emplace_back(part.name, part.bytes);
   }
@@ -138,8 +138,8 @@ std::string_view checked(std::string_view bytes) {
   std::uint32_t stored = 0;
   std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));
   if (const auto computed = checksum(covered); computed != stored) {
-    whole.fail("checksum", fmt::format("{:08x}", stored),
-               fmt::format("{:08x}, the crc32c of the bytes", computed));
+    whole.reject("checksum", fmt::format("{:08x}", stored),
+                 fmt::format("{:08x}, the crc32c of the bytes", computed));
   }
   return covered;
 }
@@ -194,8 +194,8 @@ CairnRecord decode_record(std::string_view bytes) {
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto part = decode_part(reader, i);
     if (!names.insert(part.name).second) {
-      reader.fail(Field("part", i, "name"), fmt::format("\"{}\" again", part.name),
-                  "each part once");
+      reader.reject(Field("part", i, "name"), fmt::format("\"{}\" again", part.name),
+                    "each part once");
     }
     store(part, record, reader);
   }

@@ -86,7 +86,8 @@ OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
   std::uint32_t stored = 0;
   std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));
   if (const auto computed = checksum(covered); computed != stored) {
-    header.fail("checksum", hex(stored), fmt::format("{}, the crc32c of the bytes", hex(computed)));
+    header.reject("checksum", hex(stored),
+                  fmt::format("{}, the crc32c of the bytes", hex(computed)));
   }
   std::uint32_t version = 0;
   header.varint(version, "version", kFormatVersion);
@@ -113,8 +114,8 @@ std::uint64_t OpenEnvelope::expansion_limit() const noexcept {
 void ExpansionBudget::take(std::uint64_t bytes, const ByteReader& reader, const Field& field) {
   used_ += bytes;
   if (used_ <= limit_) return;
-  reader.fail(field, fmt::format("{} bytes of keys and paths so far", used_),
-              fmt::format("at most {} in a node of this size", limit_));
+  reader.reject(field, fmt::format("{} bytes of keys and paths so far", used_),
+                fmt::format("at most {} in a node of this size", limit_));
 }
 
 }  // namespace cairn::ocdbt::internal

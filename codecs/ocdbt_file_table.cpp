@@ -34,19 +34,19 @@ void check_lengths(const ByteReader& reader, const std::vector<PathLengths>& len
   const auto& file = lengths[i];
   const auto path = file.prefix + file.suffix;
   if (path > kMaxPathBytes) {
-    reader.fail(file_field(i, "path"), fmt::format("{} bytes", path),
-                fmt::format("at most {}", kMaxPathBytes));
+    reader.reject(file_field(i, "path"), fmt::format("{} bytes", path),
+                  fmt::format("at most {}", kMaxPathBytes));
   }
   if (file.base > path) {
-    reader.fail(file_field(i, "base_path_length"), std::to_string(file.base),
-                fmt::format("at most {}, the length of the path", path));
+    reader.reject(file_field(i, "base_path_length"), std::to_string(file.base),
+                  fmt::format("at most {}, the length of the path", path));
   }
   const auto previous_path = i == 0 ? 0 : lengths[i - 1].prefix + lengths[i - 1].suffix;
   const auto previous_base = i == 0 ? 0 : lengths[i - 1].base;
   const auto most = previous_base == file.base ? previous_path : std::min(previous_base, file.base);
   if (file.prefix > most) {
-    reader.fail(file_field(i, "path_prefix_length"), std::to_string(file.prefix),
-                fmt::format("at most {}, given the file before it", most));
+    reader.reject(file_field(i, "path_prefix_length"), std::to_string(file.prefix),
+                  fmt::format("at most {}, given the file before it", most));
   }
 }
 

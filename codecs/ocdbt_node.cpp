@@ -78,12 +78,12 @@ void decode_keys(ByteReader& reader, std::vector<Record>& records, ExpansionBudg
     reader.varint(lengths[i].suffix, entry(i, "key_suffix_length"));
     const auto size = std::uint32_t{lengths[i].prefix} + lengths[i].suffix;
     if (lengths[i].prefix > previous) {
-      reader.fail(entry(i, "key_prefix_length"), std::to_string(lengths[i].prefix),
-                  fmt::format("at most {}, the length of the key before", previous));
+      reader.reject(entry(i, "key_prefix_length"), std::to_string(lengths[i].prefix),
+                    fmt::format("at most {}, the length of the key before", previous));
     }
     if (size > kMaxKeyBytes) {
-      reader.fail(entry(i, "key"), fmt::format("{} bytes", size),
-                  fmt::format("at most {}", kMaxKeyBytes));
+      reader.reject(entry(i, "key"), fmt::format("{} bytes", size),
+                    fmt::format("at most {}", kMaxKeyBytes));
     }
     budget.take(size, reader, entry(i, "key"));
     previous = size;
@@ -169,11 +169,12 @@ void decode_values(ByteReader& reader, std::vector<Entry>& entries, std::uint64_
     check_range(reader, location, entry(i, "data_file_offset"));
   }
   for (std::size_t i = 0; i < count; ++i) {
-    if (kinds[i] == kOutOfLine) continue;
     const auto length = std::get<Reference>(entries[i].value).length;
+    // No bytes out of line are an empty value, which is written inline.
+    if (kinds[i] == kOutOfLine && length != 0) continue;
     if (length > kMaxInlineValueBytes) {
-      reader.fail(entry(i, "value_length"), std::to_string(length),
-                  fmt::format("at most {} inline", kMaxInlineValueBytes));
+      reader.reject(entry(i, "value_length"), std::to_string(length),
+                    fmt::format("at most {} inline", kMaxInlineValueBytes));
     }
     const auto value = reader.bytes(static_cast<std::size_t>(length), entry(i, "value"));
     entries[i].value.emplace<std::string>(value);

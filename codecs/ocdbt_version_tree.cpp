@@ -32,8 +32,8 @@ void check_ascending(Io& io, const Records& records) {
   for (std::uint64_t i = 0; i < records.size(); ++i) {
     const auto previous = i == 0 ? 0 : records[i - 1].generation;
     if (records[i].generation > previous) continue;
-    io.fail(entry(i, "generation"), std::to_string(records[i].generation),
-            fmt::format("more than {}", previous));
+    io.reject(entry(i, "generation"), std::to_string(records[i].generation),
+              fmt::format("more than {}", previous));
   }
 }
 
@@ -42,16 +42,16 @@ void check_versions(Io& io, const std::vector<Version>& versions, std::uint8_t a
   check_ascending(io, versions);
   const auto last = versions.back().generation;
   if (window(versions.front().generation, arity_log2) != window(last, arity_log2)) {
-    io.fail(entry(0, "generation"), std::to_string(versions.front().generation),
-            fmt::format("the window of 2^{} generations that {} is in", arity_log2, last));
+    io.reject(entry(0, "generation"), std::to_string(versions.front().generation),
+              fmt::format("the window of 2^{} generations that {} is in", arity_log2, last));
   }
   for (std::uint64_t i = 0; i < versions.size(); ++i) {
     if (versions[i].root) continue;
     if (versions[i].root_height != 0) {
-      io.fail(entry(i, "root_height"), std::to_string(versions[i].root_height), "0: no tree");
+      io.reject(entry(i, "root_height"), std::to_string(versions[i].root_height), "0: no tree");
     }
     if (versions[i].statistics != Statistics{}) {
-      io.fail(entry(i, "statistics"), "a value above 0", "0: no tree");
+      io.reject(entry(i, "statistics"), "a value above 0", "0: no tree");
     }
   }
 }
@@ -94,8 +94,8 @@ template <class Io>
 void check_num_generations(Io& io, const std::vector<VersionNodeReference>& nodes, std::uint64_t i,
                            unsigned log2) {
   if (log2 >= 64 || nodes[i].num_generations <= std::uint64_t{1} << log2) return;
-  io.fail(entry(i, "num_generations"), std::to_string(nodes[i].num_generations),
-          fmt::format("at most 2^{}", log2));
+  io.reject(entry(i, "num_generations"), std::to_string(nodes[i].num_generations),
+            fmt::format("at most 2^{}", log2));
 }
 
 // Entries of an interior node of `height`: full children, all in the node's window.
@@ -107,14 +107,14 @@ void check_children(Io& io, const std::vector<VersionNodeReference>& nodes, std:
   const auto stride = std::uint64_t{1} << child_log2;
   for (std::uint64_t i = 0; i < nodes.size(); ++i) {
     if (nodes[i].generation % stride != 0) {
-      io.fail(entry(i, "generation"), std::to_string(nodes[i].generation),
-              fmt::format("a multiple of {}", stride));
+      io.reject(entry(i, "generation"), std::to_string(nodes[i].generation),
+                fmt::format("a multiple of {}", stride));
     }
     check_num_generations(io, nodes, i, child_log2);
   }
   const auto log2 = span_log2(arity_log2, height);
   if (window(nodes.front().generation, log2) != window(nodes.back().generation, log2)) {
-    io.fail(
+    io.reject(
         entry(0, "generation"), std::to_string(nodes.front().generation),
         fmt::format("the window of 2^{} generations that {} is in", log2, nodes.back().generation));
   }
@@ -136,16 +136,16 @@ void check_manifest_nodes(Io& io, const std::vector<VersionNodeReference>& nodes
       top = log2 >= 64 ? 0 : window(top, log2) << log2;
     }
     if (node.height != height || height > max_height(arity_log2) || top == 0) {
-      io.fail(entry(i, "height"), std::to_string(node.height),
-              fmt::format("1 to {}, rising from the last entry to the first, and no more than {} "
-                          "generations need",
-                          max_height(arity_log2), last_generation));
+      io.reject(entry(i, "height"), std::to_string(node.height),
+                fmt::format("1 to {}, rising from the last entry to the first, and no more than {} "
+                            "generations need",
+                            max_height(arity_log2), last_generation));
     }
     const auto log2 = span_log2(arity_log2, height);
     const auto next = window(top, log2) << log2;
     if (node.generation <= next || node.generation > top) {
-      io.fail(entry(i, "generation"), std::to_string(node.generation),
-              fmt::format("{} to {} at height {}", next + 1, top, height));
+      io.reject(entry(i, "generation"), std::to_string(node.generation),
+                fmt::format("{} to {} at height {}", next + 1, top, height));
     }
     check_num_generations(io, nodes, i, log2);
     top = next;

@@ -11,6 +11,7 @@ std::string to_string(const Field& field) {
 }
 
 std::uint64_t ByteReader::long_varint(const Field& field) {
+  field_start_ = position_;
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < kMaxVarintBytes; ++i) {
     if (position_ + i == bytes_.size()) ends_early(field, i + 1);
@@ -39,12 +40,18 @@ void ByteReader::expect_room(std::uint64_t count, std::uint64_t bytes_each, cons
 
 void ByteReader::expect_end() const {
   if (remaining() == 0) return;
-  fail("end", fmt::format("{} bytes after the last field", remaining()), "none");
+  throw FormatError(std::string(structure_), "end",
+                    fmt::format("{} bytes after the last field", remaining()), "none", offset());
 }
 
 void ByteReader::fail(const Field& field, std::string found, std::string allowed) const {
   throw FormatError(std::string(structure_), to_string(field), std::move(found), std::move(allowed),
-                    offset());
+                    start_ + field_start_);
+}
+
+void ByteReader::reject(const Field& field, std::string found, std::string allowed) const {
+  throw FormatError(std::string(structure_), to_string(field), std::move(found),
+                    std::move(allowed));
 }
 
 void ByteReader::ends_early(const Field& field, std::size_t wanted) const {

@@ -50,6 +50,7 @@ class ByteReader {
   void varint(T& value, const Field& field, std::uint64_t max = std::numeric_limits<T>::max()) {
     std::uint64_t wide = 0;
     if (position_ < bytes_.size() && static_cast<unsigned char>(bytes_[position_]) < 0x80) {
+      field_start_ = position_;
       wide = static_cast<unsigned char>(bytes_[position_++]);
     } else {
       wide = long_varint(field);
@@ -67,6 +68,7 @@ class ByteReader {
   }
   /// The next `count` bytes, borrowed.
   std::string_view bytes(std::size_t count, const Field& field) {
+    field_start_ = position_;
     if (count > remaining()) ends_early(field, count);
     const auto part = bytes_.substr(position_, count);
     position_ += count;
@@ -84,7 +86,10 @@ class ByteReader {
 
   [[nodiscard]] std::size_t remaining() const noexcept { return bytes_.size() - position_; }
   [[nodiscard]] std::uint64_t offset() const noexcept { return start_ + position_; }
+  /// Throws about the field that was read last, or tried.
   [[noreturn]] void fail(const Field& field, std::string found, std::string allowed) const;
+  /// Throws about a field that was read earlier, so that its offset is not known.
+  [[noreturn]] void reject(const Field& field, std::string found, std::string allowed) const;
 
  private:
   std::uint64_t long_varint(const Field& field);
@@ -95,6 +100,7 @@ class ByteReader {
   std::string_view structure_;
   std::uint64_t start_;
   std::size_t position_ = 0;
+  std::size_t field_start_ = 0;
 };
 
 /// Appends to a string.
@@ -135,6 +141,9 @@ class ByteWriter {
   }
 
   [[noreturn]] void fail(const Field& field, std::string found, std::string allowed) const;
+  [[noreturn]] void reject(const Field& field, std::string found, std::string allowed) const {
+    fail(field, std::move(found), std::move(allowed));
+  }
 
  private:
   [[noreturn]] void too_large(const Field& field, std::uint64_t found, std::uint64_t max) const;

@@ -1,0 +1,246 @@
+// Bytes that are not what they should be: every truncation, every flipped bit, before and behind
+// the checksum, and structures that claim more than they hold.
+
+#include <cairn/codecs/format_error.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zstd.h>
+
+#include <functional>
+
+#include "codecs/ocdbt_samples.h"
+
+namespace cairn::ocdbt {
+namespace {
+
+using namespace testing;  // NOLINT(google-build-using-namespace): samples
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kMaxDecoded = 8 << 20;
+
+/// One structure: its bytes, and a decoder that checks that what it gives survives another round.
+struct Structure {
+  std::string name;
+  std::string bytes;
+  std::function<void(std::string_view)> decode;
+};
+
+Config arity_2() {
+  auto config = raw_config();
+  config.version_tree_arity_log2 = 2;
+  return config;
+}
+
+void decode_a_node(std::string_view bytes) {
+  const auto node = decode_node(bytes, kMaxDecoded);
+  EXPECT_EQ(decode_node(encode(node, raw_config()), kMaxDecoded), node);
+}
+void decode_a_manifest(std::string_view bytes) {
+  const auto manifest = decode_manifest(bytes);
+  if (manifest.config.numbered) return;
+  auto again = decode_manifest(encode(manifest));
+  // An empty version needs a file with an empty path, which the encoder adds.
+  if (again.files.size() > manifest.files.size()) again.files.pop_back();
+  EXPECT_EQ(again, manifest);
+}
+void decode_a_version_node(std::string_view bytes) {
+  const auto node = decode_version_node(bytes, arity_2());
+  EXPECT_EQ(decode_version_node(encode(node, arity_2()), arity_2()), node);
+}
+
+std::vector<Structure> structures() {
+  auto zstd = raw_config();
+  zstd.compression = Compression::zstd;
+  return {
+      {"leaf", encode(sample_leaf(), raw_config()), decode_a_node},
+      {"compressed leaf", encode(sample_leaf(), zstd), decode_a_node},
+      {"interior node", encode(sample_interior(), raw_config()), decode_a_node},
+      {"manifest", encode(sample_manifest()), decode_a_manifest},
+      {"version leaf", encode(sample_version_leaf(), arity_2()), decode_a_version_node},
+      {"version interior", encode(sample_version_interior(), arity_2()), decode_a_version_node},
+  };
+}
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const FormatError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(OcdbtDamage, SamplesDecode) {
+  for (const auto& structure : structures()) {
+    EXPECT_NO_THROW(structure.decode(structure.bytes)) << structure.name;
+  }
+}
+
+TEST(OcdbtDamage, EveryTruncationIsAFormatError) {
+  for (const auto& structure : structures()) {
+    for (std::size_t size = 0; size < structure.bytes.size(); ++size) {
+      EXPECT_THROW(structure.decode(std::string_view(structure.bytes).substr(0, size)), FormatError)
+          << structure.name << " of " << size << " bytes";
+    }
+  }
+}
+
+TEST(OcdbtDamage, EveryTruncationBehindTheChecksumIsAFormatError) {
+  for (const auto& structure : structures()) {
+    for (auto size = kBodyOffset + kChecksumBytes; size < structure.bytes.size(); ++size) {
+      EXPECT_THROW(structure.decode(resealed(structure.bytes.substr(0, size))), FormatError)
+          << structure.name << " of " << size << " bytes";
+    }
+  }
+}
+
+TEST(OcdbtDamage, EveryFlippedBitIsAFormatError) {
+  for (const auto& structure : structures()) {
+    for (std::size_t bit = 0; bit < 8 * structure.bytes.size(); ++bit) {
+      auto bytes = structure.bytes;
+      bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+      EXPECT_THROW(structure.decode(bytes), FormatError) << structure.name << ", bit " << bit;
+    }
+  }
+}
+
+// The checksum of a hostile writer is right. Such bytes are refused, or they mean something that
+// can be written again: structure.decode() fails the test otherwise.
+TEST(OcdbtDamage, ChangedBytesBehindTheChecksumAreRefusedOrMeanSomething) {
+  std::size_t refused = 0;
+  for (const auto& structure : structures()) {
+    for (auto at = kBodyOffset - 2; at < structure.bytes.size() - kChecksumBytes; ++at) {
+      for (int value = 0; value < 256; ++value) {
+        auto bytes = structure.bytes;
+        bytes[at] = static_cast<char>(value);
+        SCOPED_TRACE(structure.name + ", byte " + std::to_string(at) + " = " +
+                     std::to_string(value));
+        try {
+          structure.decode(resealed(bytes));
+        } catch (const FormatError&) {
+          ++refused;
+        }
+      }
+    }
+  }
+  EXPECT_GT(refused, 10000u);
+}
+
+TEST(OcdbtDamage, RandomBodiesAreRefusedOrMeanSomething) {
+  const std::uint64_t seed = 20240611;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 20000; ++round) {
+    std::string body(random() % 80, '\0');
+    // Small numbers get further into the decoder.
+    for (auto& byte : body) byte = static_cast<char>(random() % 4 == 0 ? random() : random() % 4);
+    try {
+      decode_a_node(sealed(kBtreeMagic, body));
+    } catch (const FormatError&) {
+    }
+    try {
+      decode_a_version_node(sealed(kVersionTreeMagic, "\x02" + body));
+    } catch (const FormatError&) {
+    }
+  }
+}
+
+TEST(OcdbtDamage, ErrorsNameFieldFoundAllowedAndOffset) {
+  const auto bytes = encode(sample_leaf(), raw_config());
+  auto damaged = bytes;
+  damaged[0] = 'X';
+  EXPECT_EQ(error_of([&] { decode_a_node(damaged); }),
+            "OCDBT B+tree node: magic at byte 0: found 58db20de; allowed: 0cdb20de");
+  EXPECT_THAT(error_of([&] { decode_a_node(bytes + "x"); }),
+              AllOf(HasSubstr("length at byte 4"), HasSubstr("the bytes there are")));
+  damaged = bytes;
+  damaged[kBodyOffset - 2] = 1;
+  EXPECT_THAT(error_of([&] { decode_a_node(resealed(damaged)); }),
+              HasSubstr("version at byte 12: found 1; allowed: at most 0"));
+  damaged = bytes;
+  damaged[damaged.size() - 1] ^= 1;
+  EXPECT_THAT(error_of([&] { decode_a_node(damaged); }), HasSubstr("the crc32c of the bytes"));
+  // Two keys "b", "a": height, no files, two entries, prefix, suffixes, keys.
+  EXPECT_THAT(
+      error_of(
+          [] { decode_a_node(sealed(kBtreeMagic, std::string("\0\0\2\0\1\1ba\0\0\0\0", 12))); }),
+      HasSubstr("entry 1: key at byte 21: found a key that is not after the one before it"));
+  EXPECT_THAT(
+      error_of([] { decode_a_node(sealed(kBtreeMagic, std::string("\0\0\1\1k\0\0more", 11))); }),
+      HasSubstr("end at byte 21: found 4 bytes after the last field"));
+}
+
+TEST(OcdbtDamage, CountsThatTheBytesCannotHoldAreRefusedBeforeMemoryIsTaken) {
+  const auto million = varint(1 << 20);
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, std::string(2, '\0') + million)); }),
+              HasSubstr("num_entries"));
+  EXPECT_THAT(
+      error_of([&] { decode_a_node(sealed(kBtreeMagic, std::string("\1\0", 2) + million)); }),
+      HasSubstr("num_entries"));
+  const auto files = varint(std::uint64_t{1} << 62);
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, std::string(1, '\0') + files)); }),
+              HasSubstr("num_files"));
+  EXPECT_THAT(error_of([&] {
+                decode_a_node(sealed(kBtreeMagic, std::string(2, '\0') + varint((1 << 20) + 1) +
+                                                      std::string(8 << 20, '\0')));
+              }),
+              HasSubstr("found 1048577; allowed: at most 1048576"));
+}
+
+// 50,000 keys of 60 KB in a body of 300 KB.
+TEST(OcdbtDamage, PrefixesThatExpandBeyondReasonAreRefused) {
+  const std::uint32_t count = 50000;
+  const std::uint64_t length = 60000;
+  std::string body(2, '\0');
+  body += varint(count);
+  for (std::uint32_t i = 1; i < count; ++i) body += varint(length - 3);
+  body += varint(length);
+  for (std::uint32_t i = 1; i < count; ++i) body += '\3';
+  body += std::string(length, 'k');
+  for (std::uint32_t i = 1; i < count; ++i) {
+    body += "l";
+    body += static_cast<char>(i >> 8);
+    body += static_cast<char>(i);
+  }
+  body += std::string(2 * std::size_t{count}, '\0');
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, body)); }),
+              HasSubstr("bytes of keys and paths so far"));
+}
+
+std::string zstd_frame(std::string_view content) {
+  std::string frame(ZSTD_compressBound(content.size()), '\0');
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), content.data(), content.size(), 3));
+  return frame;
+}
+
+TEST(OcdbtDamage, BodyThatDecodesToMoreThanAllowedIsRefused) {
+  const auto frame = zstd_frame(std::string(64 << 20, '\0'));
+  EXPECT_LT(frame.size(), 10000u);
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, frame, 1)); }),
+              HasSubstr("bytes when decoded"));
+}
+
+TEST(OcdbtDamage, BodyIsExactlyOneZstdFrame) {
+  const auto frame = zstd_frame(std::string("\0\0\1\1k\0\0", 7));
+  EXPECT_NO_THROW(decode_a_node(sealed(kBtreeMagic, frame, 1)));
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, frame + "x", 1)); }),
+              HasSubstr("found 1 bytes after the zstd frame"));
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, frame + frame, 1)); }),
+              HasSubstr("bytes after the zstd frame"));
+  EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, "", 1)); }),
+              HasSubstr("the end within a zstd frame"));
+}
+
+TEST(OcdbtDamage, OverlongVarintsAreRefused) {
+  EXPECT_THAT(
+      error_of([] { decode_a_node(sealed(kBtreeMagic, std::string("\0\x80\0\1\1k\0\0", 8))); }),
+      HasSubstr("the shortest form of a varint"));
+  EXPECT_THAT(error_of([] {
+                decode_a_node(sealed(kBtreeMagic, std::string(1, '\0') + std::string(10, '\xff')));
+              }),
+              HasSubstr("more than 64 bits"));
+}
+
+}  // namespace
+}  // namespace cairn::ocdbt
