@@ -130,6 +130,14 @@ TEST(EncodeTree, KeepsLeavesBelowTheTarget) {
   EXPECT_LE(walk.nodes, tree.bytes.size() / 4000 * 3 / 2);
 }
 
+TEST(EncodeTree, NodesStayBelowTheLimitOfTheConfiguration) {
+  std::mt19937_64 random(12);
+  auto config = raw_config();
+  config.max_decoded_node_bytes = 500;
+  const auto tree = encode_tree(random_entries(random, 300, 2), kFiles, kNodeFile, 0, config);
+  EXPECT_GE(tree.version.root_height, 1);
+}
+
 TEST(EncodeTree, OrderOfEntriesDoesNotMatter) {
   std::mt19937_64 random(3);
   auto entries = random_entries(random, 400, 2);
