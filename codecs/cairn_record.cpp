@@ -100,11 +100,13 @@ Part decode_part(ByteReader& reader, std::uint64_t i) {
   return part;
 }
 
+// Another hash could never match the manifest's: the record would look foreign for ever.
 bool is_hash(std::string_view text) {
   return text.size() == kHashDigits &&
          text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+// Known parts are read whatever their flags say: whoever knows a part understands it.
 void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
   if (part.name == kWriterVersion) {
     record.writer_version = part.bytes;

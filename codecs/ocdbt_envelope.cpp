@@ -41,6 +41,8 @@ constexpr std::uint32_t big_endian(std::uint32_t value) {
 
 }  // namespace
 
+// The body comes first and the header is filled in around it, so that a node is copied once at
+// most.
 std::string seal(const EnvelopeKind& kind, std::string_view body, const Config& config) {
   std::string sealed;
   sealed.reserve(kHeaderBytes + body.size() + kChecksumBytes);
@@ -82,6 +84,7 @@ OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
     header.fail("length", std::to_string(length),
                 fmt::format("{}, the bytes there are", bytes.size()));
   }
+  // First of all: chance damage ends here, and the checks below face what somebody meant to write.
   const auto covered = bytes.substr(0, bytes.size() - kChecksumBytes);
   std::uint32_t stored = 0;
   std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));

@@ -29,6 +29,8 @@ struct PathLengths {
   std::uint64_t base = 0;
 };
 
+// All lengths are known before the first byte of a path: what they claim is checked before anything
+// is built.
 void check_lengths(const ByteReader& reader, const std::vector<PathLengths>& lengths,
                    std::uint64_t i) {
   const auto& file = lengths[i];
@@ -82,6 +84,7 @@ FileTable decode_file_table(ByteReader& reader, ExpansionBudget& budget) {
   if (count == 0) return {};
   // Three lengths each, but no prefix of the first.
   reader.expect_room(count, 3, "num_files", 1);
+  // A file of no bytes takes three bytes here and much more in memory.
   budget.take(count * sizeof(DataFile), reader, "num_files");
   std::vector<PathLengths> lengths(static_cast<std::size_t>(count));
   for (std::uint64_t i = 1; i < count; ++i) {
@@ -112,6 +115,8 @@ FileTable decode_file_table(ByteReader& reader, ExpansionBudget& budget) {
 void check_data_path(std::string_view path) {
   constexpr std::string_view kLockSuffix = "__lock";  // TensorStore's name for a lock file
   constexpr std::size_t kShownPathBytes = 200;
+  // A database must not lead its reader out of its directory, whoever wrote it; TensorStore refuses
+  // the same paths.
   const auto fail = [&](std::string_view found) {
     throw FormatError("OCDBT data file", "path",
                       fmt::format("{} in \"{}\"", found, path.substr(0, kShownPathBytes)),
@@ -121,6 +126,7 @@ void check_data_path(std::string_view path) {
   if (path.size() > internal::kMaxPathBytes) {
     fail(fmt::format("{} bytes", path.size()));
   }
+  // The system would take the path to end there.
   if (path.find('\0') != std::string_view::npos) fail("a zero byte");
   for (std::size_t begin = 0;;) {
     const auto end = std::min(path.find('/', begin), path.size());

@@ -12,6 +12,7 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file im
 // A manifest holds at most 2^16 versions of some 80 bytes and as many paths.
 constexpr std::uint64_t kMaxDecodedManifestBytes = std::uint64_t{64} << 20;
 
+// ConfigT is Config to read into and const Config to write.
 template <class Io, class ConfigT>
 void code_compression(Io& io, ConfigT& config) {
   auto method = static_cast<std::uint32_t>(config.compression);
@@ -63,6 +64,7 @@ Manifest decode_manifest(std::string_view bytes) {
   auto reader = envelope.reader();
   Manifest manifest;
   code_config(reader, manifest.config);
+  // The first file of a numbered database ends here; the numbered ones say kind 0 and are whole.
   if (!manifest.config.numbered) {
     ExpansionBudget budget(envelope.expansion_limit());
     manifest.files = decode_file_table(reader, budget);

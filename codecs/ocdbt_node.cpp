@@ -24,6 +24,7 @@ constexpr std::uint64_t kMissingOfFirst = 2;
 // ---- keys
 // -----------------------------------------------------------------------------------------------
 
+// Always shares the longest prefix, which the format allows a writer not to.
 template <class Record>
 void encode_keys(ByteWriter& writer, std::span<const Record> records, std::size_t stripped) {
   std::vector<std::uint32_t> prefixes(records.size(), 0);
@@ -63,6 +64,8 @@ void encode_keys(ByteWriter& writer, std::span<const Record> records, std::size_
   for (std::size_t i = 0; i < records.size(); ++i) writer.bytes(key(i).substr(prefixes[i]));
 }
 
+// All lengths come before the first byte of a key, so the memory that the keys will take is known,
+// and bounded, before any of it is taken.
 template <class Record>
 void decode_keys(ByteReader& reader, std::vector<Record>& records, ExpansionBudget& budget) {
   struct Lengths {
@@ -100,6 +103,7 @@ void decode_keys(ByteReader& reader, std::vector<Record>& records, ExpansionBudg
       records[i].key = suffix;
       continue;
     }
+    // The shared part is equal, so comparing what follows it compares the keys.
     const std::string_view before = records[i - 1].key;
     if (before.substr(lengths[i].prefix) >= suffix) {
       reader.fail(entry(i, "key"), "a key that is not after the one before it", "ascending keys");
@@ -235,6 +239,7 @@ std::string encode_interior(std::span<const Child> children, std::size_t strippe
   ByteWriter writer(body, kNodeKind.structure);
   encode_head(writer, height, files, children.size());
   encode_keys(writer, children, stripped);
+  // The same locations, in terms of the node's own table.
   std::vector<Reference> locations;
   locations.reserve(children.size());
   for (const auto& child : children) {

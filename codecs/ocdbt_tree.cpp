@@ -172,6 +172,8 @@ class TreeEncoder {
  private:
   static constexpr std::size_t kNever = static_cast<std::size_t>(-1);
 
+  // A tree of one leaf has nothing above it to hold a common prefix: its keys stay whole. So do the
+  // root's.
   std::vector<Child> encode_leaves(const std::vector<Entry>& entries) {
     std::size_t node = 0;
     const auto groups = cut(entries, target_, 1, [&](std::size_t i, std::size_t in_node) {
@@ -206,6 +208,7 @@ class TreeEncoder {
              varint_size(child.statistics.num_keys) + varint_size(child.statistics.num_tree_bytes) +
              varint_size(child.statistics.num_indirect_value_bytes);
     });
+    // All nodes are in one file, so the table of an interior node has one entry.
     const FileTable table{files_[static_cast<std::size_t>(node_file_)]};
     index_of_.assign(files_.size(), 0);
     std::vector<Child> parents;

@@ -37,6 +37,8 @@ void check_ascending(Io& io, const Records& records) {
   }
 }
 
+// Older versions than the last window's are in the tree: a reader finds a generation by arithmetic,
+// which fails where an entry is in the wrong place.
 template <class Io>
 void check_versions(Io& io, const std::vector<Version>& versions, std::uint8_t arity_log2) {
   check_ascending(io, versions);
@@ -90,6 +92,7 @@ void code_version_node_columns(Io& io, Nodes& nodes, std::uint64_t file_count) {
   for (auto& node : nodes) io.little_endian(node.commit_time_ns, entry(i++, "commit_time"));
 }
 
+// A node cannot hold more versions than generations of its span; gaps make it fewer.
 template <class Io>
 void check_num_generations(Io& io, const std::vector<VersionNodeReference>& nodes, std::uint64_t i,
                            unsigned log2) {
@@ -231,6 +234,7 @@ void code_height(Io& io, auto& height, std::uint8_t arity_log2) {
   io.u8(height, "height", max_height(arity_log2));
 }
 
+// Heights of children follow from their parent's and are not stored.
 template <class Io, class Nodes>
 void code_children(Io& io, Nodes& children, std::uint64_t file_count, std::uint8_t arity_log2,
                    std::uint8_t height) {

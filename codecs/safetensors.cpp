@@ -19,6 +19,8 @@ struct NamedType {
   std::string_view name;
   DType dtype;
 };
+// The names of safetensors/src/tensor.rs whose elements are whole bytes. F4 and F6 pack elements,
+// which our unpacked types of those widths do not.
 constexpr NamedType kTypes[] = {
     {"BOOL", DType::boolean},
     {"U8", DType::uint8},
@@ -54,6 +56,8 @@ std::optional<std::uint64_t> byte_size(const TensorInfo& tensor) {
   return bytes;
 }
 
+// The reference implementation's rules: in order of offsets, each tensor begins where the one
+// before ended.
 void check_offsets(const TensorInfo& tensor, std::uint64_t begin, std::uint64_t data_bytes) {
   const auto fail = [&](std::string_view name, std::string found, std::string allowed) {
     throw FormatError("safetensors header", fmt::format("tensor \"{}\": {}", tensor.name, name),
@@ -104,6 +108,7 @@ std::string to_json(const Header& header) {
   return json + '}';
 }
 
+// Offsets follow the given order without padding: readers accept nothing else.
 void lay_out(Header& header) {
   std::uint64_t offset = 0;
   for (auto& tensor : header.tensors) {

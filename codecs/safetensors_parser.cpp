@@ -78,6 +78,7 @@ class Handler {
     return true;
   }
 
+  // Long texts arrive in parts, the last one through on_key() or on_string().
   bool on_key_part(view part, std::size_t, error&) {
     text_.append(part.data(), part.size());
     return true;
@@ -85,6 +86,7 @@ class Handler {
   bool on_key(view part, std::size_t, error&) {
     text_.append(part.data(), part.size());
     key_ = std::exchange(text_, {});
+    // Escapes are undone here, so two spellings of a name are one.
     if (place_ == Place::header) {
       if (!names_.insert(key_).second) {
         fail(fmt::format("tensor \"{}\"", key_), "the name twice", "each name once");
@@ -128,6 +130,7 @@ class Handler {
     if (place_ != Place::header || key_ != kMetadataName) wrong("null");
     return true;
   }
+  // Comments are off in the parse options; the parser still wants the calls.
   bool on_comment_part(view, error&) { return true; }
   bool on_comment(view, error&) { return true; }
 
@@ -231,6 +234,7 @@ class Handler {
 }  // namespace
 
 Header parse_header(std::string_view json) {
+  // The format asks for it, so that a file of another kind is told apart at once.
   if (!json.starts_with('{')) {
     fail("header",
          json.empty() ? "no bytes"

@@ -46,6 +46,7 @@ ZSTD_DCtx& start(DecodeContext& context, std::uint64_t max_bytes) {
 
 std::size_t first_output(std::size_t frame_bytes, std::uint64_t max_bytes) {
   const auto wanted = std::max(kFirstOutputBytes, frame_bytes * kExpectedRatio);
+  // Neither the frame's own claim nor the limit: both may be far above what comes.
   // One byte above the limit is enough to see that there is more.
   return static_cast<std::size_t>(std::min<std::uint64_t>(wanted, max_bytes + 1));
 }
@@ -106,6 +107,7 @@ std::string decode_zstd_frame(std::string_view frame, std::uint64_t max_bytes,
     fail(fmt::format("{} bytes after the zstd frame", in.size - in.pos), "none");
   }
   body.resize(out.pos);
+  // One frame with a huge window must not cost the thread that memory for ever.
   if (ZSTD_sizeof_DCtx(&decoder) > kKeptContextBytes) context.reset();
   return body;
 }

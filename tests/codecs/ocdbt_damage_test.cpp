@@ -188,6 +188,31 @@ TEST(OcdbtDamage, CountsThatTheBytesCannotHoldAreRefusedBeforeMemoryIsTaken) {
               HasSubstr("found 1048577; allowed: at most 1048576"));
 }
 
+TEST(OcdbtDamage, InlineValuesAboveOneMebibyteAreRefused) {
+  const auto leaf = [](std::size_t length) {
+    return sealed(kBtreeMagic,
+                  std::string("\0\0\1\1k", 5) + varint(length) + '\0' + std::string(length, 'v'));
+  };
+  EXPECT_NO_THROW(static_cast<void>(decode_node(leaf(1 << 20), kMaxDecoded)));
+  EXPECT_THAT(error_of([&] { decode_a_node(leaf((1 << 20) + 1)); }),
+              HasSubstr("value_length: found 1048577; allowed: at most 1048576 inline"));
+}
+
+// The second path claims to share more with the first than there is of it, or more than its base.
+TEST(OcdbtDamage, PathPrefixesThatReachTooFarAreRefused) {
+  const auto table = [](const std::string& bytes) {
+    return sealed(kBtreeMagic, std::string(1, '\0') + bytes + std::string("\1\1k\0\0", 5));
+  };
+  const std::string two(1, '\2');
+  EXPECT_NO_THROW(decode_a_node(table(two + std::string("\2\2\1\0\0abc", 8))));
+  EXPECT_THAT(error_of([&] { decode_a_node(table(two + std::string("\3\2\1\0\0abc", 8))); }),
+              HasSubstr("file 1: path_prefix_length: found 3; allowed: at most 2"));
+  EXPECT_THAT(error_of([&] { decode_a_node(table(two + std::string("\2\2\1\1\2abc", 8))); }),
+              HasSubstr("file 1: path_prefix_length: found 2; allowed: at most 1"));
+  EXPECT_THAT(error_of([&] { decode_a_node(table(std::string("\1\2\3ab", 5))); }),
+              HasSubstr("file 0: base_path_length: found 3; allowed: at most 2"));
+}
+
 // 50,000 keys of 60 KB in a body of 300 KB.
 TEST(OcdbtDamage, PrefixesThatExpandBeyondReasonAreRefused) {
   const std::uint32_t count = 50000;

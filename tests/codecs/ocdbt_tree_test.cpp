@@ -101,8 +101,8 @@ TEST(EncodeTree, HoldsEveryEntryAtEveryTarget) {
   const std::uint64_t seed = 7;
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (const std::size_t target : {1, 60, 200, 1000, 5000, 1 << 21}) {
-    for (const std::size_t count : {1, 2, 3, 50, 700}) {
+  for (const std::size_t target : {1u, 60u, 200u, 1000u, 5000u, 1u << 21}) {
+    for (const std::size_t count : {1u, 2u, 3u, 50u, 700u}) {
       auto entries = random_entries(random, count, 2);
       const auto tree = encode_tree(entries, kFiles, kNodeFile, kNodeOffset, Config{}, target);
       const Walk walk(tree);
@@ -128,6 +128,14 @@ TEST(EncodeTree, KeepsLeavesBelowTheTarget) {
   EXPECT_LE(walk.largest_body, 4000 + kBodyOffset + kChecksumBytes);
   // Nodes are filled: a tree of half-empty ones would have twice as many.
   EXPECT_LE(walk.nodes, tree.bytes.size() / 4000 * 3 / 2);
+}
+
+TEST(EncodeTree, NodesStayBelowTheLimitOfTheConfiguration) {
+  std::mt19937_64 random(12);
+  auto config = raw_config();
+  config.max_decoded_node_bytes = 500;
+  const auto tree = encode_tree(random_entries(random, 300, 2), kFiles, kNodeFile, 0, config);
+  EXPECT_GE(tree.version.root_height, 1);
 }
 
 TEST(EncodeTree, OrderOfEntriesDoesNotMatter) {
@@ -197,7 +205,7 @@ TEST(EncodeTree, LongestKeysAndManyEntriesRoundTrip) {
   for (char last = 'a'; last <= 'f'; ++last) {
     entries.emplace_back(std::string(65534, 'k') + last, std::string(1, last));
   }
-  for (const std::size_t target : {1, 1 << 21}) {
+  for (const std::size_t target : {1u, 1u << 21}) {
     const auto tree = encode_tree(entries, kFiles, kNodeFile, kNodeOffset, Config{}, target);
     EXPECT_EQ(Walk(tree).entries, entries);
   }

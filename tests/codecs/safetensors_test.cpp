@@ -64,7 +64,7 @@ TEST(Safetensors, DecodesAFileWithoutTensors) {
 }
 
 TEST(Safetensors, EncodesWhatItDecodes) {
-  for (const std::size_t alignment : {1, 8, 64, 4096}) {
+  for (const std::size_t alignment : {1u, 8u, 64u, 4096u}) {
     Header header;
     header.metadata = {{"z", "1"}, {"a", "quote \" and \\ and \n"}};
     std::uint64_t end = 0;
