@@ -29,11 +29,13 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-/// The library is silent by itself; a person wants to see its warnings.
+/// The library is silent by itself; a person wants to see its warnings. Errors arrive through the
+/// futures.
 class WarningsToStderr final : public cairn::Logger {
  public:
   void log(const cairn::LogRecord& record) override {
-    if (record.level != cairn::LogLevel::info) fmt::print(stderr, "trainer: {}\n", record.message);
+    if (record.level == cairn::LogLevel::warning)
+      fmt::print(stderr, "trainer: {}\n", record.message);
   }
 };
 
