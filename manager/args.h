@@ -27,7 +27,7 @@ class Codec {
   Codec() = default;
 };
 
-/// The codec of one leaf, or none for the item's; called on the engine's strand.
+/// The codec of one leaf, or none for the item's; called on a worker thread while the save is planned.
 using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
 
 namespace args {

@@ -59,7 +59,10 @@ std::optional<orbax::ValueType> empty_type(const Tree& node) {
 /// One save's plan in the making.
 class Planner {
  public:
-  ItemLayout plan(const Tree& tree) {
+  explicit Planner(const args::StandardSave& args) : args_(args) {}
+
+  ItemLayout plan() {
+    const Tree& tree = args_.tree;
     const std::vector<FlatEntry> flat = flatten(tree);
     if (flat.size() == 1 && flat[0].path.empty() && empty_type(*flat[0].node)) {
       refuse({}, "the tree is empty", "Give at least one array or scalar");
@@ -83,6 +86,8 @@ class Planner {
       return;
     }
     const ArrayKind kind = kind_of(entry);
+    // Asked for every leaf, so that a program meets its own chooser's errors today; there is one codec so far.
+    if (args_.codec_for) static_cast<void>(args_.codec_for(entry.path, kind.dtype));
     metadata.type = is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
     if (const auto* leaf = std::get_if<Leaf>(&entry.node->value())) check_coverage(entry.path, *leaf);
     PlannedLeaf planned;
@@ -213,6 +218,7 @@ class Planner {
     }
   }
 
+  const args::StandardSave& args_;
   ItemLayout layout_;
   std::unordered_map<std::string, std::uint32_t> known_;
   std::vector<ChunkPlace> pack_;  ///< offsets relative to its start
@@ -221,7 +227,7 @@ class Planner {
 
 }  // namespace
 
-ItemLayout plan_item(const args::StandardSave& args) { return Planner().plan(args.tree); }
+ItemLayout plan_item(const args::StandardSave& args) { return Planner(args).plan(); }
 
 ArrayView view_of(const Tree& node, std::byte* scalar) {
   auto store = [&](DType dtype, const auto& value) {

@@ -2,6 +2,7 @@
 // A manager's root in a temporary directory, and an engine on the backend under test.
 
 #include <cairn/cairn.h>
+#include <cairn/engine/faulty_backend.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,6 +22,7 @@ struct EngineSettings {
   std::size_t io_window_bytes = 64u << 20;
   engine::DirectIo direct_io = engine::DirectIo::automatic;
   std::shared_ptr<engine::Clock> clock;
+  std::shared_ptr<engine::FaultPlan> faults;  ///< none = a healthy disk
 };
 
 inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind, const EngineSettings& settings = {}) {
@@ -30,6 +32,7 @@ inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind, con
   options.io_window_bytes = settings.io_window_bytes;
   options.direct_io = settings.direct_io;
   options.clock = settings.clock;
+  if (settings.faults) options.io_backend = engine::make_faulty_backend(engine::make_backend(options.backend), settings.faults);
   return engine::Engine::create(std::move(options));
 }
 

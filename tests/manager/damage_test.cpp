@@ -1,0 +1,125 @@
+// Damage on disk is reported, never returned as data.
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <numeric>
+
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class DamageOnDisk : public test::ManagerTest {
+ protected:
+  void SetUp() override {
+    manager_.emplace(root(), options());
+    Array array = Array::uninitialized(DType::float32, {1 << 18});
+    auto values = array.values<float>();
+    std::iota(values.begin(), values.end(), 1.0F);
+    ASSERT_TRUE(manager_->save(0, Dict{{"w", Tree(std::move(array))}, {"s", Tree(1)}}).get());
+  }
+
+  /// The item's data file that holds the arrays, or the one with the database's nodes.
+  [[nodiscard]] fs::path data_file(bool values) const {
+    fs::path largest;
+    fs::path smallest;
+    for (const auto& entry : fs::directory_iterator(root() + "/0/default/d")) {
+      if (largest.empty() || entry.file_size() > fs::file_size(largest)) largest = entry.path();
+      if (smallest.empty() || entry.file_size() < fs::file_size(smallest)) smallest = entry.path();
+    }
+    return values ? largest : smallest;
+  }
+
+  static void flip(const fs::path& path, std::uint64_t offset) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(offset));
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(byte);
+  }
+
+  void expect_damage(const ::testing::Matcher<std::string>& message) {
+    try {
+      static_cast<void>(manager_->restore(0).get());
+      ADD_FAILURE() << "the damaged step was restored";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_THAT(std::string(error.what()), message);
+    }
+    const VerifyReport report = verify_step(manager_->engine(), root() + "/0").get();
+    EXPECT_FALSE(report.ok());
+  }
+
+  std::optional<CheckpointManager> manager_;
+};
+CAIRN_ON_EVERY_BACKEND(DamageOnDisk);
+
+TEST_P(DamageOnDisk, AFlippedBitInAnArrayNamesFileArrayAndChunk) {
+  const fs::path file = data_file(true);
+  flip(file, 70000);
+  expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("key path w"), HasSubstr("chunk c/0"), HasSubstr("crc32c")));
+}
+
+TEST_P(DamageOnDisk, AFlippedBitInAChecksumIsFound) {
+  flip(data_file(true), (1 << 20) + 2);
+  expect_damage(HasSubstr("crc32c"));
+}
+
+TEST_P(DamageOnDisk, ATruncatedDataFileNamesWhereItEnds) {
+  const fs::path file = data_file(true);
+  fs::resize_file(file, 4096);
+  expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("4096")));
+}
+
+TEST_P(DamageOnDisk, ABrokenNodeIsFound) {
+  flip(data_file(false), 20);
+  expect_damage(HasSubstr(data_file(false).string()));
+}
+
+TEST_P(DamageOnDisk, ATruncatedNodeFileIsFound) {
+  fs::resize_file(data_file(false), 10);
+  expect_damage(HasSubstr(data_file(false).string()));
+}
+
+TEST_P(DamageOnDisk, ABrokenManifestIsFound) {
+  flip(root() + "/0/default/manifest.ocdbt", 30);
+  expect_damage(HasSubstr("manifest.ocdbt"));
+}
+
+TEST_P(DamageOnDisk, BrokenTreeMetadataIsFound) {
+  fs::resize_file(root() + "/0/default/_METADATA", 20);
+  expect_damage(HasSubstr("_METADATA"));
+}
+
+TEST_P(DamageOnDisk, ABrokenRecordIsFound) {
+  flip(root() + "/0/default/_CAIRN", 12);
+  expect_damage(HasSubstr("_CAIRN"));
+}
+
+TEST_P(DamageOnDisk, AMissingDataFileIsFound) {
+  fs::remove(data_file(true));
+  try {
+    static_cast<void>(manager_->restore(0).get());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::not_found);
+  }
+}
+
+TEST_P(DamageOnDisk, StepMetadataThatIsDamagedCountsAsAbsent) {
+  fs::resize_file(root() + "/0/_CHECKPOINT_METADATA", 5);
+  EXPECT_EQ(manager_->restore(0).get().tree().at("s"), Tree(1));
+}
+
+TEST_P(DamageOnDisk, AnItemWithoutARecordIsRead) {
+  fs::remove(root() + "/0/default/_CAIRN");
+  EXPECT_EQ(manager_->restore(0).get().tree().at("s"), Tree(1));
+}
+
+}  // namespace
+}  // namespace cairn
