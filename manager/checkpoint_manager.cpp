@@ -11,7 +11,12 @@ CheckpointManager::CheckpointManager(std::string directory, ManagerOptions optio
 CheckpointManager::~CheckpointManager() {
   // In a forked child nothing of it may be touched. On the strand (the last owner let go inside a callback)
   // waiting would deadlock; what is under way holds the core and ends by itself.
-  if (!impl_ || impl_->engine->forked()) return;
+  if (!impl_) return;
+  if (impl_->engine->forked()) {
+    // Left as it is: its mutexes may be held by threads that this process does not have.
+    static_cast<void>(new std::shared_ptr<Impl>(std::move(impl_)));
+    return;
+  }
   Future<void> closed = impl_->close();
   if (engine::on_any_strand()) return;
   try {

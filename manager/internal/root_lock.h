@@ -2,6 +2,7 @@
 // One writer per root: an flock on ROOT/.cairn.lock, held while saves or deletions are pending. The file
 // holds the writer's owner record, so that others can say who it is. Strand only.
 
+#include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/logger.h>
 
@@ -20,14 +21,13 @@ class RootLock {
   /// Takes the lock unless it is held already. Throws busy, naming host and process, when another holds it
   /// after the timeout. Returns a warning where the file system has no locks; empty otherwise.
   Task<std::string> acquire(FolderPtr root);
-  /// Lets go; a plain close, so it works in clean-up.
-  void release() noexcept { file_.reset(); }
-  [[nodiscard]] bool held() const noexcept { return file_ != nullptr; }
+  void release() noexcept { lock_.reset(); }
+  [[nodiscard]] bool held() const noexcept { return lock_ != nullptr; }
 
  private:
   std::string owner_;
   std::chrono::milliseconds timeout_;
-  FilePtr file_;
+  std::unique_ptr<HeldLock> lock_;
 };
 
 }  // namespace cairn::internal

@@ -35,11 +35,13 @@ Task<void> read_step_metadata(OpenStepPtr step) {
     if (engine::classify(error) == engine::ErrorKind::not_found) co_return;
     throw system_failure(error, "open", join_path(step->folder->path, name));
   }
-  step->lock = std::make_shared<OpenFile>(std::move(file), join_path(step->folder->path, name));
-  auto [lock_error] = co_await step->lock->file.async_lock(false, kAsTuple);
+  auto opened = std::make_shared<OpenFile>(std::move(file), join_path(step->folder->path, name));
+  auto [lock_error] = co_await opened->file.async_lock(false, kAsTuple);
   if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
     throw step_error(ErrorCode::step_deleted, "the step is being deleted", step->folder->path);
   }
+  // Elsewhere than busy (no locks here) reading goes on: a deletion is then noticed afterwards.
+  if (!lock_error) step->lock = std::make_unique<HeldLock>(opened);
   const std::string text = co_await read_file(step->folder, name, kStepMetadataBytesMax);
   try {
     step->metadata = orbax::decode_step_metadata(text);

@@ -4,6 +4,7 @@
 #include <cairn/codecs/orbax.h>
 #include <cairn/manager/args.h>
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/storage.h>
 
 #include <optional>
@@ -16,7 +17,7 @@ namespace cairn::internal {
 struct OpenStep {
   OpenStep() = default;
   FolderPtr folder;
-  FilePtr lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
+  std::unique_ptr<HeldLock> lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
   std::optional<orbax::StepMetadata> metadata;
   std::vector<std::string> items;  ///< sub-directories, sorted
 };

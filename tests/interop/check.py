@@ -1,0 +1,323 @@
+"""Reads what interop_writer wrote with the real TensorStore and Orbax; prints a table and "N passed, N failed"."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+import traceback
+from typing import Any, Callable
+
+import jax
+import ml_dtypes
+import numpy as np
+import orbax.checkpoint as ocp
+import tensorstore as ts
+
+# codecs/dtype.h, in its order: the position is part of the pattern.
+DTYPES = [
+    "bool", "int2", "int4", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float4_e2m1fn", "float8_e3m4", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz",
+    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+]  # fmt: skip
+SHAPES: list[tuple[int, ...]] = [(), (7,), (3, 5), (2, 3, 4), (0, 4), (300, 70)]
+STEPS_MANY = 20_000
+
+
+def dtype_of(name: str) -> np.dtype:
+    return np.dtype(getattr(ml_dtypes, name)) if hasattr(ml_dtypes, name) else np.dtype(name)
+
+
+def pattern(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """The array that writer.cpp's make() makes."""
+    dtype = dtype_of(name)
+    k = np.arange(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, dtype=np.uint64)
+    raw = ((k * 131 + seed * 17 + (k >> np.uint64(8)) * 7) & 0xFF).astype(np.uint8)
+    if name == "bool":
+        raw &= 1
+    elif name == "int2":
+        raw = (((raw & 3) ^ 2).astype(np.int8) - 2).view(np.uint8)
+    elif name == "int4":
+        raw = (((raw & 15) ^ 8).astype(np.int8) - 8).view(np.uint8)
+    elif name == "float4_e2m1fn":
+        raw &= 15
+    return raw.view(dtype).reshape(shape)
+
+
+def same(found: Any, expected: np.ndarray, where: str) -> None:
+    found = np.asarray(found)
+    if found.dtype != expected.dtype or found.shape != expected.shape:
+        raise AssertionError(f"{where}: {found.dtype}{found.shape} instead of {expected.dtype}{expected.shape}")
+    if found.tobytes() != expected.tobytes():
+        raise AssertionError(f"{where}: values differ")
+
+
+def equal(found: Any, expected: Any, where: str) -> None:
+    if found != expected:
+        raise AssertionError(f"{where}: found {found!r}, expected {expected!r}")
+
+
+def expected_every_dtype() -> dict[str, Any]:
+    return {
+        name: {f"s{s}": pattern(name, shape, d * 10 + s) for s, shape in enumerate(SHAPES)}
+        for d, name in enumerate(DTYPES)
+    }
+
+
+def expected_large() -> dict[str, Any]:
+    return {
+        "rows": pattern("float32", (5001, 1003), 1),
+        "wide": pattern("bfloat16", (3, 9_000_001), 2),
+        "packed": pattern("int16", (50_000,), 3),
+        "cube": pattern("uint8", (301, 302, 303), 4),
+    }
+
+
+def expected_many() -> dict[str, Any]:
+    return {"layers": {f"p{i}": pattern("float32", (i % 7 + 1,), i) for i in range(STEPS_MANY)}}
+
+
+STRUCTURE = {
+    "true": True, "int": -7, "float": 0.1, "none": None, "empty_dict": {}, "empty_list": [],
+    "list": [1, None, pattern("float32", (4,), 1)], "tuple": (1, 2.5), "long_list": list(range(11)),
+    "names": {"with space": 1, "it's": 2, '"quoted"': 3, "päth": 4, "a/b": 5, "back\\slash": 6},
+}  # fmt: skip
+
+
+def same_tree(found: Any, expected: Any, where: str = "", tuples_as_lists: bool = True) -> None:
+    """Orbax restores a tuple as a list when it gets no target."""
+    if isinstance(expected, dict):
+        equal(sorted(found), sorted(expected), f"{where}: keys")
+        for key, value in expected.items():
+            same_tree(found[key], value, f"{where}/{key}")
+    elif isinstance(expected, (list, tuple)):
+        if not isinstance(found, (list, tuple)) or len(found) != len(expected):
+            raise AssertionError(f"{where}: found {found!r}, expected {expected!r}")
+        for i, value in enumerate(expected):
+            same_tree(found[i], value, f"{where}[{i}]")
+    elif isinstance(expected, np.ndarray):
+        same(found, expected, where)
+    else:
+        equal(found, expected, where)
+        if expected is not None and not isinstance(found, (type(expected), np.ndarray, np.generic)):
+            raise AssertionError(f"{where}: found a {type(found)}, expected a {type(expected)}")
+
+
+# ---- TensorStore ---------------------------------------------------------------------------------
+
+
+def open_database(item: pathlib.Path) -> Any:
+    return ts.KvStore.open({"driver": "ocdbt", "base": f"file://{item}/"}).result()
+
+
+def read_array(item: pathlib.Path, name: str) -> np.ndarray:
+    spec = {"driver": "zarr3", "kvstore": {"driver": "ocdbt", "base": f"file://{item}/", "path": f"{name}/"}}
+    return ts.open(spec, open=True, read=True).result().read().result()
+
+
+def tensorstore_every_dtype(root: pathlib.Path) -> None:
+    for name, arrays in expected_every_dtype().items():
+        for leaf, expected in arrays.items():
+            same(read_array(root / "single/0/default", f"{name}.{leaf}"), expected, f"{name}.{leaf}")
+
+
+def tensorstore_large(root: pathlib.Path) -> None:
+    for name, expected in expected_large().items():
+        same(read_array(root / "single/2/default", name), expected, name)
+
+
+def tensorstore_many(root: pathlib.Path) -> None:
+    item = root / "single/3/default"
+    keys = open_database(item).list().result()
+    equal(len(keys), 2 * STEPS_MANY, "keys in the database")
+    for i in range(0, STEPS_MANY, 997):
+        same(read_array(item, f"layers.p{i}"), pattern("float32", (i % 7 + 1,), i), f"layers.p{i}")
+
+
+def tensorstore_bare(root: pathlib.Path) -> None:
+    spec = {"driver": "zarr3", "kvstore": {"driver": "ocdbt", "base": f"file://{root}/single/4/default/"}}
+    same(ts.open(spec, open=True, read=True).result().read().result(), pattern("float32", (6,), 9), "bare leaf")
+
+
+# ---- Orbax ---------------------------------------------------------------------------------------
+
+
+def standard_restore(root: pathlib.Path, step: int) -> Any:
+    with ocp.CheckpointManager(root / "single") as manager:
+        return manager.restore(step, args=ocp.args.StandardRestore())
+
+
+def orbax_standard_dtypes(root: pathlib.Path) -> None:
+    same_tree(standard_restore(root, 0), expected_every_dtype())
+
+
+def orbax_standard_structure(root: pathlib.Path) -> None:
+    same_tree(standard_restore(root, 1), STRUCTURE)
+
+
+def orbax_standard_large(root: pathlib.Path) -> None:
+    same_tree(standard_restore(root, 2), expected_large())
+
+
+def orbax_standard_many(root: pathlib.Path) -> None:
+    same_tree(standard_restore(root, 3), expected_many())
+
+
+def orbax_without_arguments(root: pathlib.Path) -> None:
+    with ocp.CheckpointManager(root / "single") as manager:
+        same_tree(manager.restore(1), STRUCTURE)
+        same_tree(manager.restore(0), expected_every_dtype())
+
+
+def orbax_without_arguments_metrics(root: pathlib.Path) -> None:
+    with ocp.CheckpointManager(root / "single") as manager:
+        same_tree(manager.restore(2), expected_large())
+
+
+def orbax_target(root: pathlib.Path) -> None:
+    target = {name: np.zeros(array.shape, array.dtype) for name, array in expected_large().items()}
+    with ocp.CheckpointManager(root / "single") as manager:
+        same_tree(manager.restore(2, args=ocp.args.StandardRestore(target)), expected_large())
+
+
+def orbax_jax_target(root: pathlib.Path) -> None:
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = {
+        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+        for name, array in expected_large().items()
+    }
+    with ocp.CheckpointManager(root / "single") as manager:
+        restored = manager.restore(2, args=ocp.args.StandardRestore(target))
+    for leaf in restored.values():
+        if not isinstance(leaf, jax.Array):
+            raise AssertionError(f"found a {type(leaf)}, expected a jax.Array")
+    same_tree(restored, expected_large())
+
+
+def orbax_composite(root: pathlib.Path) -> None:
+    with ocp.CheckpointManager(root / "several") as manager:
+        restored = manager.restore(
+            0, args=ocp.args.Composite(params=ocp.args.StandardRestore(), data=ocp.args.JsonRestore())
+        )
+        same_tree(restored["params"], {"w": pattern("float32", (4, 2), 5)})
+        equal(restored["data"], {"epoch": 3, "file": "a.txt"}, "data")
+    with ocp.CheckpointManager(root / "several") as manager:
+        restored = manager.restore(0)
+        same_tree(restored["params"], {"w": pattern("float32", (4, 2), 5)})
+        equal(restored["data"], {"epoch": 3, "file": "a.txt"}, "data without arguments")
+
+
+def orbax_metadata(root: pathlib.Path) -> None:
+    options = ocp.CheckpointManagerOptions(best_fn=lambda metrics: metrics["loss"], best_mode="min")
+    with ocp.CheckpointManager(root / "single", options=options) as manager:
+        equal(sorted(manager.all_steps()), [0, 1, 2, 3, 4], "all_steps")
+        equal(manager.latest_step(), 4, "latest_step")
+        equal(manager.best_step(), 2, "best_step")
+        equal(dict(manager.metrics(2)), {"loss": 0.5, "accuracy": 1}, "metrics")
+        metadata = manager.metadata(2)
+        equal(dict(metadata.custom_metadata), {"lr": 0.1, "note": "päth"}, "custom metadata")
+
+
+def orbax_item_metadata(root: pathlib.Path) -> None:
+    with ocp.CheckpointManager(root / "single", item_handlers=ocp.StandardCheckpointHandler()) as manager:
+        metadata = manager.item_metadata(2)
+        tree = getattr(metadata, "tree", metadata)
+        equal(tuple(tree["rows"].shape), (5001, 1003), "shape")
+        equal(np.dtype(tree["wide"].dtype), dtype_of("bfloat16"), "dtype")
+
+
+def orbax_v1(root: pathlib.Path) -> None:
+    from orbax.checkpoint import v1
+
+    same_tree(v1.load(root / "single/2"), expected_large())
+
+
+def orbax_bare_leaf(root: pathlib.Path) -> None:
+    same(standard_restore(root, 4), pattern("float32", (6,), 9), "bare leaf")
+
+
+def both_write_one_root(root: pathlib.Path, writer: str) -> None:
+    """Orbax adds a step beside ours; it keeps listing ours, and we give its step or one clear error."""
+    with ocp.CheckpointManager(root / "single") as manager:
+        manager.save(10, args=ocp.args.StandardSave({"w": np.arange(4, dtype=np.float32)}))
+        manager.wait_until_finished()
+        equal(sorted(manager.all_steps()), [0, 1, 2, 3, 4, 10], "all_steps")
+    lines = subprocess.run([writer, "list", str(root / "single")], check=True, capture_output=True, text=True).stdout
+    by_step = dict(line.split(" ", 1) for line in lines.splitlines())
+    equal(sorted(map(int, by_step)), [0, 1, 2, 3, 4, 10], "steps that we list")
+    for step in ("0", "1", "2", "3", "4"):
+        equal(by_step[step], "restored", f"step {step}")
+    if not by_step["10"].startswith(("not_supported", "restored")):
+        raise AssertionError(f"Orbax's own step: {by_step['10']}")
+
+
+def safetensors_round_trip(root: pathlib.Path, cairn: str) -> None:
+    from safetensors.numpy import load_file, save_file
+    from safetensors import safe_open
+
+    names = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+             "float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]  # fmt: skip
+    tensors = {}
+    for i, name in enumerate(names):
+        for j, shape in enumerate([(), (3, 5), (0, 2), (70, 31)]):
+            tensors[f"{name}.{j}"] = pattern(name, shape, i * 7 + j)
+    given, back = root / "given.safetensors", root / "back.safetensors"
+    save_file(tensors, given, metadata={"format": "pt", "note": "päth"})
+    for command in (["import", given, root / "imported", "--step", "0"], ["verify", root / "imported"],
+                    ["export", root / "imported", "--step", "0", back]):  # fmt: skip
+        done = subprocess.run([cairn, *map(str, command)], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise AssertionError(f"cairn {command[0]} failed: {done.stderr or done.stdout}")
+    read = load_file(back)
+    equal(sorted(read), sorted(tensors), "tensor names")
+    for name, tensor in tensors.items():
+        same(read[name], tensor, name)
+    with safe_open(back, framework="np") as file:
+        equal(file.metadata(), {"format": "pt", "note": "päth"}, "metadata")
+
+
+def main() -> int:
+    root, writer, cairn = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    checks: list[tuple[str, str, Callable[[], None]]] = [
+        ("TensorStore", "every dtype and shape", lambda: tensorstore_every_dtype(root)),
+        ("TensorStore", "chunks, padding, packed values", lambda: tensorstore_large(root)),
+        ("TensorStore", "20,000 leaves, interior nodes", lambda: tensorstore_many(root)),
+        ("TensorStore", "a bare leaf", lambda: tensorstore_bare(root)),
+        ("Orbax v0", "StandardRestore: every dtype and shape", lambda: orbax_standard_dtypes(root)),
+        ("Orbax v0", "StandardRestore: structure and scalars", lambda: orbax_standard_structure(root)),
+        ("Orbax v0", "StandardRestore: chunks, padding", lambda: orbax_standard_large(root)),
+        ("Orbax v0", "StandardRestore: 20,000 leaves", lambda: orbax_standard_many(root)),
+        ("Orbax v0", "StandardRestore: a bare leaf", lambda: orbax_bare_leaf(root)),
+        ("Orbax v0", "restore without arguments", lambda: orbax_without_arguments(root)),
+        ("Orbax v0", "the same, a step with metrics", lambda: orbax_without_arguments_metrics(root)),
+        ("Orbax v0", "StandardRestore into numpy targets", lambda: orbax_target(root)),
+        ("Orbax v0", "StandardRestore as jax.Array", lambda: orbax_jax_target(root)),
+        ("Orbax v0", "Composite with a JSON item", lambda: orbax_composite(root)),
+        ("Orbax v0", "steps, metrics, custom metadata", lambda: orbax_metadata(root)),
+        ("Orbax v0", "item_metadata", lambda: orbax_item_metadata(root)),
+        ("Orbax v1", "load", lambda: orbax_v1(root)),
+        ("safetensors", "write, import, verify, export, read", lambda: safetensors_round_trip(root, cairn)),
+        ("Orbax v0", "saves beside our steps", lambda: both_write_one_root(root, writer)),
+    ]
+    failed = 0
+    rows = []
+    for peer, what, check in checks:
+        try:
+            check()
+            rows.append((peer, what, "equal"))
+        except Exception as error:  # every cell is tried, whatever became of the others
+            failed += 1
+            rows.append((peer, what, f"FAILED: {error}".splitlines()[0][:200]))
+            traceback.print_exc(file=sys.stderr)
+    versions = {"orbax-checkpoint": ocp.__version__, "tensorstore": getattr(ts, "__version__", "?"), "jax": jax.__version__}
+    print(json.dumps(versions))
+    for peer, what, result in rows:
+        print(f"{peer:<12} {what:<42} {result}")
+    print(f"{len(checks) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
