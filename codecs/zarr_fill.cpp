@@ -37,8 +37,7 @@ std::vector<std::byte> element_of(std::uint64_t bits, std::size_t size) {
   return element;
 }
 
-// ---- floats
-// ---------------------------------------------------------------------------------------
+// ---- floats ----
 
 bool is_float(DType dtype) {
   return is_small_float(dtype) || dtype == DType::float8_e8m0fnu || dtype == DType::float32 ||
@@ -143,8 +142,7 @@ std::uint64_t decode_float(const JsonMembers& metadata, DType dtype, const json:
       only_bits ? "0.0, \"NaN\" or \"0x\" and the bits in hex" : std::string(kFloatsAllowed));
 }
 
-// ---- integers
-// -------------------------------------------------------------------------------------
+// ---- integers ----
 
 struct IntegerRange {
   bool is_signed;
@@ -207,8 +205,7 @@ std::uint64_t decode_integer(const JsonMembers& metadata, const IntegerRange& ra
   metadata.fail(kName, describe(value), fmt::format("an integer from {} to {}", low, high));
 }
 
-// ---- complex numbers
-// ------------------------------------------------------------------------------
+// ---- complex numbers ----
 
 DType part_of_complex(DType dtype) {
   return dtype == DType::complex64 ? DType::float32 : DType::float64;

@@ -21,8 +21,7 @@ KeyPath keys(std::initializer_list<std::string> names) {
   return path;
 }
 
-// ---- _CHECKPOINT_METADATA
-// ------------------------------------------------------------------------
+// ---- _CHECKPOINT_METADATA ----
 
 TEST(StepMetadata, OfOrbaxIsReadAndWrittenBackUnchanged) {
   const std::string v0 = read_test_data("orbax/v0_CHECKPOINT_METADATA");
@@ -89,8 +88,7 @@ TEST(StepMetadata, KeepsMetricsThatAreNotFinite) {
   EXPECT_EQ(decode_step_metadata(text).metrics, metadata.metrics);
 }
 
-// ---- _ROOT_METADATA
-// ------------------------------------------------------------------------------
+// ---- _ROOT_METADATA ----
 
 TEST(RootMetadata, ComesBackAsItWas) {
   RootMetadata metadata;
@@ -107,8 +105,7 @@ TEST(RootMetadata, OfALegacyFileIsAllCustom) {
                       "internal_metadata", "1", "an object");
 }
 
-// ---- _METADATA
-// -----------------------------------------------------------------------------------
+// ---- _METADATA ----
 
 TEST(TreeMetadata, OfOrbaxIsReadAndWrittenBackUnchanged) {
   for (const char* name : {"orbax/v0_METADATA", "orbax/v1_METADATA", "orbax/odd_keys_METADATA"}) {
@@ -248,8 +245,8 @@ TEST(TreeMetadata, RefusesEntriesThatAreNotOneTree) {
   refused({element("0"), element("2")}, "sequence l", "\"2\" among 2");
   refused({element("0"), keys({"l", "x"})}, "entry l/x", "sequence and dict keys");
   // The outer keys differ, but the paths, which are what counts, do not.
-  const std::string entry =
-      R"(: {"key_metadata": [{"key": "a", "key_type": 2}], "value_metadata": {"value_type": "None"}})";
+  const std::string entry = R"(: {"key_metadata": [{"key": "a", "key_type": 2}], )"
+                            R"("value_metadata": {"value_type": "None"}})";
   expect_format_error(
       [&] {
         (void)decode_tree_metadata("{\"tree_metadata\": {\"x\"" + entry + ", \"y\"" + entry + "}}");
@@ -287,8 +284,7 @@ TEST(ValueType, OfANodeIsOrbaxsName) {
   EXPECT_TRUE(is_empty(ValueType::none) && is_empty(ValueType::empty_named_tuple));
 }
 
-// ---- names
-// ---------------------------------------------------------------------------------------
+// ---- names ----
 
 TEST(StepFromName, TakesPlainNumbersAlone) {
   EXPECT_EQ(step_from_name("0"), 0);
