@@ -66,7 +66,7 @@ void UringBackend::submit(IoOperation* operation) noexcept {
     std::lock_guard lock(mutex_);
     refused = stopping_;
     if (!refused) {
-      must_wake = inbox_.empty() && cancel_inbox_.empty();
+      must_wake = inbox_is_empty();
       inbox_.push(operation);
       ++under_way_;
     }
@@ -87,11 +87,16 @@ void UringBackend::cancel(IoOperation* operation) noexcept {
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return;
-    must_wake = inbox_.empty() && cancel_inbox_.empty();
-    try {
-      cancel_inbox_.push_back(operation);
-    } catch (const std::bad_alloc&) {
-      return;  // a cancel is a wish; the operation ends by itself
+    must_wake = inbox_is_empty();
+    if (inbox_.remove(operation)) {
+      operation->result.value = -ECANCELED;
+      ended_inbox_.push(operation);
+    } else {
+      try {
+        cancel_inbox_.push_back(operation);
+      } catch (const std::bad_alloc&) {
+        return;  // a cancel is a wish; the operation ends by itself
+      }
     }
   }
   if (must_wake && !on_reactor()) wake();
@@ -133,6 +138,10 @@ bool UringBackend::shut_down(std::int64_t timeout_ms) noexcept {
   return true;
 }
 
+bool UringBackend::inbox_is_empty() const noexcept {
+  return inbox_.empty() && ended_inbox_.empty() && cancel_inbox_.empty();
+}
+
 bool UringBackend::on_reactor() const noexcept {
   return std::this_thread::get_id() == reactor_id_;
 }
@@ -171,17 +180,25 @@ void UringBackend::loop() noexcept {
 
 // False when it is time to stop. Otherwise the inbox is empty on return, also of what complete()
 // put there meanwhile: whatever comes later comes from another thread and wakes the reactor.
+//
+// Cancels go first: each is for an operation that was here before it. One submitted after it may
+// have the same address, when the cancel came too late for the operation that it was meant for.
 bool UringBackend::take_inbox() noexcept {
   while (true) {
+    OpQueue fresh;
+    OpQueue ended;
     {
       std::lock_guard lock(mutex_);
       if (stopping_ && under_way_ == 0) return false;
-      if (inbox_.empty() && cancel_inbox_.empty()) return true;
-      waiting_.splice(inbox_);
+      if (inbox_is_empty()) return true;
+      fresh.splice(inbox_);
+      ended.splice(ended_inbox_);
       cancels_.swap(cancel_inbox_);
     }
     for (const IoOperation* operation : cancels_) cancel_on_reactor(operation);
     cancels_.clear();
+    waiting_.splice(fresh);
+    while (IoOperation* operation = ended.pop()) finish(operation);
   }
 }
 

@@ -47,6 +47,7 @@ class UringBackend final : public IoBackend {
   };
 
   [[nodiscard]] bool on_reactor() const noexcept;
+  [[nodiscard]] bool inbox_is_empty() const noexcept;  // under the lock
   void run(std::promise<void>& started) noexcept;
   void loop() noexcept;
   bool take_inbox() noexcept;
@@ -77,6 +78,7 @@ class UringBackend final : public IoBackend {
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   OpQueue inbox_;
+  OpQueue ended_inbox_;  // cancelled while in the inbox, result set: to be completed
   std::vector<IoOperation*> cancel_inbox_;
   std::size_t under_way_ = 0;
   bool stopping_ = false;

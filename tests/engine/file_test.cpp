@@ -259,12 +259,7 @@ struct DroppingExecutor {
   [[nodiscard]] DroppingExecutor require(asio::execution::blocking_t::never_t) const {
     return *this;
   }
-  friend bool operator==(const DroppingExecutor& a, const DroppingExecutor& b) noexcept {
-    return a.dropped == b.dropped;
-  }
-  friend bool operator!=(const DroppingExecutor& a, const DroppingExecutor& b) noexcept {
-    return !(a == b);
-  }
+  bool operator==(const DroppingExecutor&) const noexcept = default;
   std::shared_ptr<std::promise<void>> dropped = std::make_shared<std::promise<void>>();
 };
 

@@ -113,6 +113,20 @@ TEST_P(IoBackendTest, AnOperationInTheKernelEndsWhenTheKernelSaysSo) {
   calls.close(root);
 }
 
+TEST_P(IoBackendTest, ALateCancelDoesNotHitTheNextOperationAtItsAddress) {
+  const auto backend = make_backend(GetParam());
+  for (int round = 0; round < 500; ++round) {
+    std::optional<TestOperation> operation;
+    operation.emplace(path_request(IoOp::stat, AT_FDCWD, "/"));
+    backend->submit(&*operation);
+    EXPECT_EQ(operation->wait().value, 0);
+    backend->cancel(&*operation);  // too late
+    operation.emplace(path_request(IoOp::stat, AT_FDCWD, "/"));
+    backend->submit(&*operation);
+    ASSERT_EQ(operation->wait().value, 0) << "round " << round;
+  }
+}
+
 // ---- choosing a backend -------------------------------------------------------------------------
 
 // Makes io_uring_setup fail with `error` in this thread and those it starts from now on, as the
