@@ -8,8 +8,9 @@
 //  - a coroutine lambda captures nothing: state comes as by-value parameters;
 //  - parameters are taken by value; none is a view of a temporary;
 //  - no co_await in a catch block: keep the exception_ptr, leave, then await.
-// tests/engine/coroutine_canary_test.cpp counts constructions and destructions to see that it
-// holds.
+// And one of Boost 1.81: never assign to an awaitable; the frame it held is forgotten, not
+// destroyed. tests/engine/coroutine_canary_test.cpp counts constructions and destructions to see
+// that it holds.
 
 #include <type_traits>
 

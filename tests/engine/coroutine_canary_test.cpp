@@ -200,6 +200,18 @@ TEST_F(CoroutineCanary, NurseriesOwnWhatTheirChildrenTake) {
   EXPECT_EQ(arena.stats().in_use_bytes, 0u);
 }
 
+TEST_F(CoroutineCanary, ChildrenCancelledBeforeTheyStartDropWhatTheyTook) {
+  BufferArena arena(1 << 20);
+  const auto sum = std::make_shared<int>(0);
+  Nursery nursery(context_.get_executor());
+  nursery.spawn(child(Canary(1), sum, arena.try_acquire(1)));
+  nursery.cancel();
+  nursery.spawn(child(Canary(2), sum, arena.try_acquire(1)));
+  test::run(context_, nursery.join());
+  EXPECT_EQ(*sum, 0);
+  EXPECT_EQ(arena.stats().in_use_bytes, 0u);
+}
+
 TEST_F(CoroutineCanary, CoroutinesThatNeverStartDropWhatTheyTook) {
   { const asio::awaitable<int> unused = by_value(Canary(1), "text"); }
   EXPECT_EQ(Canary::alive, 0);

@@ -27,10 +27,10 @@ INSTANTIATE_TEST_SUITE_P(Pools, CpuPoolTest, ::testing::Bool(),
 
 TEST_P(CpuPoolTest, RunsAsManyTasksAtOnceAsItSays) {
   const unsigned threads = 3;
-  const auto pool = make(threads);
-  EXPECT_EQ(pool->concurrency(), threads);
   // Each task waits for all others: this ends only when all are running.
   std::latch all_running(threads + 1);
+  const auto pool = make(threads);
+  EXPECT_EQ(pool->concurrency(), threads);
   for (unsigned i = 0; i < threads; ++i) pool->enqueue([&] { all_running.arrive_and_wait(); });
   all_running.arrive_and_wait();
 }
@@ -44,8 +44,8 @@ TEST_P(CpuPoolTest, RunsEveryTaskBeforeItEnds) {
 }
 
 TEST_P(CpuPoolTest, BlocksSignalsOnItsThreads) {
-  const auto pool = make(1);
   std::promise<bool> blocked;
+  const auto pool = make(1);
   pool->enqueue([&] {
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, nullptr, &mask);
@@ -55,12 +55,12 @@ TEST_P(CpuPoolTest, BlocksSignalsOnItsThreads) {
 }
 
 TEST_P(CpuPoolTest, HandsOverWhatTasksRefer) {
-  const auto pool = make(2);
   // Plain memory, written here and read there and back: an ordering that were missing would be a
   // race.
   std::vector<int> values(1000);
   std::iota(values.begin(), values.end(), 0);
   std::promise<int> sum;
+  const auto pool = make(2);
   pool->enqueue([&] { sum.set_value(std::accumulate(values.begin(), values.end(), 0)); });
   EXPECT_EQ(sum.get_future().get(), 499500);
   values[0] = 7;

@@ -75,9 +75,9 @@ TEST_P(EngineTest, IsWhatTheOptionsSay) {
 }
 
 TEST_P(EngineTest, StrandIsOneThreadWithSignalsBlocked) {
+  std::promise<bool> promise;
   const auto engine = Engine::create(options());
   EXPECT_FALSE(engine->on_strand());
-  std::promise<bool> promise;
   asio::post(engine->executor(), [&] {
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, nullptr, &mask);
