@@ -16,10 +16,11 @@ namespace {
 constexpr std::uint64_t kNoMemoryLimit = 1ull << 60;
 constexpr int kCpuMaskMax = 1 << 20;  // far above any machine: ends the search for a mask that fits
 
-std::optional<std::string> read_text(const std::string& path) {
+// The file's text; empty where it cannot be read.
+std::string read_text(const std::string& path) {
   std::ifstream file(path);
-  if (!file) return std::nullopt;
   std::ostringstream text;
+  if (!file) return {};
   text << file.rdbuf();
   return std::move(text).str();
 }
@@ -29,6 +30,17 @@ std::optional<std::int64_t> to_integer(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end == text.data()) return std::nullopt;
   return value;
+}
+
+// Whether the comma-separated `names` hold `wanted`; no name stands for the v2 hierarchy.
+bool lists(std::string_view names, std::string_view wanted) {
+  if (wanted.empty()) return names.empty();
+  while (!names.empty()) {
+    const std::size_t length = std::min(names.find(','), names.size());
+    if (names.substr(0, length) == wanted) return true;
+    names.remove_prefix(std::min(length + 1, names.size()));
+  }
+  return false;
 }
 
 // Directories from the process's group of `controller` up to the mount; "" names the v2 hierarchy.
@@ -41,16 +53,13 @@ std::vector<std::string> group_directories(const CgroupFiles& files, std::string
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    if (controllers == ",,"
-            ? controller.empty()
-            : controllers.find("," + std::string(controller) + ",") != std::string::npos) {
+    if (lists(std::string_view(line).substr(first + 1, second - first - 1), controller)) {
       group = line.substr(second + 1);
       break;
     }
   }
   std::string mount = files.mount;
-  if (!controller.empty()) mount += "/" + std::string(controller);
+  if (!controller.empty()) mount.append("/").append(controller);
   std::vector<std::string> found;
   while (group.size() > 1) {
     found.push_back(mount + group);
@@ -69,7 +78,7 @@ void lower(std::optional<T>& least, T value) {
 
 CgroupFiles process_cgroups() {
   CgroupFiles files;
-  files.membership = read_text("/proc/self/cgroup").value_or("");
+  files.membership = read_text("/proc/self/cgroup");
   return files;
 }
 
@@ -80,14 +89,14 @@ std::optional<double> cgroup_cpus(const CgroupFiles& files) {
       lower(least, static_cast<double>(*quota) / static_cast<double>(*period));
   };
   for (const std::string& directory : group_directories(files, "")) {
-    const std::string text = read_text(directory + "/cpu.max").value_or("");
+    const std::string text = read_text(directory + "/cpu.max");
     const auto space = text.find(' ');
     if (space == std::string::npos) continue;
     add(to_integer(text), to_integer(std::string_view(text).substr(space + 1)));
   }
   for (const std::string& directory : group_directories(files, "cpu")) {
-    add(to_integer(read_text(directory + "/cpu.cfs_quota_us").value_or("")),
-        to_integer(read_text(directory + "/cpu.cfs_period_us").value_or("")));
+    add(to_integer(read_text(directory + "/cpu.cfs_quota_us")),
+        to_integer(read_text(directory + "/cpu.cfs_period_us")));
   }
   return least;
 }
@@ -95,7 +104,7 @@ std::optional<double> cgroup_cpus(const CgroupFiles& files) {
 std::optional<std::uint64_t> cgroup_memory(const CgroupFiles& files) {
   std::optional<std::uint64_t> least;
   const auto add = [&least](const std::string& path) {
-    const auto limit = to_integer(read_text(path).value_or(""));
+    const auto limit = to_integer(read_text(path));
     if (limit && *limit > 0 && static_cast<std::uint64_t>(*limit) < kNoMemoryLimit)
       lower(least, static_cast<std::uint64_t>(*limit));
   };
