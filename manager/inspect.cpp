@@ -86,8 +86,19 @@ Task<ItemInfo> inspect_item(OpenStepPtr step, std::string name) {
   co_return info;
 }
 
+/// Orbax's Checkpointer makes steps that are one item themselves: to take its folders for items would say
+/// that nothing is wrong with a step of which nothing was read.
+void refuse_direct_layout(const OpenStep& step) {
+  if (!step.metadata || !step.metadata->item_handlers.contains("")) return;
+  ErrorContext context;
+  context.path = step.folder->path;
+  throw Error(ErrorCode::not_supported, "the step is a single item without a folder of its own, which this release cannot read",
+              context);
+}
+
 Task<StepInfo> inspect(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_step(engine, path);
+  refuse_direct_layout(*step);
   StepInfo info;
   info.path = path;
   std::string trimmed = path;
@@ -108,8 +119,52 @@ Task<StepInfo> inspect(EnginePtr engine, std::string path) {
   co_return info;
 }
 
+Damage damage_of(const std::string& item, const Error& error) {
+  Damage damage;
+  damage.item = item;
+  damage.file = error.context().path;
+  damage.offset = error.context().offset;
+  damage.key_path = error.context().key_path;
+  damage.message = error.what();
+  return damage;
+}
+
+/// An error of any other type is a defect, and is not caught.
+Damage damage_of(const std::string& item, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& cause) {
+    return damage_of(item, cause);
+  }
+}
+
+/// False where the step may be as good as ever: what failed is this process, or this release is too old for it.
+bool tells_of_damage(ErrorCode code) {
+  return code == ErrorCode::data_loss || code == ErrorCode::not_found || code == ErrorCode::io_error;
+}
+
+/// Checks the step's metadata against what is there. A restore goes by the files where the metadata cannot be
+/// read; that something is wrong with it shows here alone.
+void verify_metadata(const OpenStep& step, VerifyReport& report) {
+  const auto add = [&](const std::string& item, std::string reason) {
+    ErrorContext context;
+    context.operation = "read";
+    context.item = item;
+    context.path = join_path(step.folder->path, std::string(orbax::kStepMetadataFile));
+    report.damages.push_back(damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
+  };
+  if (step.lock && !step.metadata) add("", "the step's metadata cannot be decoded");
+  if (!step.metadata) return;
+  for (const auto& [name, handler] : step.metadata->item_handlers) {
+    if (std::ranges::find(step.items, name) == step.items.end()) {
+      add(name, "the metadata names this item, but its folder is not there");
+    }
+  }
+}
+
 Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report) {
   const ItemKind kind = co_await item_kind(step, name);
+  if (kind == ItemKind::unknown) report->unchecked_items.push_back(name);
   if (kind == ItemKind::json) {
     const Restored::Item parsed = co_await restore_item(step, name, args::JsonRestore());
     static_cast<void>(parsed);
@@ -118,19 +173,16 @@ Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report)
   FolderPtr folder = co_await open_subfolder(step->folder, name);
   TreeReader reader(folder, name);
   co_await reader.open();
-  DamageSink sink = [report, name](const Error& error) {
-    Damage damage;
-    damage.item = name;
-    damage.message = error.what();
-    report->damages.push_back(std::move(damage));
-  };
+  DamageSink sink = [report, name](const Error& error) { report->damages.push_back(damage_of(name, error)); };
   co_await reader.verify(*report, sink);
 }
 
 Task<VerifyReport> verify(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_step(engine, path);
+  refuse_direct_layout(*step);
   VerifyReport report;
   report.path = path;
+  verify_metadata(*step, report);
   for (const std::string& name : step->items) {
     std::exception_ptr failure;
     try {
@@ -139,10 +191,9 @@ Task<VerifyReport> verify(EnginePtr engine, std::string path) {
       failure = std::current_exception();
     }
     if (!failure) continue;
-    Damage damage;
-    damage.item = name;
-    damage.message = message_of(as_error(failure, "verify", join_path(path, name)));
-    report.damages.push_back(std::move(damage));
+    failure = as_error(failure, "verify", join_path(path, name));
+    if (!tells_of_damage(code_of(failure))) std::rethrow_exception(failure);
+    report.damages.push_back(damage_of(name, failure));
   }
   co_return report;
 }

@@ -65,7 +65,10 @@ struct StepInfo {
 struct Damage {
   Damage() = default;
   std::string item;
-  std::string message;  ///< file, offset, array and chunk
+  std::string file;                     ///< path; empty where no single file is at fault
+  std::optional<std::uint64_t> offset;  ///< bytes from the start of `file`
+  std::string key_path;                 ///< a/b[3]; empty where no single array is at fault
+  std::string message;                  ///< all of this in one line, with the chunk
 };
 
 struct VerifyReport {
@@ -75,12 +78,14 @@ struct VerifyReport {
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;  ///< of stored chunks that were read
   std::vector<Damage> damages;
+  std::vector<std::string> unchecked_items;  ///< neither trees nor JSON documents
   [[nodiscard]] bool ok() const noexcept { return damages.empty(); }
 };
 
 /// Reads metadata and databases of the step at `step_path`, no array data. Errors as restore().
 CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine, std::string step_path);
-/// Reads every chunk of every array and checks it; damage is in the report, not thrown.
+/// Reads every chunk of every array and checks it. Bytes that are wrong, missing or unreadable are in the
+/// report; what says nothing about the step (not_supported, no memory, permission_denied) is thrown.
 CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path);
 /// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
 CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine, std::string root);

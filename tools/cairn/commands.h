@@ -1,0 +1,62 @@
+#pragma once
+// The commands and what each takes from the command line. Each prints to stdout and returns the
+// exit status, or throws: main() turns exceptions into one message and a status.
+
+#include <cairn/engine/io_backend.h>
+#include <cairn/manager/save_future.h>
+
+#include <optional>
+#include <string>
+
+namespace cairn::cli {
+
+inline constexpr int kGood = 0;
+inline constexpr int kDamage = 1;       ///< damage, a difference, or a problem that was found
+inline constexpr int kCouldNotRun = 2;  ///< wrong usage too
+
+struct Settings {
+  bool json = false;
+  engine::BackendKind backend = engine::BackendKind::automatic;
+};
+
+struct LsOptions {
+  std::string root;
+};
+int run_ls(const Settings& settings, const LsOptions& options);
+
+struct InspectOptions {
+  std::string root;
+  std::optional<Step> step;  ///< none: the latest
+};
+int run_inspect(const Settings& settings, const InspectOptions& options);
+
+struct VerifyOptions {
+  std::string root;
+  std::optional<Step> step;  ///< none: all
+};
+int run_verify(const Settings& settings, const VerifyOptions& options);
+
+struct ImportOptions {
+  std::string file;
+  std::string root;
+  Step step = 0;
+  bool overwrite = false;
+};
+int run_import(const Settings& settings, const ImportOptions& options);
+
+struct ExportOptions {
+  std::string root;
+  std::string file;
+  std::optional<Step> step;  ///< none: the latest
+  std::string item;          ///< empty: the only tree
+  bool force = false;        ///< replace an existing file
+  bool drop_empty = false;   ///< leave nulls and empty containers out
+};
+int run_export(const Settings& settings, const ExportOptions& options);
+
+struct DoctorOptions {
+  std::string directory = ".";
+};
+int run_doctor(const Settings& settings, const DoctorOptions& options);
+
+}  // namespace cairn::cli

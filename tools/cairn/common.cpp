@@ -1,0 +1,156 @@
+#include "common.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <boost/system/system_error.hpp>
+#include <cstdio>
+
+namespace cairn::cli {
+namespace {
+
+// Bounds the memory of an import: a save streams what does not fit. 16 chunks of 16 MiB keep a disk
+// busy.
+constexpr std::size_t kStagingBytes = 256u << 20;
+constexpr std::size_t kStepsListedMax = 20;
+
+std::shared_ptr<engine::Engine> create(const Settings& settings, std::size_t staging_bytes) {
+  engine::EngineOptions options;
+  options.backend.kind = settings.backend;
+  options.staging_bytes = staging_bytes;
+  try {
+    return engine::Engine::create(std::move(options));
+  } catch (const boost::system::system_error& error) {
+    ErrorContext context;
+    context.operation = "start I/O";
+    context.remedy = engine::remedy(error.code());
+    throw Error(ErrorCode::not_supported, error.what(), context);
+  }
+}
+
+ErrorCode code_for(engine::ErrorKind kind) {
+  using engine::ErrorKind;
+  switch (kind) {
+    case ErrorKind::not_found:
+      return ErrorCode::not_found;
+    case ErrorKind::already_exists:
+      return ErrorCode::already_exists;
+    case ErrorKind::permission_denied:
+      return ErrorCode::permission_denied;
+    case ErrorKind::no_space:
+      return ErrorCode::no_space;
+    case ErrorKind::resource_exhausted:
+      return ErrorCode::resource_exhausted;
+    case ErrorKind::invalid_argument:
+      return ErrorCode::invalid_argument;
+    case ErrorKind::not_supported:
+      return ErrorCode::not_supported;
+    case ErrorKind::busy:
+      return ErrorCode::busy;
+    case ErrorKind::ok:
+    case ErrorKind::io_error:
+    case ErrorKind::data_loss:
+    case ErrorKind::cancelled:
+    case ErrorKind::timed_out:
+    case ErrorKind::closed:
+    case ErrorKind::unknown:
+      break;
+  }
+  return ErrorCode::io_error;
+}
+
+}  // namespace
+
+std::shared_ptr<engine::Engine> make_engine(const Settings& settings) {
+  return create(settings, kStagingBytes);
+}
+
+std::shared_ptr<engine::Engine> make_default_engine(const Settings& settings) {
+  return create(settings, 0);
+}
+
+std::string join_path(const std::string& directory, const std::string& name) {
+  return directory.ends_with('/') ? directory + name : directory + "/" + name;
+}
+
+std::string step_path(const std::string& root, Step step) {
+  return join_path(root, std::to_string(step));
+}
+
+std::string step_list(const std::vector<Step>& steps) {
+  if (steps.empty()) return "none";
+  if (steps.size() <= kStepsListedMax) return fmt::format("{}", fmt::join(steps, ", "));
+  const auto half = static_cast<std::ptrdiff_t>(kStepsListedMax / 2);
+  return fmt::format("{}, ... {}", fmt::join(steps.begin(), steps.begin() + half, ", "),
+                     fmt::join(steps.end() - half, steps.end(), ", "));
+}
+
+Step pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+               std::optional<Step> step) {
+  const std::vector<Step> steps = list_steps(engine, root).get();
+  if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step", root);
+  if (!step) return steps.back();
+  if (std::ranges::binary_search(steps, *step)) return *step;
+  throw make_error(ErrorCode::not_found,
+                   fmt::format("there is no step {}; steps: {}", *step, step_list(steps)), root);
+}
+
+Error make_error(ErrorCode code, std::string reason, std::string path, std::string remedy) {
+  ErrorContext context;
+  context.path = std::move(path);
+  context.remedy = std::move(remedy);
+  return Error(code, std::move(reason), context);
+}
+
+Error io_failure(const engine::error_code& code, std::string operation, std::string path) {
+  ErrorContext context;
+  context.operation = std::move(operation);
+  context.path = std::move(path);
+  context.remedy = engine::remedy(code);
+  return Error(code_for(engine::classify(code)), code.message(), context);
+}
+
+Error system_error(int error, std::string operation, std::string path) {
+  return io_failure(engine::from_errno(error), std::move(operation), std::move(path));
+}
+
+int exit_status(ErrorCode code) noexcept {
+  return code == ErrorCode::data_loss || code == ErrorCode::incomplete_checkpoint ? kDamage
+                                                                                  : kCouldNotRun;
+}
+
+int worse_status(int a, int b) noexcept {
+  if (a == kDamage || b == kDamage) return kDamage;
+  return std::max(a, b);
+}
+
+void print(std::string_view text) {
+  // A failed write shows in ferror(), which main() looks at before it ends.
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), stdout));
+}
+
+void print_json(const boost::json::value& value) {
+  print(boost::json::serialize(value) + "\n");
+}
+
+boost::json::object error_json(std::string_view code, std::string_view message) {
+  boost::json::object inner;
+  inner["code"] = code;
+  inner["message"] = message;
+  boost::json::object outer;
+  outer["error"] = std::move(inner);
+  return outer;
+}
+
+boost::json::value optional_json(std::optional<std::int64_t> value) {
+  return value ? boost::json::value(*value) : boost::json::value(nullptr);
+}
+
+boost::json::array to_json(const std::vector<std::string>& values) {
+  boost::json::array out;
+  for (const std::string& value : values) out.emplace_back(value);
+  return out;
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,56 @@
+#pragma once
+// What several commands need: an engine, the step that is meant, and output.
+
+#include <cairn/engine/engine.h>
+#include <cairn/engine/error.h>
+#include <cairn/manager/error.h>
+#include <cairn/manager/inspect.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "commands.h"
+
+namespace cairn::cli {
+
+/// An engine for one command. Throws Error when the backend asked for is refused.
+[[nodiscard]] std::shared_ptr<engine::Engine> make_engine(const Settings& settings);
+/// The same with the staging size that the library chooses by itself.
+[[nodiscard]] std::shared_ptr<engine::Engine> make_default_engine(const Settings& settings);
+
+[[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
+[[nodiscard]] std::string step_path(const std::string& root, Step step);
+/// "0, 1, 7", or "none". Long lists are cut in the middle.
+[[nodiscard]] std::string step_list(const std::vector<Step>& steps);
+/// The step asked for, or the latest. Throws not_found, naming the steps there are.
+[[nodiscard]] Step pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+                             std::optional<Step> step);
+
+[[nodiscard]] Error make_error(ErrorCode code, std::string reason, std::string path,
+                               std::string remedy = "");
+/// The Error for a failed operation on `path`, with its remedy.
+[[nodiscard]] Error io_failure(const engine::error_code& code, std::string operation,
+                               std::string path);
+/// The same for an errno value.
+[[nodiscard]] Error system_error(int error, std::string operation, std::string path);
+/// 1 for what is wrong with a checkpoint, 2 for everything else.
+[[nodiscard]] int exit_status(ErrorCode code) noexcept;
+
+/// Of two steps' statuses the one to end with: damage counts more than what could not be looked at.
+[[nodiscard]] int worse_status(int a, int b) noexcept;
+
+void print(std::string_view text);
+/// One line of JSON.
+void print_json(const boost::json::value& value);
+/// {"error":{"code":...,"message":...}}
+[[nodiscard]] boost::json::object error_json(std::string_view code, std::string_view message);
+[[nodiscard]] boost::json::value optional_json(std::optional<std::int64_t> value);
+[[nodiscard]] boost::json::array to_json(const std::vector<std::string>& values);
+
+}  // namespace cairn::cli

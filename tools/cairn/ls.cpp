@@ -1,0 +1,111 @@
+// cairn ls: the steps of a root.
+
+#include <fmt/format.h>
+
+#include <boost/json/serialize.hpp>
+
+#include "common.h"
+#include "table.h"
+
+namespace cairn::cli {
+namespace {
+
+struct Row {
+  Step step = 0;
+  StepInfo info;
+  std::optional<Error> error;  ///< why the step cannot be read
+};
+
+boost::json::object row_json(const Row& row, const std::string& root) {
+  boost::json::object out;
+  out["step"] = row.step;
+  out["path"] = step_path(root, row.step);
+  if (row.error) {
+    out["error"] = error_json(to_string(row.error->code()), row.error->what()).at("error");
+    return out;
+  }
+  out["commit_timestamp_ns"] = optional_json(row.info.commit_timestamp_ns);
+  out["bytes"] = row.info.bytes;
+  out["stored_bytes"] = row.info.stored_bytes;
+  boost::json::array items;
+  for (const ItemInfo& item : row.info.items) items.emplace_back(item.name);
+  out["items"] = std::move(items);
+  out["metrics"] = row.info.metrics;
+  return out;
+}
+
+std::string names_of(const std::vector<ItemInfo>& items) {
+  std::string text;
+  for (const ItemInfo& item : items) text += (text.empty() ? "" : ", ") + item.name;
+  return text;
+}
+
+std::string metrics_text(const boost::json::object& metrics) {
+  std::string text;
+  for (const auto& [name, value] : metrics) {
+    const std::string number = value.is_double() ? fmt::format("{:.6g}", value.get_double())
+                                                 : boost::json::serialize(value);
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", std::string_view(name), number);
+  }
+  return text;
+}
+
+void print_table(const std::vector<Row>& rows, const std::string& root) {
+  if (rows.empty()) return print(fmt::format("{}: no steps\n", printable(root)));
+  Table table({{"STEP", Align::right},
+               {"COMMITTED"},
+               {"ELEMENTS", Align::right},
+               {"STORED", Align::right},
+               {"ITEMS"},
+               {"METRICS"}});
+  for (const Row& row : rows) {
+    const StepInfo& info = row.info;
+    if (row.error) {
+      const bool damaged = exit_status(row.error->code()) == kDamage;
+      table.add({std::to_string(row.step), damaged ? "DAMAGED" : "UNREADABLE", "-", "-", "-", ""});
+      continue;
+    }
+    table.add({std::to_string(row.step),
+               info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "-",
+               human_bytes(info.bytes), human_bytes(info.stored_bytes), names_of(info.items),
+               metrics_text(info.metrics)});
+  }
+  print(table.text());
+  for (const Row& row : rows) {
+    if (row.error) print(fmt::format("step {}: {}\n", row.step, printable(row.error->what())));
+  }
+}
+
+}  // namespace
+
+int run_ls(const Settings& settings, const LsOptions& options) {
+  const auto engine = make_engine(settings);
+  std::vector<Row> rows;
+  int status = kGood;
+  for (const Step step : list_steps(engine, options.root).get()) {
+    Row row;
+    row.step = step;
+    try {
+      row.info = inspect_step(engine, step_path(options.root, step)).get();
+    } catch (const Error& error) {
+      // Deleted since the list was read: as if it had never been in it.
+      if (error.code() == ErrorCode::step_deleted) continue;
+      row.error = error;
+      status = worse_status(status, exit_status(error.code()));
+    }
+    rows.push_back(std::move(row));
+  }
+  if (settings.json) {
+    boost::json::object out;
+    out["root"] = options.root;
+    boost::json::array steps;
+    for (const Row& row : rows) steps.push_back(row_json(row, options.root));
+    out["steps"] = std::move(steps);
+    print_json(out);
+  } else {
+    print_table(rows, options.root);
+  }
+  return status;
+}
+
+}  // namespace cairn::cli

@@ -1,0 +1,188 @@
+// The `cairn` command: its command line, and what becomes of exceptions.
+
+#include <cairn/manager/version.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <map>
+
+#include "common.h"
+#include "table.h"
+
+namespace cairn::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit status: 0 good, 1 damage or a problem found, 2 could not run.\n"
+    "With --json, stdout is one JSON document; what failed is {\"error\":{\"code\",\"message\"}}.\n"
+    "`cairn COMMAND --help` names the members of each document.";
+
+/// What the command line asks for.
+struct Chosen {
+  std::string name;
+  std::function<int()> run;
+};
+
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.set_version_flag("--version", fmt::format("cairn {}", version()));
+    app_.require_subcommand(1);
+    app_.footer(kFooter);
+    add_ls();
+    add_inspect();
+    add_verify();
+    add_import();
+    add_export();
+    add_doctor();
+  }
+  CLI::App& app() { return app_; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] const Chosen& chosen() const { return chosen_; }
+
+ private:
+  template <class Options>
+  CLI::App& add(const std::string& name, const std::string& about, const std::string& json,
+                int (*run)(const Settings&, const Options&), const Options& options) {
+    CLI::App* command = app_.add_subcommand(name, about);
+    command->add_flag("--json", settings_.json, "Print one JSON document, for programs");
+    const std::map<std::string, engine::BackendKind> kinds = {
+        {"uring", engine::BackendKind::uring}, {"threads", engine::BackendKind::threads}};
+    command->add_option("--backend", settings_.backend, "How to do I/O: uring or threads")
+        ->transform(CLI::CheckedTransformer(kinds))
+        ->type_name("NAME");
+    command->footer("JSON: " + json);
+    command->callback([this, name, run, &options] {
+      chosen_ = {name, [this, run, &options] { return run(settings_, options); }};
+    });
+    return *command;
+  }
+
+  static void add_root(CLI::App& command, std::string& root) {
+    command.add_option("ROOT", root, "Directory with a folder for each step")->required();
+  }
+  static void add_step(CLI::App& command, std::optional<Step>& step, const std::string& otherwise) {
+    command.add_option("--step", step, "Number of a step (default: " + otherwise + ")")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N");
+  }
+
+  void add_ls() {
+    auto& command = add("ls", "List the steps of a root",
+                        "{root, steps: [{step, path, commit_timestamp_ns, bytes, stored_bytes, "
+                        "items: [name], metrics} or {step, path, error}]}",
+                        run_ls, ls_);
+    add_root(command, ls_.root);
+  }
+  void add_inspect() {
+    auto& command =
+        add("inspect", "Show what a step holds: items, leaves, files, metadata",
+            "{step, path, init_timestamp_ns, commit_timestamp_ns, bytes, stored_bytes, metrics, "
+            "custom_metadata, items: [{name, kind, handler, writer_version, leaves: [{key_path, "
+            "kind, dtype, shape, chunk_shape, codecs, chunks, bytes, stored_bytes}], files: "
+            "[{path, bytes}]}]}; a leaf without elements has key_path and kind alone",
+            run_inspect, inspect_);
+    add_root(command, inspect_.root);
+    add_step(command, inspect_.step, "the latest");
+  }
+  void add_verify() {
+    auto& command =
+        add("verify", "Read everything and check every checksum",
+            "{root, ok, steps: [{step, path, ok, arrays, chunks, bytes, unchecked_items, damages: "
+            "[{item, file, offset, key_path, message}]} or {step, path, ok, error}]}",
+            run_verify, verify_);
+    add_root(command, verify_.root);
+    add_step(command, verify_.step, "all");
+  }
+  void add_import() {
+    auto& command = add("import", "Make a step of a safetensors file",
+                        "{file, root, step, tensors, bytes, stored_bytes, seconds, warning}",
+                        run_import, import_);
+    command.add_option("FILE", import_.file, "A safetensors file")->required();
+    add_root(command, import_.root);
+    command.add_option("--step", import_.step, "Number of the step to make")
+        ->required()
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N");
+    command.add_flag("--overwrite", import_.overwrite, "Replace the step if it is there");
+  }
+  void add_export() {
+    auto& command = add("export",
+                        "Write a tree of a step as a safetensors file. Nested keys are joined by "
+                        "dots, numbers become tensors of rank 0. The tree must fit into memory.",
+                        "{root, step, item, file, tensors, bytes}", run_export, export_);
+    add_root(command, export_.root);
+    command.add_option("OUT", export_.file, "The safetensors file to write")->required();
+    add_step(command, export_.step, "the latest");
+    command.add_option("--item", export_.item, "Which tree (default: the only one)")
+        ->type_name("NAME");
+    command.add_flag("--force", export_.force, "Replace OUT if it is there");
+    command.add_flag("--drop-empty", export_.drop_empty,
+                     "Leave out nulls and empty containers, which safetensors cannot hold");
+  }
+  void add_doctor() {
+    auto& command =
+        add("doctor", "Look at this machine and a directory: I/O, limits, remedies",
+            "{directory, backend: {name, reason, ring_flags, registered_buffers, queue_depth}, "
+            "direct_io: {works, alignment, error}, writable, exchange, file_system, free_bytes, "
+            "total_bytes, memlock_bytes (null: unlimited), cpu_threads, staging_bytes, "
+            "io_window_bytes, findings: [{level, subject, message, remedy}]}",
+            run_doctor, doctor_);
+    command.add_option("DIR", doctor_.directory, "Directory to try (default: this one)");
+  }
+
+  CLI::App app_{"Cairn: asynchronous checkpoints, compatible with Orbax and TensorStore", "cairn"};
+  Settings settings_;
+  Chosen chosen_;
+  LsOptions ls_;
+  InspectOptions inspect_;
+  VerifyOptions verify_;
+  ImportOptions import_;
+  ExportOptions export_;
+  DoctorOptions doctor_;
+};
+
+int fail(const Settings& settings, const std::string& command, std::string_view code,
+         const std::string& message, int status) {
+  if (settings.json) print_json(error_json(code, message));
+  fmt::print(stderr, "cairn {}: {}\n", command, printable(message));
+  return status;
+}
+
+int run(const CommandLine& line) {
+  const std::string& name = line.chosen().name;
+  try {
+    return line.chosen().run();
+  } catch (const Error& error) {
+    return fail(line.settings(), name, to_string(error.code()), error.what(),
+                exit_status(error.code()));
+  } catch (const std::bad_alloc&) {
+    return fail(line.settings(), name, to_string(ErrorCode::resource_exhausted), "out of memory",
+                kCouldNotRun);
+  } catch (const std::exception& error) {
+    return fail(line.settings(), name, to_string(ErrorCode::internal), error.what(), kCouldNotRun);
+  }
+}
+
+}  // namespace
+}  // namespace cairn::cli
+
+int main(int argc, char** argv) {
+  using namespace cairn::cli;  // NOLINT(google-build-using-namespace)
+  CommandLine line;
+  try {
+    line.app().parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help and version are "errors" of status 0.
+    return line.app().exit(error) == 0 ? kGood : kCouldNotRun;
+  }
+  const int status = run(line);
+  // A full disk or a closed pipe: what was printed did not arrive.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    std::fputs("cairn: cannot write to standard output\n", stderr);
+    return kCouldNotRun;
+  }
+  return status;
+}
