@@ -1,15 +1,12 @@
 #include <cairn/engine/internal/crash_model.h>
 #include <cairn/engine/internal/decorator.h>
-#include <cairn/engine/internal/tree_image.h>
-#include <cairn/engine/recording_backend.h>
+#include <cairn/engine/internal/recording_impl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
-#include <unordered_map>
 #include <utility>
 
 namespace cairn::engine {
@@ -21,26 +18,6 @@ using internal::kRootInode;
 using internal::LogEntry;
 using internal::Place;
 using internal::TreeImage;
-
-struct Recording::Impl {
-  mutable std::mutex mutex;
-  std::string root;   // canonical
-  TreeImage durable;  // at the start; later inodes join it empty
-  TreeImage live;     // entries as the running program sees them; no content
-  std::unordered_map<int, InodeId> descriptors;
-  std::vector<LogEntry> log;
-  std::vector<Mark> marks;
-
-  [[nodiscard]] std::optional<InodeId> inode_of(int fd) const {
-    const auto found = descriptors.find(fd);
-    return found == descriptors.end() ? std::nullopt : std::optional(found->second);
-  }
-
-  InodeId add_inode(bool directory, std::uint32_t mode) {
-    durable.add(directory, mode);
-    return live.add(directory, mode);
-  }
-};
 
 namespace {
 

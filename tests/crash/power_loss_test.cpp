@@ -1,0 +1,132 @@
+// Power loss at any moment: the steps that were acknowledged are there, or one change more, and all
+// are whole. The model of what a disk may lose is described in engine/recording_backend.h.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "crash/crash_states.h"
+#include "support/backends.h"
+#include "support/seed.h"
+
+namespace cairn::test {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAIRN_SLOWED_DOWN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CAIRN_SLOWED_DOWN 1
+#endif
+#endif
+#ifdef CAIRN_SLOWED_DOWN
+constexpr std::uint64_t kSeeds = 20;  // sanitizers look for other things, ten times slower
+#else
+constexpr std::uint64_t kSeeds = 200;
+#endif
+constexpr std::uint64_t kContinuedOf = kSeeds / 2;  // of so many seeds, one is continued
+constexpr int kFailuresShown = 5;
+
+enum class Story : std::uint8_t { saves_with_retention, deletion, overwrite };
+
+std::string name_of(Story story) {
+  switch (story) {
+    case Story::saves_with_retention:
+      return "saves_with_retention";
+    case Story::deletion:
+      return "deletion";
+    case Story::overwrite:
+      return "overwrite";
+  }
+  return "unknown";
+}
+
+std::unique_ptr<RecordedRun> record(Story story, engine::BackendKind kind) {
+  const Steps three{{1, 10}, {2, 20}, {3, 30}};
+  std::unique_ptr<RecordedRun> run;
+  switch (story) {
+    case Story::saves_with_retention:
+      run = std::make_unique<RecordedRun>(kind, Steps(), 2);
+      for (Step step = 1; step <= 4; ++step) run->save(step, 10 * step);
+      break;
+    case Story::deletion:
+      run = std::make_unique<RecordedRun>(kind, three);
+      run->remove(2);
+      run->remove(3);
+      break;
+    case Story::overwrite:
+      run = std::make_unique<RecordedRun>(kind, three);
+      run->save(2, 21);
+      run->save(3, 31);
+      break;
+  }
+  run->finish();
+  return run;
+}
+
+using Parameter = std::tuple<Story, engine::BackendKind>;
+
+class PowerLoss : public ::testing::TestWithParam<Parameter> {
+ protected:
+  PowerLoss()
+      : run_(record(std::get<0>(GetParam()), std::get<1>(GetParam()))), states_(*run_) {}
+
+  std::uint64_t seed_ = make_seed();
+  std::unique_ptr<RecordedRun> run_;
+  CrashStates states_;
+};
+INSTANTIATE_TEST_SUITE_P(
+    Stories, PowerLoss,
+    ::testing::Combine(::testing::Values(Story::saves_with_retention, Story::deletion,
+                                         Story::overwrite),
+                       ::testing::ValuesIn(backend_kinds())),
+    [](const ::testing::TestParamInfo<Parameter>& story) {
+      return name_of(std::get<0>(story.param)) + "_" + to_string(std::get<1>(story.param));
+    });
+
+TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
+  const std::size_t mutations = run_->log().size();
+  int failures = 0;
+  std::size_t continued = 0;
+  for (std::size_t prefix = 0; prefix <= mutations && failures < kFailuresShown; ++prefix) {
+    for (std::uint64_t i = 0; i < kSeeds && failures < kFailuresShown; ++i) {
+      const std::uint64_t seed = seed_ + prefix * kSeeds + i;
+      std::string trouble = states_.violation(prefix, seed);
+      if (trouble.empty() && (i + prefix) % kContinuedOf == 0) {
+        ++continued;
+        trouble = states_.continuation(prefix, seed);
+        if (!trouble.empty()) trouble = "going on: " + trouble;
+      }
+      if (trouble.empty()) continue;
+      ++failures;
+      ADD_FAILURE() << "after " << prefix << " of " << mutations << " mutations, the last "
+                    << (prefix == 0 ? "none" : run_->describe(prefix - 1)) << ", seed " << seed
+                    << ": " << trouble;
+    }
+  }
+  fmt::print("{} mutations, {} states, {} that a reader can tell apart, {} continued\n", mutations,
+             states_.seen(), states_.looked_at(), continued);
+}
+
+// The promise is kept because of the syncs: each of them, left out, breaks it.
+TEST_P(PowerLoss, NeedsEverySync) {
+  const std::size_t mutations = run_->log().size();
+  for (const std::size_t sync : run_->recording().syncs()) {
+    const auto ignore = [sync](std::size_t index) { return index == sync; };
+    std::string found;
+    for (std::uint64_t i = 0; i < kSeeds && found.empty(); ++i) {
+      for (std::size_t prefix = sync + 1; prefix <= mutations && found.empty(); ++prefix) {
+        const std::uint64_t seed = seed_ + prefix * kSeeds + i;
+        const std::string trouble = states_.violation(prefix, seed, ignore);
+        if (!trouble.empty()) found = fmt::format("prefix {} seed {}: {}", prefix, seed, trouble);
+      }
+    }
+    fmt::print("without {} -> {}\n", run_->describe(sync), found.empty() ? "NOTHING" : found);
+    std::fflush(stdout);
+    EXPECT_FALSE(found.empty()) << "nothing breaks without " << run_->describe(sync);
+  }
+}
+
+}  // namespace
+}  // namespace cairn::test
