@@ -76,6 +76,7 @@ TEST(DamagedText, OfStepMetadataIsRefusedOrRead) {
 
 TEST(DamagedText, OfArrayMetadataIsRefusedOrRead) {
   const auto rows = read_test_table("zarr/tensorstore.txt");
+  ASSERT_FALSE(rows.empty());
   for (const std::size_t row : {std::size_t{0}, rows.size() / 2, rows.size() - 1}) {
     expect_only_format_errors(rows[row].at(2), [](const std::string& text) {
       auto metadata = zarr::decode_metadata(text);
