@@ -28,7 +28,6 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::use_future;
-using boost::system::system_error;
 using engine::DirectIo;
 using engine::Directory;
 using engine::Engine;
@@ -41,23 +40,13 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-// The code that a future failed with; none when it did not.
-template <class Value>
-error_code error_of(std::future<Value> future) {
-  try {
-    static_cast<void>(future.get());
-  } catch (const system_error& error) {
-    return error.code();
-  }
-  return {};
-}
-error_code error_of(std::future<void> future) {
-  try {
-    future.get();
-  } catch (const system_error& error) {
-    return error.code();
-  }
-  return {};
+// The error that the handler of what `start` starts is given. No exception crosses threads here:
+// ThreadSanitizer does not see the reference count of exception_ptr, which is inside libstdc++.
+template <class Start>
+error_code error_of(Start start) {
+  std::promise<error_code> promise;
+  start([&promise](error_code error, auto&&...) { promise.set_value(error); });
+  return promise.get_future().get();
 }
 
 struct FreeDeleter {
@@ -115,7 +104,9 @@ TEST_P(FileTest, WritesSyncsAndReadsBack) {
 
 TEST_P(FileTest, CreateNeverTouchesAnExistingFile) {
   put("file", "precious");
-  EXPECT_EQ(error_of(root_.async_open_file("file", OpenMode::create, DirectIo::off, use_future)),
+  EXPECT_EQ(error_of([&](auto token) {
+              root_.async_open_file("file", OpenMode::create, DirectIo::off, token);
+            }),
             error_code(EEXIST, boost::system::system_category()));
   const File lock = open("file", OpenMode::create_lock);
   EXPECT_EQ(get("file"), "precious");
@@ -125,7 +116,10 @@ TEST_P(FileTest, FilesAreNotOpenedThroughSymlinksOrOutsideTheDirectory) {
   put("file", "x");
   std::filesystem::create_symlink("file", temp_ / "alias");
   const auto open_error = [this](const char* name) {
-    return error_of(root_.async_open_file(name, OpenMode::read, DirectIo::off, use_future)).value();
+    return error_of([&](auto token) {
+             root_.async_open_file(name, OpenMode::read, DirectIo::off, token);
+           })
+        .value();
   };
   EXPECT_EQ(open_error("alias"), ELOOP);
   EXPECT_EQ(open_error("../file"), EXDEV);
@@ -140,10 +134,12 @@ TEST_P(FileTest, DirectFilesStateTheirAlignmentAndRefuseMisalignedRequests) {
   const std::span<const std::byte> block(memory.get(), 4096);
   EXPECT_EQ(file.async_write_at(4096, block, use_future).get(), 4096u);
   const auto misaligned = make_error_code(Errc::misaligned_request);
-  EXPECT_EQ(error_of(file.async_write_at(1, block, use_future)), misaligned);
-  EXPECT_EQ(error_of(file.async_write_at(0, block.first(100), use_future)), misaligned);
-  EXPECT_EQ(error_of(file.async_write_at(0, std::span<const std::byte>(memory.get() + 8, 4096),
-                                         use_future)),
+  EXPECT_EQ(error_of([&](auto token) { file.async_write_at(1, block, token); }), misaligned);
+  EXPECT_EQ(error_of([&](auto token) { file.async_write_at(0, block.first(100), token); }),
+            misaligned);
+  EXPECT_EQ(error_of([&](auto token) {
+              file.async_write_at(0, std::span<const std::byte>(memory.get() + 8, 4096), token);
+            }),
             misaligned);
   EXPECT_EQ(std::filesystem::file_size(temp_ / "file"), 2 * 4096u);
   EXPECT_EQ(engine_->stats().files_direct, 1u);
@@ -178,7 +174,7 @@ TEST_P(FileTest, LocksExcludeOtherOpenFiles) {
   File first = open("lock", OpenMode::create_lock);
   File second = open("lock", OpenMode::create_lock);
   first.async_lock(true, use_future).get();
-  EXPECT_EQ(error_of(second.async_lock(true, use_future)).value(), EWOULDBLOCK);
+  EXPECT_EQ(error_of([&](auto token) { second.async_lock(true, token); }).value(), EWOULDBLOCK);
   first.async_unlock(use_future).get();
   second.async_lock(false, use_future).get();
 }
@@ -189,7 +185,8 @@ TEST_P(FileTest, DirectoriesMakeListRenameAndRemove) {
   put("dir/a", "A");
   put("b", "B");
   inner.async_rename("a", root_, "c", use_future).get();
-  EXPECT_EQ(error_of(root_.async_rename("b", root_, "c", use_future)).value(), EEXIST);
+  EXPECT_EQ(error_of([&](auto token) { root_.async_rename("b", root_, "c", token); }).value(),
+            EEXIST);
   root_.async_exchange("b", root_, "c", use_future).get();
   EXPECT_EQ(get("b"), "A");
   root_.async_link("b", inner, "linked", use_future).get();
