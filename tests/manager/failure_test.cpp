@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/asio/bind_executor.hpp>
 #include <future>
 
 #include "support/manager_fixture.h"
@@ -57,7 +58,9 @@ TEST_P(Failure, AFullDiskFailsTheSaveAndKeepsTheEarlierSteps) {
 
 TEST_P(Failure, AnErrorNamesOperationAndFile) {
   CheckpointManager manager(root(), options(faulty()));
-  faults->fail(FaultPlan::only({IoOp::write}), 1, EIO);
+  // Not the small write of the lock file, but one of array data.
+  auto large = [](const engine::IoRequest& request) { return request.op == IoOp::write && request.length > 100'000; };
+  faults->fail(large, 1, EIO);
   try {
     static_cast<void>(manager.save(3, state(0)).get());
     FAIL();
