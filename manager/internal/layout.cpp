@@ -185,8 +185,15 @@ class Planner {
         refuse(path_of(flat, leaf), "another leaf has the same dotted name '" + leaf.name + "'", "Rename a key");
       }
     }
+    const bool unnamed = names.contains("");
     for (const PlannedLeaf& leaf : layout_.leaves) {
       const std::string_view name = leaf.name;
+      // The keys of a leaf without a name begin with these.
+      const std::string_view first = name.substr(0, name.find('/'));
+      if (unnamed && (first == "zarr.json" || first == "c")) {
+        refuse(path_of(flat, leaf), "its name '" + leaf.name + "' runs into the keys of the leaf whose name is empty",
+               "Rename a key");
+      }
       for (auto slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/', slash + 1)) {
         if (!names.contains(name.substr(0, slash))) continue;
         refuse(path_of(flat, leaf),

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
-#include <map>
 
 #include "common.h"
 #include "table.h"
@@ -48,11 +47,13 @@ class CommandLine {
                 int (*run)(const Settings&, const Options&), const Options& options) {
     CLI::App* command = app_.add_subcommand(name, about);
     command->add_flag("--json", settings_.json, "Print one JSON document, for programs");
-    const std::map<std::string, engine::BackendKind> kinds = {
-        {"uring", engine::BackendKind::uring}, {"threads", engine::BackendKind::threads}};
-    command->add_option("--backend", settings_.backend, "How to do I/O: uring or threads")
-        ->transform(CLI::CheckedTransformer(kinds))
-        ->type_name("NAME");
+    const auto set_backend = [this](const std::string& kind) {
+      settings_.backend =
+          kind == "uring" ? engine::BackendKind::uring : engine::BackendKind::threads;
+    };
+    command->add_option_function<std::string>("--backend", set_backend, "How to do I/O")
+        ->check(CLI::IsMember({"uring", "threads"}))
+        ->type_name("");
     command->footer("JSON: " + json);
     command->callback([this, name, run, &options] {
       chosen_ = {name, [this, run, &options] { return run(settings_, options); }};

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <random>
 
 #include "common.h"
 
@@ -35,11 +36,10 @@ OutputFile::OutputFile(std::string path, bool replace) : path_(std::move(path)),
   }
   const std::filesystem::path place(path_);
   directory_ = place.has_parent_path() ? place.parent_path().string() : ".";
-  temporary_ =
-      join_path(directory_, fmt::format(".{}.cairn-tmp-{}", place.filename().string(), ::getpid()));
+  // Random, and not the process's number: containers that share a directory do not share those.
+  std::random_device random;
+  temporary_ = join_path(directory_, fmt::format(".cairn-export-{:08x}{:08x}", random(), random()));
   constexpr mode_t kMode = 0666;  // the umask has the last word
-  // What a killed process of the same number left is in nobody's use.
-  ::unlink(temporary_.c_str());
   fd_ = engine::Descriptor(
       ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
   if (!fd_) throw system_error(errno, "make", path_);

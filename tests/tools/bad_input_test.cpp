@@ -1,0 +1,160 @@
+// What the command refuses: one clear error, exit status 2, and nothing left behind.
+
+#include <gmock/gmock.h>
+
+#include "tools/command.h"
+#include "tools/safetensors_samples.h"
+
+namespace cairn::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+/// One line on stderr that says `why`.
+void expect_refused(const Outcome& outcome, const std::string& why) {
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr(why));
+  EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+}
+
+class BadInput : public CommandTest {
+ protected:
+  void refuses_file(const std::string& bytes, const std::string& why) {
+    write_bytes(file("bad"), bytes);
+    expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), why);
+    EXPECT_FALSE(std::filesystem::exists(root()));
+  }
+};
+CAIRN_ON_EVERY_BACKEND(BadInput);
+
+TEST_P(BadInput, RefusesSafetensorsFilesThatAreNotSound) {
+  const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  refuses_file("", "safetensors file: size: found 0 bytes");
+  refuses_file("1234", "safetensors file: size: found 4 bytes");
+  refuses_file(raw_file(good, 8).substr(0, 20), "where the file ends");
+  refuses_file(raw_file(good, 7), "where the file ends");
+  refuses_file(raw_file(good, 9), "data section: found 9 bytes");
+  refuses_file(raw_file("{}", 0), "the file has no tensors");
+  refuses_file(raw_file("no JSON", 0), "'{' first");
+  refuses_file(raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                        R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+                        12),
+               "without holes or overlap");
+  refuses_file(raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})", 8),
+               "data_offsets");
+  refuses_file(raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                        R"("a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})",
+                        16),
+               "the name twice");
+}
+
+TEST_P(BadInput, RefusesAHeaderAboveTheLimit) {
+  write_bytes(file("bad"), std::string("\x01\xe1\xf5\x05\0\0\0\0", 8));  // 100,000,001
+  std::filesystem::resize_file(file("bad"), 200'000'000);                // sparse
+  expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), "at most 100000000");
+}
+
+TEST_P(BadInput, RefusesNamesThatRunIntoEachOther) {
+  safetensors::Header header;
+  header.tensors = {tensor("a", DType::int8, {1}), tensor("a/b", DType::int8, {1})};
+  write_bytes(file("bad"), safetensors_file(header, 1));
+  expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}),
+                 "lies below that of another leaf");
+  header.tensors = {tensor("", DType::int8, {}), tensor("c/0", DType::int8, {1})};
+  write_bytes(file("bad"), safetensors_file(header, 1));
+  expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}),
+                 "runs into the keys of the leaf whose name is empty");
+  EXPECT_EQ(cairn({"ls", root()}).out, root() + ": no steps\n");
+}
+
+TEST_P(BadInput, RefusesAnInputThatIsNoFile) {
+  expect_refused(cairn({"import", file("missing"), root(), "--step", "0"}), "No such file");
+  expect_refused(cairn({"import", file("."), root(), "--step", "0"}), "not a regular file");
+  EXPECT_FALSE(std::filesystem::exists(root()));
+}
+
+TEST_P(BadInput, RefusesRootsThatAreMissingOrFiles) {
+  write_bytes(file("plain"), "text");
+  for (const std::string command : {"ls", "inspect", "verify"}) {
+    expect_refused(cairn({command, root()}), "No such file or directory");
+    expect_refused(cairn({command, file("plain")}), "Not a directory");
+  }
+  expect_refused(cairn({"export", root(), file("out")}), "No such file or directory");
+  EXPECT_FALSE(std::filesystem::exists(file("out")));
+}
+
+TEST_P(BadInput, RefusesToImportIntoAFileOrWhereNothingCanBeWritten) {
+  safetensors::Header header;
+  header.tensors = {tensor("a", DType::int8, {1})};
+  const std::string good = file("good");
+  write_bytes(good, safetensors_file(header, 1));
+  expect_refused(cairn({"import", good, good, "--step", "0"}), "Not a directory");
+  // sysfs takes no directories, from the superuser neither.
+  const Outcome refused = cairn({"import", good, "/sys/cairn-test-root", "--step", "0", "--json"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_EQ(refused.json().at("error").at("code").as_string(), "permission_denied");
+  EXPECT_THAT(refused.err, HasSubstr("/sys"));
+}
+
+TEST_P(BadInput, ListsTheStepsThereAreWhereOneIsMissing) {
+  std::filesystem::create_directory(root());
+  expect_refused(cairn({"verify", root()}), "there is no step");
+  expect_refused(cairn({"inspect", root()}), "there is no step");
+  save(2, Dict{{"a", 1}});
+  save(11, Dict{{"a", 1}});
+  for (const std::string command : {"inspect", "verify"}) {
+    expect_refused(cairn({command, root(), "--step", "3"}), "there is no step 3; steps: 2, 11");
+  }
+  expect_refused(cairn({"export", root(), file("out"), "--step", "3"}), "steps: 2, 11");
+}
+
+TEST_P(BadInput, KeepsAFileThatIsThereUnlessForced) {
+  save(0, Dict{{"a", 1}});
+  write_bytes(file("out"), "precious");
+  expect_refused(cairn({"export", root(), file("out")}), "the file is there already");
+  EXPECT_EQ(read_bytes(file("out")), "precious");
+  EXPECT_EQ(cairn({"export", root(), file("out"), "--force"}).status, 0);
+  EXPECT_NE(read_bytes(file("out")), "precious");
+  expect_refused(cairn({"export", root(), file("."), "--force"}), "is a directory");
+  expect_refused(cairn({"export", root(), file("none/out")}), "No such file or directory");
+  for (const auto& entry : std::filesystem::directory_iterator(file("."))) {
+    EXPECT_FALSE(entry.path().filename().string().starts_with(".cairn-export-"));
+  }
+}
+
+TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"unknown"},
+                                             {"ls"},
+                                             {"ls", "/", "--nonsense"},
+                                             {"ls", "/", "--backend", "smoke"},
+                                             {"verify", "/", "--step", "-1"},
+                                             {"verify", "/", "--step", "many"},
+                                             {"import", "/x", "/y"}}) {
+    const Outcome outcome = run_cairn(arguments);
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err, "");
+  }
+}
+
+TEST(CommandLine, TellsItsVersionAndHelp) {
+  EXPECT_EQ(run_cairn({"--version"}).out, "cairn " CAIRN_VERSION_STRING "\n");
+  for (const std::string command : {"ls", "inspect", "verify", "import", "export", "doctor"}) {
+    const Outcome help = run_cairn({command, "--help"});
+    EXPECT_EQ(help.status, 0);
+    EXPECT_THAT(help.out, AllOf(HasSubstr("--json"), HasSubstr("JSON: {")));
+  }
+}
+
+TEST(CommandLine, FailsWhereItsOutputCannotBeWritten) {
+  const Outcome outcome = run_cairn({"doctor", "--json"}, "/dev/full");
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("standard output"));
+}
+
+}  // namespace
+}  // namespace cairn::test

@@ -1,0 +1,54 @@
+// cairn doctor.
+
+#include <gmock/gmock.h>
+
+#include "tools/command.h"
+
+namespace cairn::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class Doctor : public CommandTest {};
+CAIRN_ON_EVERY_BACKEND(Doctor);
+
+TEST_P(Doctor, TellsWhatItFoundAndLeavesNothing) {
+  std::filesystem::create_directory(root());
+  const Outcome outcome = cairn({"doctor", root()});
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("write        works"), HasSubstr("direct I/O"),
+                                 HasSubstr("memlock"), HasSubstr("staging")));
+  EXPECT_TRUE(std::filesystem::is_empty(root()));
+}
+
+TEST_P(Doctor, GivesProgramsEveryField) {
+  const auto document = cairn({"doctor", file("."), "--json"}).json();
+  EXPECT_EQ(document.at("backend").at("name").as_string(), to_string(GetParam()));
+  EXPECT_NE(document.at("backend").at("reason").as_string(), "");
+  EXPECT_GT(document.at("backend").at("queue_depth").to_number<int>(), 0);
+  EXPECT_TRUE(document.at("writable").as_bool());
+  EXPECT_EQ(document.at("direct_io").at("works").as_bool(),
+            document.at("direct_io").at("alignment").to_number<int>() > 0);
+  EXPECT_GT(document.at("free_bytes").to_number<std::uint64_t>(), 0u);
+  EXPECT_GT(document.at("staging_bytes").to_number<std::uint64_t>(), 0u);
+  EXPECT_GT(document.at("cpu_threads").to_number<int>(), 0);
+  EXPECT_NE(document.at("file_system").as_string(), "");
+  EXPECT_TRUE(document.at("findings").is_array());
+  EXPECT_TRUE(document.contains("memlock_bytes"));
+}
+
+TEST_P(Doctor, FindsADirectoryInWhichNothingCanBeWritten) {
+  const Outcome outcome = cairn({"doctor", "/proc"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("problem: write: no file can be written here"));
+}
+
+TEST_P(Doctor, RefusesWhatIsNoDirectory) {
+  write_bytes(file("plain"), "");
+  EXPECT_EQ(cairn({"doctor", file("missing")}).status, 2);
+  EXPECT_EQ(cairn({"doctor", file("plain")}).status, 2);
+}
+
+}  // namespace
+}  // namespace cairn::test

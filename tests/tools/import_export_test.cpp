@@ -1,0 +1,184 @@
+// Import and export: what came in goes out, byte for byte.
+
+#include <gmock/gmock.h>
+
+#include "tools/command.h"
+#include "tools/safetensors_samples.h"
+
+namespace cairn::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ImportExport : public CommandTest {
+ protected:
+  /// Imports `bytes` as step 0, verifies it and exports it again; returns the exported file.
+  std::string round_trip(const std::string& bytes) {
+    write_bytes(file("in.safetensors"), bytes);
+    const Outcome in = cairn({"import", file("in.safetensors"), root(), "--step", "0"});
+    EXPECT_EQ(in.status, 0) << in.err;
+    const Outcome verified = cairn({"verify", root()});
+    EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
+    const Outcome out =
+        cairn({"export", root(), file("out.safetensors"), "--step", "0", "--force"});
+    EXPECT_EQ(out.status, 0) << out.err;
+    return out.status == 0 ? read_bytes(file("out.safetensors")) : "";
+  }
+
+  static safetensors::Header header_of(const std::string& bytes) {
+    const auto length =
+        safetensors::decode_header_length(std::string_view(bytes).substr(0, 8), bytes.size());
+    return safetensors::decode_header(std::string_view(bytes).substr(8, length), bytes.size());
+  }
+
+  /// name -> dtype, shape and elements: what has to be equal, wherever it lies in the file.
+  static std::map<std::string, std::string> tensors_of(const std::string& bytes) {
+    const safetensors::Header header = header_of(bytes);
+    std::map<std::string, std::string> tensors;
+    for (const safetensors::TensorInfo& tensor : header.tensors) {
+      const std::string elements =
+          bytes.substr(header.data_offset + tensor.begin, tensor.end - tensor.begin);
+      tensors[tensor.name] =
+          fmt::format("{} [{}] ", name_of(tensor.dtype), fmt::join(tensor.shape, ",")) + elements;
+    }
+    return tensors;
+  }
+};
+CAIRN_ON_EVERY_BACKEND(ImportExport);
+
+TEST_P(ImportExport, GivesBackEveryDtypeByteForByte) {
+  safetensors::Header header;
+  header.metadata = {{"format", "pt"}, {"note", "caf\xc3\xa9 \"quoted\""}};
+  // Upwards in size, so that the export has to move them.
+  for (const std::size_t size : {1, 2, 4, 8}) {
+    for (std::size_t i = 0; i < kDTypeCount; ++i) {
+      const auto dtype = static_cast<DType>(i);
+      if (!safetensors::safetensors_name(dtype) || size_of(dtype) != size) continue;
+      const std::string name(name_of(dtype));
+      header.tensors.push_back(tensor(name + ".scalar", dtype, {}));
+      header.tensors.push_back(tensor(name + ".matrix", dtype, {5, 7}));
+      header.tensors.push_back(tensor(name + ".packed", dtype, {40, 61}));
+      header.tensors.push_back(tensor(name + ".empty", dtype, {3, 0}));
+    }
+  }
+  ASSERT_EQ(header.tensors.size(), 4 * 19u);
+  const std::string in = safetensors_file(header, make_seed());
+  const std::string out = round_trip(in);
+  EXPECT_EQ(tensors_of(out), tensors_of(in));
+  EXPECT_EQ(header_of(out).metadata, header.metadata);
+  for (const safetensors::TensorInfo& info : header_of(out).tensors) {
+    EXPECT_EQ(info.begin % size_of(info.dtype), 0u) << info.name;
+  }
+}
+
+TEST_P(ImportExport, SplitsLargeTensorsWhereverTheirChunksLie) {
+  safetensors::Header header;
+  header.tensors = {
+      tensor("long", DType::uint8, {40 << 20}),        // split along its only axis
+      tensor("tall", DType::float32, {5, 1'300'007}),  // a row is split, with a short last part
+      tensor("deep", DType::uint16, {3, 7, 500'009}),  // the axis in the middle has to be split
+  };
+  const std::string in = safetensors_file(header, make_seed());
+  EXPECT_TRUE(tensors_of(round_trip(in)) == tensors_of(in));
+}
+
+TEST_P(ImportExport, KeepsNamesAsFlatKeysInTheFilesOrder) {
+  safetensors::Header header;
+  header.tensors = {tensor("layer.1.weight", DType::float64, {2}), tensor("", DType::float32, {1}),
+                    tensor("a b/\xc3\xa9", DType::float32, {2}),
+                    tensor("zarr.json.bak", DType::int8, {1})};
+  const std::string in = safetensors_file(header, make_seed());
+  const std::string out = round_trip(in);
+  EXPECT_EQ(out.substr(header_of(out).data_offset), in.substr(header_of(in).data_offset));
+  CheckpointManager manager(root(), options());
+  const Restored restored = manager.restore(0).get();
+  const Dict& dict = std::get<Tree>(restored.items().at(0).second).as<Dict>();
+  std::vector<std::string> names;
+  for (const auto& [name, value] : dict) names.push_back(name);
+  EXPECT_THAT(names, ::testing::ElementsAre("layer.1.weight", "", "a b/\xc3\xa9", "zarr.json.bak"));
+}
+
+TEST_P(ImportExport, ReplacesAStepWithOverwriteAlone) {
+  safetensors::Header header;
+  header.tensors = {tensor("w", DType::float32, {4000})};
+  const std::uint64_t seed = make_seed();
+  round_trip(safetensors_file(header, seed));
+  const std::string second = safetensors_file(header, seed + 1);
+  write_bytes(file("second"), second);
+  const Outcome refused = cairn({"import", file("second"), root(), "--step", "0"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("the step is there already"));
+  const Outcome replaced =
+      cairn({"import", file("second"), root(), "--step", "0", "--overwrite", "--json"});
+  EXPECT_EQ(replaced.status, 0) << replaced.err;
+  EXPECT_EQ(replaced.json().at("tensors").to_number<int>(), 1);
+  EXPECT_EQ(replaced.json().at("bytes").to_number<int>(), 16000);
+  ASSERT_EQ(cairn({"export", root(), file("third")}).status, 0);
+  EXPECT_TRUE(tensors_of(read_bytes(file("third"))) == tensors_of(second));
+}
+
+TEST_P(ImportExport, WritesNestedTreesUnderDottedNamesAndNumbersAsRankZero) {
+  const float values[] = {1, 2, 3};
+  SaveOptions with_metadata;
+  with_metadata.custom_metadata = {{"run", "a"}, {"epochs", 3}};
+  save(5,
+       Dict{{"layers", List{Dict{{"w", Array::from<float>(values, {3})}}, 7}},
+            {"rate", 0.5},
+            {"on", true},
+            {"big", std::uint64_t{1} << 63}},
+       with_metadata);
+  ASSERT_EQ(cairn({"export", root(), file("out")}).status, 0);
+  const std::string bytes = read_bytes(file("out"));
+  const auto text = [](const auto& value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  const std::map<std::string, std::string> expected = {
+      {"layers.0.w", "float32 [3] " + text(values)},
+      {"layers.1", "int64 [] " + text(std::int64_t{7})},
+      {"rate", "float64 [] " + text(0.5)},
+      {"on", std::string("bool [] \x01")},
+      {"big", "uint64 [] " + text(std::uint64_t{1} << 63)}};
+  EXPECT_EQ(tensors_of(bytes), expected);
+  EXPECT_THAT(header_of(bytes).metadata,
+              ::testing::ElementsAre(::testing::Pair("run", "a"), ::testing::Pair("epochs", "3")));
+}
+
+TEST_P(ImportExport, NamesABareArrayAfterItsItem) {
+  save(0, Tree(Array(DType::int8, {2})));
+  ASSERT_EQ(cairn({"export", root(), file("out")}).status, 0);
+  EXPECT_EQ(header_of(read_bytes(file("out"))).tensors.at(0).name, "default");
+}
+
+TEST_P(ImportExport, RefusesWhatSafetensorsCannotHold) {
+  save(0, Dict{{"a", Dict{{"z", Array(DType::complex128, {2})}}}});
+  save(1, Dict{{"w", Array(DType::int8, {2})}, {"none", Null()}});
+  const Outcome dtype = cairn({"export", root(), file("out"), "--step", "0"});
+  EXPECT_EQ(dtype.status, 2);
+  EXPECT_THAT(dtype.err, HasSubstr("key path a/z: safetensors has no complex128"));
+  const Outcome null = cairn({"export", root(), file("out"), "--step", "1"});
+  EXPECT_EQ(null.status, 2);
+  EXPECT_THAT(null.err, HasSubstr("key path none: safetensors has tensors only, not a null"));
+  EXPECT_FALSE(std::filesystem::exists(file("out")));
+  EXPECT_EQ(cairn({"export", root(), file("out"), "--step", "1", "--drop-empty"}).status, 0);
+  EXPECT_EQ(header_of(read_bytes(file("out"))).tensors.size(), 1u);
+}
+
+TEST_P(ImportExport, AsksForTheItemWhereThereAreSeveralTrees) {
+  CheckpointManager manager(root(), options());
+  args::Composite composite;
+  composite.add("params", args::StandardSave(Dict{{"w", 1}}));
+  composite.add("state", args::StandardSave(Dict{{"v", 2}}));
+  composite.add("config", args::JsonSave(boost::json::value(3)));
+  ASSERT_TRUE(manager.save(0, std::move(composite)).get());
+  const Outcome several = cairn({"export", root(), file("out")});
+  EXPECT_EQ(several.status, 2);
+  EXPECT_THAT(several.err, HasSubstr("items: config (json), params (tree), state (tree)"));
+  const Outcome json = cairn({"export", root(), file("out"), "--item", "config"});
+  EXPECT_EQ(json.status, 2);
+  EXPECT_THAT(json.err, HasSubstr("there is no tree 'config'"));
+  ASSERT_EQ(cairn({"export", root(), file("out"), "--item", "state"}).status, 0);
+  EXPECT_EQ(header_of(read_bytes(file("out"))).tensors.at(0).name, "v");
+}
+
+}  // namespace
+}  // namespace cairn::test
