@@ -1,4 +1,5 @@
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/internal/step_reader.h>
@@ -8,6 +9,8 @@ namespace cairn {
 namespace {
 
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between the two
+
+constexpr std::uint64_t kMarkerBytesMax = 64u << 10;
 
 std::string kind_name(orbax::ValueType type) {
   using orbax::ValueType;
@@ -108,41 +111,62 @@ Task<StepInfo> inspect(EnginePtr engine, std::string path) {
   co_return info;
 }
 
+void add_damage(VerifyReport* report, const std::string& item, std::string message) {
+  Damage damage;
+  damage.item = item;
+  damage.message = std::move(message);
+  report->damages.push_back(std::move(damage));
+}
+
+Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* report) {
+  const std::string name(orbax::kCommitMarkerFile);
+  const std::optional<std::string> text = co_await read_file_if_there(folder, name, kMarkerBytesMax);
+  if (!text || text->starts_with(kCommitMarkerStart)) co_return;
+  add_damage(report, item,
+             join_path(folder->path, name) + " at byte 0: found " + std::to_string(text->size()) +
+                 " other bytes; allowed: \"" + std::string(kCommitMarkerStart) + "...\"");
+}
+
 Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report) {
+  FolderPtr folder = co_await open_subfolder(step->folder, name);
+  co_await verify_marker(folder, name, report);
   const ItemKind kind = co_await item_kind(step, name);
   if (kind == ItemKind::json) {
     const Restored::Item parsed = co_await restore_item(step, name, args::JsonRestore());
     static_cast<void>(parsed);
   }
   if (kind != ItemKind::tree) co_return;
-  FolderPtr folder = co_await open_subfolder(step->folder, name);
   TreeReader reader(folder, name);
   co_await reader.open();
-  DamageSink sink = [report, name](const Error& error) {
-    Damage damage;
-    damage.item = name;
-    damage.message = error.what();
-    report->damages.push_back(std::move(damage));
-  };
+  DamageSink sink = [report, name](const Error& error) { add_damage(report, name, error.what()); };
   co_await reader.verify(*report, sink);
+}
+
+/// Of the step itself. Restoring can do without these files, but damage to them means lost bytes.
+Task<void> verify_step_files(OpenStepPtr step, VerifyReport* report) {
+  if (step->lock && !step->metadata) add_damage(report, "", step->lock->path + ": not the metadata of a step");
+  if (step->items.empty()) add_damage(report, "", step->folder->path + ": the step has no items");
+  co_await verify_marker(step->folder, "", report);
+}
+
+/// Puts what `part` throws into the report.
+Task<void> report_failure(Task<void> part, std::string path, std::string item, VerifyReport* report) {
+  std::exception_ptr failure;
+  try {
+    co_await std::move(part);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) add_damage(report, item, message_of(as_error(failure, "verify", path)));
 }
 
 Task<VerifyReport> verify(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_step(engine, path);
   VerifyReport report;
   report.path = path;
+  co_await report_failure(verify_step_files(step, &report), path, "", &report);
   for (const std::string& name : step->items) {
-    std::exception_ptr failure;
-    try {
-      co_await verify_item(step, name, &report);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (!failure) continue;
-    Damage damage;
-    damage.item = name;
-    damage.message = message_of(as_error(failure, "verify", join_path(path, name)));
-    report.damages.push_back(std::move(damage));
+    co_await report_failure(verify_item(step, name, &report), join_path(path, name), name, &report);
   }
   co_return report;
 }

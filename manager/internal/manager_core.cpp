@@ -57,6 +57,11 @@ Task<std::vector<Step>> list_root(EnginePtr engine, std::string path, bool creat
   co_return co_await list_committed_steps(root);
 }
 
+Task<void> sync_root(EnginePtr engine, std::string path) {
+  FolderPtr root = co_await open_folder(engine, path);
+  co_await sync_folder(root);
+}
+
 Task<Restored> restore_from(EnginePtr engine, std::string root_path, std::optional<Step> step,
                             args::RestoreArgs args, std::string item_name) {
   if (!step) {
@@ -108,6 +113,11 @@ void CheckpointManager::Impl::log(LogLevel level, std::string event, std::option
 
 void CheckpointManager::Impl::reload() {
   check_usable();
+  if (commit_unknown_) {
+    // What is listed must be what a power loss leaves.
+    start(engine, sync_root(engine, directory), "reload", directory).get();
+    commit_unknown_ = false;
+  }
   index.reset(start(engine, list_root(engine, directory, false), "reload", directory).get());
 }
 
@@ -296,6 +306,7 @@ void CheckpointManager::Impl::expire(const JobPtr& job) {
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   SaveState& state = *job->state;
   index.abort(job->step, job->losers);
+  if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   log(LogLevel::error, "save", job->step, message_of(failure));
   auto entry = std::make_shared<ErrorBoard::Entry>(failure);
   board.fail(entry);

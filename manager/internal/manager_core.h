@@ -66,6 +66,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::deque<JobPtr> queue_;          ///< saves not yet done, in order
   std::mutex log_mutex_;
   std::size_t writers_ = 0;           ///< strand: saves and deletions not yet over
+  std::atomic<bool> commit_unknown_ = false;  ///< the last sync of a commit failed: the root is to be synced
   std::vector<Step> held_by_readers_; ///< strand: deletions to try again
 };
 

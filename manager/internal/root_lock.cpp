@@ -1,5 +1,6 @@
 #include <cairn/engine/clock.h>
 #include <cairn/manager/internal/root_lock.h>
+#include <sys/file.h>
 
 namespace cairn::internal {
 namespace {
@@ -20,7 +21,7 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
     if (!error) break;
     const engine::ErrorKind kind = engine::classify(error);
     if (kind == engine::ErrorKind::not_supported || error.value() == ENOLCK) {
-      file_ = file;
+      keep(file);
       co_return "this file system has no locks: make sure that one process at a time writes in " + root->path;
     }
     if (kind != engine::ErrorKind::busy) throw system_failure(error, "lock", file->path);
@@ -39,8 +40,21 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
   auto [truncated] = co_await file->file.async_truncate(0, kAsTuple);
   if (truncated) throw system_failure(truncated, "write owner", file->path);
   co_await write_at(file, 0, std::as_bytes(std::span(owner_)));
-  file_ = file;
+  keep(file);
   co_return std::string();
+}
+
+void RootLock::keep(FilePtr file) {
+  file_ = std::move(file);
+  in_child_.emplace(file_->file.fd());
+}
+
+void RootLock::release() noexcept {
+  if (!file_) return;
+  // Not by closing alone: a process that is being forked at this moment may share the file.
+  ::flock(file_->file.fd(), LOCK_UN);
+  in_child_.reset();
+  file_.reset();
 }
 
 }  // namespace cairn::internal

@@ -2,11 +2,13 @@
 // One writer per root: an flock on ROOT/.cairn.lock, held while saves or deletions are pending. The file
 // holds the writer's owner record, so that others can say who it is. Strand only.
 
+#include <cairn/manager/internal/lock_in_child.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/logger.h>
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace cairn::internal {
@@ -20,14 +22,17 @@ class RootLock {
   /// Takes the lock unless it is held already. Throws busy, naming host and process, when another holds it
   /// after the timeout. Returns a warning where the file system has no locks; empty otherwise.
   Task<std::string> acquire(FolderPtr root);
-  /// Lets go; a plain close, so it works in clean-up.
-  void release() noexcept { file_.reset(); }
+  /// Lets go; plain system calls, so it works in clean-up. Children forked meanwhile hold nothing.
+  void release() noexcept;
   [[nodiscard]] bool held() const noexcept { return file_ != nullptr; }
 
  private:
   std::string owner_;
   std::chrono::milliseconds timeout_;
+  void keep(FilePtr file);
+
   FilePtr file_;
+  std::optional<LockInChild> in_child_;  ///< goes before the file is closed
 };
 
 }  // namespace cairn::internal

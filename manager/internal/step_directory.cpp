@@ -80,7 +80,8 @@ Task<std::shared_ptr<StepDirectory>> StepDirectory::create(FolderPtr root, Step 
   co_await remove_tree(root, temporary_name(step));
   FolderPtr folder = co_await make_subfolder(root, temporary_name(step));
   auto made = std::make_shared<StepDirectory>(root, folder, step, owner);
-  co_await write_file(folder, std::string(kOwnerFile), owner);
+  // Not synced: it tells living writers apart, and the seal takes it away.
+  co_await write_unsynced_file(folder, std::string(kOwnerFile), owner);
   co_return made;
 }
 

@@ -40,6 +40,7 @@ Task<void> read_step_metadata(OpenStepPtr step) {
   if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
     throw step_error(ErrorCode::step_deleted, "the step is being deleted", step->folder->path);
   }
+  step->lock_in_child.emplace(step->lock->file.fd());
   const std::string text = co_await read_file(step->folder, name, kStepMetadataBytesMax);
   try {
     step->metadata = orbax::decode_step_metadata(text);

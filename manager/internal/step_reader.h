@@ -4,6 +4,7 @@
 #include <cairn/codecs/orbax.h>
 #include <cairn/manager/args.h>
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/lock_in_child.h>
 #include <cairn/manager/internal/storage.h>
 
 #include <optional>
@@ -17,6 +18,7 @@ struct OpenStep {
   OpenStep() = default;
   FolderPtr folder;
   FilePtr lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
+  std::optional<LockInChild> lock_in_child;  ///< goes before `lock` is closed
   std::optional<orbax::StepMetadata> metadata;
   std::vector<std::string> items;  ///< sub-directories, sorted
 };

@@ -142,6 +142,13 @@ Task<void> write_file(FolderPtr folder, std::string name, std::string bytes) {
   co_await sync_and_close(file);
 }
 
+Task<void> write_unsynced_file(FolderPtr folder, std::string name, std::string bytes) {
+  FilePtr file = co_await open_file(folder, name, engine::OpenMode::create, engine::DirectIo::off);
+  co_await write_at(file, 0, std::as_bytes(std::span(bytes)));
+  auto [error] = co_await file->file.async_close(kAsTuple);
+  if (error) throw system_failure(error, "close", file->path);
+}
+
 Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name, std::uint64_t most) {
   std::string path = join_path(folder->path, name);
   auto [error, handle] =

@@ -67,6 +67,8 @@ Task<void> remove_tree(FolderPtr parent, std::string name);
 Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode, engine::DirectIo direct);
 /// Makes a file with these bytes and syncs it.
 Task<void> write_file(FolderPtr folder, std::string name, std::string bytes);
+/// Likewise without the sync, for what no reader needs after a power loss.
+Task<void> write_unsynced_file(FolderPtr folder, std::string name, std::string bytes);
 /// A whole file of at most `most` bytes; none when there is no such file.
 Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name, std::uint64_t most);
 Task<std::string> read_file(FolderPtr folder, std::string name, std::uint64_t most);
