@@ -16,8 +16,9 @@
 
 namespace cairn {
 
-/// How array bytes are encoded on their way to the disk. Every array also carries a crc32c per chunk. This
-/// release has raw(); a codec is chosen per leaf, else per item, else by the manager's option.
+/// How array bytes are encoded on their way to the disk. Every array also carries a crc32c per
+/// chunk. This release has raw(); a codec is chosen per leaf, else per item, else by the manager's
+/// option.
 class Codec {
  public:
   [[nodiscard]] static Codec raw() noexcept { return Codec(); }
@@ -27,7 +28,8 @@ class Codec {
   Codec() = default;
 };
 
-/// The codec of one leaf, or none for the item's; called on a worker thread while the save is planned.
+/// The codec of one leaf, or none for the item's; called on a worker thread while the save is
+/// planned.
 using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
 
 namespace args {
@@ -64,8 +66,10 @@ class SaveArgs {
   SaveArgs(StandardSave a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
   SaveArgs(JsonSave a) : value(std::move(a)) {}      // NOLINT(google-explicit-constructor)
   SaveArgs(Composite a) : value(std::move(a)) {}     // NOLINT(google-explicit-constructor)
-  SaveArgs(Tree tree) : value(StandardSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
-  SaveArgs(Dict tree) : value(StandardSave(Tree(std::move(tree)))) {}  // NOLINT(google-explicit-constructor)
+  SaveArgs(Tree tree)
+      : value(StandardSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
+  SaveArgs(Dict tree)
+      : value(StandardSave(Tree(std::move(tree)))) {}  // NOLINT(google-explicit-constructor)
   std::variant<StandardSave, JsonSave, Composite> value;
 };
 
@@ -95,8 +99,8 @@ struct CompositeRestore {
 class RestoreArgs {
  public:
   RestoreArgs() : value(CompositeRestore()) {}
-  RestoreArgs(StandardRestore a) : value(a) {}  // NOLINT(google-explicit-constructor)
-  RestoreArgs(JsonRestore a) : value(a) {}      // NOLINT(google-explicit-constructor)
+  RestoreArgs(StandardRestore a) : value(a) {}              // NOLINT(google-explicit-constructor)
+  RestoreArgs(JsonRestore a) : value(a) {}                  // NOLINT(google-explicit-constructor)
   RestoreArgs(CompositeRestore a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
   std::variant<StandardRestore, JsonRestore, CompositeRestore> value;
 };
@@ -111,8 +115,11 @@ class CAIRN_EXPORT Restored {
   Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items);
 
   [[nodiscard]] std::int64_t step() const noexcept { return step_; }
-  [[nodiscard]] const std::vector<std::pair<std::string, Item>>& items() const noexcept { return items_; }
-  /// The only tree there is; throws Error(not_found) naming the items when there is none or several.
+  [[nodiscard]] const std::vector<std::pair<std::string, Item>>& items() const noexcept {
+    return items_;
+  }
+  /// The only tree there is; throws Error(not_found) naming the items when there is none or
+  /// several.
   [[nodiscard]] Tree& tree();
   /// An item by name; throws Error naming the items there are, or the item's real kind.
   [[nodiscard]] Tree& tree(std::string_view item);

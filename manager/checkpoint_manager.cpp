@@ -9,8 +9,8 @@ CheckpointManager::CheckpointManager(std::string directory, ManagerOptions optio
 }
 
 CheckpointManager::~CheckpointManager() {
-  // In a forked child nothing of it may be touched. On the strand (the last owner let go inside a callback)
-  // waiting would deadlock; what is under way holds the core and ends by itself.
+  // In a forked child nothing of it may be touched. On the strand (the last owner let go inside a
+  // callback) waiting would deadlock; what is under way holds the core and ends by itself.
   if (!impl_) return;
   if (impl_->engine->forked()) {
     // Left as it is: its mutexes may be held by threads that this process does not have.
@@ -34,17 +34,29 @@ CheckpointManager& CheckpointManager::operator=(CheckpointManager&& other) noexc
   return *this;
 }
 
-const std::string& CheckpointManager::directory() const noexcept { return impl_->directory; }
-const std::shared_ptr<engine::Engine>& CheckpointManager::engine() const noexcept { return impl_->engine; }
+const std::string& CheckpointManager::directory() const noexcept {
+  return impl_->directory;
+}
+const std::shared_ptr<engine::Engine>& CheckpointManager::engine() const noexcept {
+  return impl_->engine;
+}
 
 std::vector<Step> CheckpointManager::all_steps(bool read) const {
   if (read) impl_->reload();
   return impl_->index.all();
 }
-std::optional<Step> CheckpointManager::latest_step() const { return impl_->index.latest(); }
-std::optional<Step> CheckpointManager::latest_committed_step() const { return impl_->index.latest_committed(); }
-void CheckpointManager::reload() { impl_->reload(); }
-bool CheckpointManager::should_save(Step step) const { return impl_->should_save(step); }
+std::optional<Step> CheckpointManager::latest_step() const {
+  return impl_->index.latest();
+}
+std::optional<Step> CheckpointManager::latest_committed_step() const {
+  return impl_->index.latest_committed();
+}
+void CheckpointManager::reload() {
+  impl_->reload();
+}
+bool CheckpointManager::should_save(Step step) const {
+  return impl_->should_save(step);
+}
 
 SaveFuture CheckpointManager::save(Step step, args::SaveArgs args, SaveOptions options) {
   return impl_->save(step, std::move(args), std::move(options));
@@ -53,11 +65,23 @@ Future<Restored> CheckpointManager::restore(std::optional<Step> step, args::Rest
                                             RestoreOptions options) const {
   return impl_->restore(step, std::move(args), std::move(options));
 }
-Future<boost::json::object> CheckpointManager::metrics(Step step) const { return impl_->metrics(step); }
-Future<void> CheckpointManager::delete_step(Step step) { return impl_->delete_step(step); }
-Future<void> CheckpointManager::wait_until_finished() { return impl_->wait_until_finished(); }
-void CheckpointManager::check_for_errors() { impl_->board.check(); }
-bool CheckpointManager::is_saving_in_progress() const { return impl_->board.pending() > 0; }
-Future<void> CheckpointManager::close() { return impl_->close(); }
+Future<boost::json::object> CheckpointManager::metrics(Step step) const {
+  return impl_->metrics(step);
+}
+Future<void> CheckpointManager::delete_step(Step step) {
+  return impl_->delete_step(step);
+}
+Future<void> CheckpointManager::wait_until_finished() {
+  return impl_->wait_until_finished();
+}
+void CheckpointManager::check_for_errors() {
+  impl_->board.check();
+}
+bool CheckpointManager::is_saving_in_progress() const {
+  return impl_->board.pending() > 0;
+}
+Future<void> CheckpointManager::close() {
+  return impl_->close();
+}
 
 }  // namespace cairn

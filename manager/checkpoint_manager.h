@@ -16,8 +16,8 @@
 
 namespace cairn {
 
-/// Every member may be called from any thread, at any time; members that give Futures do no disk I/O before
-/// they return. Getters read the cached list of steps. Errors are of type Error.
+/// Every member may be called from any thread, at any time; members that give Futures do no disk
+/// I/O before they return. Getters read the cached list of steps. Errors are of type Error.
 ///
 ///     cairn::CheckpointManager manager("/data/run7", {.max_to_keep = 3});
 ///     cairn::SaveFuture save = manager.save(step, cairn::Dict{{"w", cairn::ArrayView(w)}});
@@ -25,9 +25,9 @@ namespace cairn {
 ///     co_await save.committed();   // the step is durable
 class CAIRN_EXPORT CheckpointManager {
  public:
-  /// Makes or opens the root and lists its steps; blocks for that. Takes no lock and writes nothing else.
-  /// Throws Error: not_found (root missing and create off), invalid_argument (root is a file, options),
-  /// permission_denied.
+  /// Makes or opens the root and lists its steps; blocks for that. Takes no lock and writes nothing
+  /// else. Throws Error: not_found (root missing and create off), invalid_argument (root is a file,
+  /// options), permission_denied.
   explicit CheckpointManager(std::string directory, ManagerOptions options = {});
   /// close(), with errors going to the logger.
   ~CheckpointManager();
@@ -38,8 +38,8 @@ class CAIRN_EXPORT CheckpointManager {
   [[nodiscard]] const std::string& directory() const noexcept;
   [[nodiscard]] const std::shared_ptr<engine::Engine>& engine() const noexcept;
 
-  /// Steps, ascending; the one whose save is under way included, those chosen for deletion not. read = true
-  /// lists the directory first (and blocks for it).
+  /// Steps, ascending; the one whose save is under way included, those chosen for deletion not.
+  /// read = true lists the directory first (and blocks for it).
   [[nodiscard]] std::vector<Step> all_steps(bool read = false) const;
   /// The largest of all_steps(), or none.
   [[nodiscard]] std::optional<Step> latest_step() const;
@@ -48,38 +48,39 @@ class CAIRN_EXPORT CheckpointManager {
   /// Lists the directory anew; blocks.
   void reload();
 
-  /// Whether save(step) without force would save: no step of this number or later is there, and it is a
-  /// multiple of save_interval_steps, or the root is empty.
+  /// Whether save(step) without force would save: no step of this number or later is there, and it
+  /// is a multiple of save_interval_steps, or the root is empty.
   [[nodiscard]] bool should_save(Step step) const;
 
-  /// Starts a save and returns at once; never throws (bad_alloc aside). Values given by value are captured
-  /// here, arrays when staged() completes. Saves run in the order of the calls. Errors through the future:
-  /// already_exists, invalid_argument (names item and key path), no_space, busy (another process writes
-  /// here: host and pid), io_error, commit_unknown, cancelled, timed_out, closed.
+  /// Starts a save and returns at once; never throws (bad_alloc aside). Values given by value are
+  /// captured here, arrays when staged() completes. Saves run in the order of the calls. Errors
+  /// through the future: already_exists, invalid_argument (names item and key path), no_space, busy
+  /// (another process writes here: host and pid), io_error, commit_unknown, cancelled, timed_out,
+  /// closed.
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions options = {});
 
-  /// Reads a step (none = latest_committed_step(), or the newest of options.directory) and checks every
-  /// checksum. Errors: not_found (lists the steps or items there are), incomplete_checkpoint, data_loss
-  /// (file, offset, array, chunk), step_deleted, not_supported.
+  /// Reads a step (none = latest_committed_step(), or the newest of options.directory) and checks
+  /// every checksum. Errors: not_found (lists the steps or items there are), incomplete_checkpoint,
+  /// data_loss (file, offset, array, chunk), step_deleted, not_supported.
   Future<Restored> restore(std::optional<Step> step = std::nullopt, args::RestoreArgs args = {},
                            RestoreOptions options = {}) const;
 
   /// The metrics stored with a step; empty when there are none.
   Future<boost::json::object> metrics(Step step) const;
 
-  /// Deletes a step: gone for readers when it completes, its blocks freed then too. Errors: not_found, busy
-  /// (a reader holds it, or another process writes here).
+  /// Deletes a step: gone for readers when it completes, its blocks freed then too. Errors:
+  /// not_found, busy (a reader holds it, or another process writes here).
   Future<void> delete_step(Step step);
 
-  /// Completes when no save is pending, deletions included; throws what pending saves failed with (several:
-  /// one Error naming the first and how many).
+  /// Completes when no save is pending, deletions included; throws what pending saves failed with
+  /// (several: one Error naming the first and how many).
   Future<void> wait_until_finished();
   /// Throws the errors of finished saves that nobody has seen.
   void check_for_errors();
   /// True from save() until its commit or failure.
   [[nodiscard]] bool is_saving_in_progress() const;
-  /// Waits as wait_until_finished() does and stops taking work. Everything is closed even when it reports
-  /// an error. Calling it again does nothing.
+  /// Waits as wait_until_finished() does and stops taking work. Everything is closed even when it
+  /// reports an error. Calling it again does nothing.
   Future<void> close();
 
  private:

@@ -31,23 +31,40 @@ Error::Error(ErrorCode code, std::string reason, ErrorContext context)
 
 std::string_view to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::not_found: return "not_found";
-    case ErrorCode::already_exists: return "already_exists";
-    case ErrorCode::invalid_argument: return "invalid_argument";
-    case ErrorCode::permission_denied: return "permission_denied";
-    case ErrorCode::no_space: return "no_space";
-    case ErrorCode::resource_exhausted: return "resource_exhausted";
-    case ErrorCode::not_supported: return "not_supported";
-    case ErrorCode::busy: return "busy";
-    case ErrorCode::io_error: return "io_error";
-    case ErrorCode::data_loss: return "data_loss";
-    case ErrorCode::incomplete_checkpoint: return "incomplete_checkpoint";
-    case ErrorCode::step_deleted: return "step_deleted";
-    case ErrorCode::commit_unknown: return "commit_unknown";
-    case ErrorCode::cancelled: return "cancelled";
-    case ErrorCode::timed_out: return "timed_out";
-    case ErrorCode::closed: return "closed";
-    case ErrorCode::internal: return "internal";
+    case ErrorCode::not_found:
+      return "not_found";
+    case ErrorCode::already_exists:
+      return "already_exists";
+    case ErrorCode::invalid_argument:
+      return "invalid_argument";
+    case ErrorCode::permission_denied:
+      return "permission_denied";
+    case ErrorCode::no_space:
+      return "no_space";
+    case ErrorCode::resource_exhausted:
+      return "resource_exhausted";
+    case ErrorCode::not_supported:
+      return "not_supported";
+    case ErrorCode::busy:
+      return "busy";
+    case ErrorCode::io_error:
+      return "io_error";
+    case ErrorCode::data_loss:
+      return "data_loss";
+    case ErrorCode::incomplete_checkpoint:
+      return "incomplete_checkpoint";
+    case ErrorCode::step_deleted:
+      return "step_deleted";
+    case ErrorCode::commit_unknown:
+      return "commit_unknown";
+    case ErrorCode::cancelled:
+      return "cancelled";
+    case ErrorCode::timed_out:
+      return "timed_out";
+    case ErrorCode::closed:
+      return "closed";
+    case ErrorCode::internal:
+      return "internal";
   }
   return "internal";
 }

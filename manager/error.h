@@ -25,18 +25,18 @@ enum class ErrorCode : std::uint8_t {
   data_loss,              ///< stored bytes are missing or do not match their checksum
   incomplete_checkpoint,  ///< the directory is a save that never committed
   step_deleted,           ///< the step vanished while it was read
-  commit_unknown,         ///< the last directory sync failed: the step may or may not survive a power loss
-  cancelled,              ///< SaveFuture::cancel()
-  timed_out,              ///< a deadline passed
-  closed,                 ///< the manager is closed, or this is a forked child
-  internal,               ///< a defect of this library: please report it
+  commit_unknown,  ///< the last directory sync failed: the step may or may not survive a power loss
+  cancelled,       ///< SaveFuture::cancel()
+  timed_out,       ///< a deadline passed
+  closed,          ///< the manager is closed, or this is a forked child
+  internal,        ///< a defect of this library: please report it
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(ErrorCode code) noexcept;
 
 /// Where an error happened. Empty members do not apply.
 struct ErrorContext {
-  std::string operation;  ///< what was being done: "save step 3", "open", ...
-  std::string path;       ///< file or directory
+  std::string operation;                ///< what was being done: "save step 3", "open", ...
+  std::string path;                     ///< file or directory
   std::optional<std::uint64_t> offset;  ///< bytes from the start of the file
   std::string item;
   std::string key_path;  ///< a/b[3]

@@ -1,6 +1,6 @@
 #pragma once
-// What asynchronous members return. Wait for it from a coroutine, from a plain thread, or with any Asio
-// completion token.
+// What asynchronous members return. Wait for it from a coroutine, from a plain thread, or with any
+// Asio completion token.
 
 #include <cairn/export.h>
 #include <cairn/manager/impl/shared_state.h>
@@ -12,8 +12,8 @@
 
 namespace cairn {
 
-/// The result of one operation, or the Error that ended it. Thread-safe; one consumer: the value is moved
-/// out to whoever takes it first. Dropping it neither cancels nor blocks the operation.
+/// The result of one operation, or the Error that ended it. Thread-safe; one consumer: the value is
+/// moved out to whoever takes it first. Dropping it neither cancels nor blocks the operation.
 ///
 ///     Restored r = co_await manager.restore().result();   // in a coroutine on any Asio executor
 ///     Restored r = manager.restore().get();               // on a plain thread
@@ -21,20 +21,22 @@ namespace cairn {
 template <class T>
 class [[nodiscard]] Future {
  public:
-  explicit Future(std::shared_ptr<impl::SharedState<T>> state) noexcept : state_(std::move(state)) {}
+  explicit Future(std::shared_ptr<impl::SharedState<T>> state) noexcept
+      : state_(std::move(state)) {}
 
   /// True when the result is there.
   [[nodiscard]] bool ready() const { return state_->ready(); }
-  /// Blocks until the result is there; returns it or throws. Works on the only thread of the caller's
-  /// io_context; on an engine's own thread (inside a user callback) it throws instead of deadlocking.
+  /// Blocks until the result is there; returns it or throws. Works on the only thread of the
+  /// caller's io_context; on an engine's own thread (inside a user callback) it throws instead of
+  /// deadlocking.
   T get() {
     state_->wait();
     auto [error, value] = state_->deliver();
     if (error) std::rethrow_exception(error);
     if constexpr (!std::is_void_v<T>) return std::move(value);
   }
-  /// Completes with void(std::exception_ptr, T) (void(std::exception_ptr) where T is void), on the handler's
-  /// associated executor. Cancelling the wait leaves the operation alone.
+  /// Completes with void(std::exception_ptr, T) (void(std::exception_ptr) where T is void), on the
+  /// handler's associated executor. Cancelling the wait leaves the operation alone.
   template <class Token = boost::asio::use_awaitable_t<>>
   auto result(Token&& token = Token()) const {
     return boost::asio::async_initiate<Token, typename impl::Signature<T>::type>(

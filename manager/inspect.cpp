@@ -1,4 +1,5 @@
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/internal/step_reader.h>
@@ -7,28 +8,38 @@
 namespace cairn {
 namespace {
 
-using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between the two
+using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
+                           // the two
 
 std::string kind_name(orbax::ValueType type) {
   using orbax::ValueType;
   switch (type) {
     case ValueType::jax_array:
-    case ValueType::np_ndarray: return "array";
-    case ValueType::scalar: return "scalar";
-    case ValueType::string: return "string";
-    case ValueType::none: return "null";
-    case ValueType::empty_dict: return "empty dict";
-    case ValueType::empty_list: return "empty list";
+    case ValueType::np_ndarray:
+      return "array";
+    case ValueType::scalar:
+      return "scalar";
+    case ValueType::string:
+      return "string";
+    case ValueType::none:
+      return "null";
+    case ValueType::empty_dict:
+      return "empty dict";
+    case ValueType::empty_list:
+      return "empty list";
     case ValueType::empty_tuple:
-    case ValueType::empty_named_tuple: return "empty tuple";
+    case ValueType::empty_named_tuple:
+      return "empty tuple";
   }
   return "unknown";
 }
 
 std::string codec_name(zarr::Codec codec) {
   switch (codec) {
-    case zarr::Codec::bytes: return "bytes";
-    case zarr::Codec::crc32c: return "crc32c";
+    case zarr::Codec::bytes:
+      return "bytes";
+    case zarr::Codec::crc32c:
+      return "crc32c";
   }
   return "unknown";
 }
@@ -86,14 +97,16 @@ Task<ItemInfo> inspect_item(OpenStepPtr step, std::string name) {
   co_return info;
 }
 
-/// Orbax's Checkpointer makes steps that are one item themselves: to take its folders for items would say
-/// that nothing is wrong with a step of which nothing was read.
+/// Orbax's Checkpointer makes steps that are one item themselves: to take its folders for items
+/// would say that nothing is wrong with a step of which nothing was read.
 void refuse_direct_layout(const OpenStep& step) {
   if (!step.metadata || !step.metadata->item_handlers.contains("")) return;
   ErrorContext context;
   context.path = step.folder->path;
-  throw Error(ErrorCode::not_supported, "the step is a single item without a folder of its own, which this release cannot read",
-              context);
+  throw Error(
+      ErrorCode::not_supported,
+      "the step is a single item without a folder of its own, which this release cannot read",
+      context);
 }
 
 Task<StepInfo> inspect(EnginePtr engine, std::string path) {
@@ -138,22 +151,26 @@ Damage damage_of(const std::string& item, const std::exception_ptr& error) {
   }
 }
 
-/// False where the step may be as good as ever: what failed is this process, or this release is too old for it.
+/// False where the step may be as good as ever: what failed is this process, or this release is too
+/// old for it.
 bool tells_of_damage(ErrorCode code) {
-  return code == ErrorCode::data_loss || code == ErrorCode::not_found || code == ErrorCode::io_error;
+  return code == ErrorCode::data_loss || code == ErrorCode::not_found ||
+         code == ErrorCode::io_error;
 }
 
-/// Checks the step's metadata against what is there. A restore goes by the files where the metadata cannot be
-/// read; that something is wrong with it shows here alone.
+/// Checks the step's metadata against what is there. A restore goes by the files where the metadata
+/// cannot be read; that something is wrong with it shows here alone.
 void verify_metadata(const OpenStep& step, VerifyReport& report) {
   const auto add = [&](const std::string& item, std::string reason) {
     ErrorContext context;
     context.operation = "read";
     context.item = item;
     context.path = join_path(step.folder->path, std::string(orbax::kStepMetadataFile));
-    report.damages.push_back(damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
+    report.damages.push_back(
+        damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
   };
   if (step.lock && !step.metadata) add("", "the step's metadata cannot be decoded");
+  if (step.items.empty()) add("", "the step has no items");
   if (!step.metadata) return;
   for (const auto& [name, handler] : step.metadata->item_handlers) {
     if (std::ranges::find(step.items, name) == step.items.end()) {
@@ -162,7 +179,26 @@ void verify_metadata(const OpenStep& step, VerifyReport& report) {
   }
 }
 
+/// A marker is optional; one with other content lost bytes.
+Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* report) {
+  constexpr std::uint64_t kMarkerBytesMax = 64u << 10;
+  const std::string name(orbax::kCommitMarkerFile);
+  const std::optional<std::string> text =
+      co_await read_file_if_there(folder, name, kMarkerBytesMax);
+  if (!text || text->starts_with(kCommitMarkerStart)) co_return;
+  ErrorContext context;
+  context.operation = "read";
+  context.item = item;
+  context.path = join_path(folder->path, name);
+  std::string reason = "found " + std::to_string(text->size()) + " other bytes where \"" +
+                       std::string(kCommitMarkerStart) + "...\" should be";
+  report->damages.push_back(
+      damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
+}
+
 Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report) {
+  FolderPtr folder = co_await open_subfolder(step->folder, name);
+  co_await verify_marker(folder, name, report);
   const ItemKind kind = co_await item_kind(step, name);
   if (kind == ItemKind::unknown) report->unchecked_items.push_back(name);
   if (kind == ItemKind::json) {
@@ -170,10 +206,11 @@ Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report)
     static_cast<void>(parsed);
   }
   if (kind != ItemKind::tree) co_return;
-  FolderPtr folder = co_await open_subfolder(step->folder, name);
   TreeReader reader(folder, name);
   co_await reader.open();
-  DamageSink sink = [report, name](const Error& error) { report->damages.push_back(damage_of(name, error)); };
+  DamageSink sink = [report, name](const Error& error) {
+    report->damages.push_back(damage_of(name, error));
+  };
   co_await reader.verify(*report, sink);
 }
 
@@ -183,6 +220,7 @@ Task<VerifyReport> verify(EnginePtr engine, std::string path) {
   VerifyReport report;
   report.path = path;
   verify_metadata(*step, report);
+  co_await verify_marker(step->folder, "", &report);
   for (const std::string& name : step->items) {
     std::exception_ptr failure;
     try {

@@ -83,11 +83,15 @@ struct VerifyReport {
 };
 
 /// Reads metadata and databases of the step at `step_path`, no array data. Errors as restore().
-CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine, std::string step_path);
-/// Reads every chunk of every array and checks it. Bytes that are wrong, missing or unreadable are in the
-/// report; what says nothing about the step (not_supported, no memory, permission_denied) is thrown.
-CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path);
+CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine,
+                                           std::string step_path);
+/// Reads every chunk of every array and checks it. Bytes that are wrong, missing or unreadable are
+/// in the report; what says nothing about the step (not_supported, no memory, permission_denied) is
+/// thrown.
+CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine,
+                                              std::string step_path);
 /// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
-CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine, std::string root);
+CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine,
+                                                  std::string root);
 
 }  // namespace cairn

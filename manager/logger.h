@@ -17,8 +17,8 @@ struct LogRecord {
   LogLevel level = LogLevel::info;
   std::string event;  ///< "save", "restore", "delete", "engine", "lock", ...
   std::optional<Step> step;
-  std::string message;       ///< for people
-  std::uint64_t bytes = 0;   ///< of array elements
+  std::string message;      ///< for people
+  std::uint64_t bytes = 0;  ///< of array elements
   std::int64_t duration_ns = 0;
 };
 

@@ -27,14 +27,15 @@ struct ManagerOptions {
   std::string item_name = "default";
   /// Codec of every item that names none.
   Codec codec = Codec::raw();
-  /// Saves that may wait behind the running one with their arrays captured; the next save's staged() waits
-  /// for a place.
+  /// Saves that may wait behind the running one with their arrays captured; the next save's
+  /// staged() waits for a place.
   std::size_t max_pending = 1;
   /// How long to wait for another process that writes in the same root; 0 = not at all.
   std::chrono::milliseconds lock_timeout{0};
   /// A save that takes longer, from its turn to its commit, fails; <= 0 is an error.
   std::chrono::milliseconds async_timeout{1'200'000};
-  /// Fail a save that does not fit into the staging arena instead of streaming it at the disk's speed.
+  /// Fail a save that does not fit into the staging arena instead of streaming it at the disk's
+  /// speed.
   bool require_full_staging = false;
   /// The engine to use; none = one that the process shares.
   std::shared_ptr<engine::Engine> engine;
@@ -45,16 +46,18 @@ struct ManagerOptions {
 /// When a save's arrays are taken over.
 enum class Capture : std::uint8_t {
   copy,   ///< copied; staged() comes when the copies are done
-  borrow  ///< the caller promises not to write to them until staged(), which comes with the last write
+  borrow  ///< the caller promises not to write to them until staged(), which comes with the last
+          ///< write
 };
 
-/// Set the members you need. (Not an aggregate: g++ 12 destroys an aggregate temporary inside a co_await
-/// expression twice.)
+/// Set the members you need. (Not an aggregate: g++ 12 destroys an aggregate temporary inside a
+/// co_await expression twice.)
 struct SaveOptions {
   SaveOptions() = default;
-  boost::json::object metrics;          ///< stored with the step when not empty
-  bool force = false;                   ///< save whatever should_save says; never replaces a step
-  bool overwrite = false;               ///< replace an existing step; it stays readable until the new one commits
+  boost::json::object metrics;  ///< stored with the step when not empty
+  bool force = false;           ///< save whatever should_save says; never replaces a step
+  bool overwrite =
+      false;  ///< replace an existing step; it stays readable until the new one commits
   boost::json::object custom_metadata;  ///< stored in the step's metadata
   Capture capture = Capture::copy;
 };

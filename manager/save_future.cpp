@@ -8,9 +8,12 @@ namespace cairn {
 
 std::string_view to_string(SaveOutcome outcome) noexcept {
   switch (outcome) {
-    case SaveOutcome::saved: return "saved";
-    case SaveOutcome::skipped_by_policy: return "skipped_by_policy";
-    case SaveOutcome::skipped_older_step: return "skipped_older_step";
+    case SaveOutcome::saved:
+      return "saved";
+    case SaveOutcome::skipped_by_policy:
+      return "skipped_by_policy";
+    case SaveOutcome::skipped_older_step:
+      return "skipped_older_step";
   }
   return "unknown";
 }
@@ -29,7 +32,9 @@ SaveProgress SaveFuture::progress() const {
   return progress;
 }
 
-void SaveFuture::cancel() const { state_->request_cancel(); }
+void SaveFuture::cancel() const {
+  state_->request_cancel();
+}
 
 namespace internal {
 
@@ -46,8 +51,8 @@ namespace impl {
 
 void refuse_blocking_on_engine_threads() {
   if (!engine::on_any_strand()) return;
-  throw Error(ErrorCode::invalid_argument, "a blocking wait on an engine's own thread would never end",
-              ErrorContext{});
+  throw Error(ErrorCode::invalid_argument,
+              "a blocking wait on an engine's own thread would never end", ErrorContext{});
 }
 
 }  // namespace impl

@@ -30,8 +30,9 @@ struct SaveResult {
   std::uint64_t stored_bytes = 0;  ///< of all files of the step
   std::int64_t stage_ns = 0;       ///< from save() until the arrays were the caller's again
   std::int64_t commit_ns = 0;      ///< from save() until the step was durable
-  bool streamed = false;  ///< the state was larger than staging: staged() came at the speed of the disk
-  std::string warning;             ///< empty, or what went wrong without losing the step
+  bool streamed =
+      false;  ///< the state was larger than staging: staged() came at the speed of the disk
+  std::string warning;  ///< empty, or what went wrong without losing the step
   explicit operator bool() const noexcept { return outcome == SaveOutcome::saved; }
 };
 
@@ -51,18 +52,19 @@ namespace internal {
 class SaveState;
 }
 
-/// A save under way. A cheap handle; copies stand for the same save. Thread-safe. Dropping it neither
-/// cancels nor blocks the save; an error that nobody saw here is reported by wait_until_finished(),
-/// check_for_errors() or close().
+/// A save under way. A cheap handle; copies stand for the same save. Thread-safe. Dropping it
+/// neither cancels nor blocks the save; an error that nobody saw here is reported by
+/// wait_until_finished(), check_for_errors() or close().
 class CAIRN_EXPORT SaveFuture {
  public:
-  /// Completes with void(std::exception_ptr) when the arrays given to save() may be overwritten: they are
-  /// captured, the save was skipped, or it failed (then with its error).
+  /// Completes with void(std::exception_ptr) when the arrays given to save() may be overwritten:
+  /// they are captured, the save was skipped, or it failed (then with its error).
   template <class Token = boost::asio::use_awaitable_t<>>
   auto staged(Token&& token = Token()) const {
     return Future<void>(staged_).result(std::forward<Token>(token));
   }
-  /// Completes with void(std::exception_ptr, SaveResult) when the step is durable, skipped or failed.
+  /// Completes with void(std::exception_ptr, SaveResult) when the step is durable, skipped or
+  /// failed.
   template <class Token = boost::asio::use_awaitable_t<>>
   auto committed(Token&& token = Token()) const {
     return Future<SaveResult>(committed_).result(std::forward<Token>(token));
@@ -75,12 +77,13 @@ class CAIRN_EXPORT SaveFuture {
   [[nodiscard]] bool ready() const { return committed_->ready(); }
 
   [[nodiscard]] SaveProgress progress() const;
-  /// Asks the save to stop: it removes what it wrote and fails with ErrorCode::cancelled. Once the commit's
-  /// rename has been issued this does nothing, and the future says what really happened.
+  /// Asks the save to stop: it removes what it wrote and fails with ErrorCode::cancelled. Once the
+  /// commit's rename has been issued this does nothing, and the future says what really happened.
   void cancel() const;
 
   /// Used by the manager.
-  SaveFuture(std::shared_ptr<internal::SaveState> state, std::shared_ptr<impl::SharedState<void>> staged,
+  SaveFuture(std::shared_ptr<internal::SaveState> state,
+             std::shared_ptr<impl::SharedState<void>> staged,
              std::shared_ptr<impl::SharedState<SaveResult>> committed) noexcept;
 
  private:

@@ -3,6 +3,8 @@
 
 namespace cairn {
 
-std::string_view version() noexcept { return CAIRN_VERSION_STRING; }
+std::string_view version() noexcept {
+  return CAIRN_VERSION_STRING;
+}
 
 }  // namespace cairn

@@ -1,6 +1,6 @@
 #pragma once
-// What stands behind every future of the public interface: a result that is set once, waited for from any
-// thread, by blocking or with a completion token.
+// What stands behind every future of the public interface: a result that is set once, waited for
+// from any thread, by blocking or with a completion token.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -29,15 +29,20 @@ using Unit = std::monostate;
 template <class T>
 using Stored = std::conditional_t<std::is_void_v<T>, Unit, T>;
 template <class T>
-struct Signature { using type = void(std::exception_ptr, T); };
+struct Signature {
+  using type = void(std::exception_ptr, T);
+};
 template <>
-struct Signature<void> { using type = void(std::exception_ptr); };
+struct Signature<void> {
+  using type = void(std::exception_ptr);
+};
 
 /// Whether every waiter gets a copy of the result; otherwise the first one takes it.
 template <class T>
 struct DeliverByCopy : std::is_void<T> {};
 
-/// Throws when the calling thread is one that must not block (an engine's strand); set by the library.
+/// Throws when the calling thread is one that must not block (an engine's strand); set by the
+/// library.
 void refuse_blocking_on_engine_threads();
 
 /// Thread-safe. set() is called once.
@@ -47,7 +52,8 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
   using Value = Stored<T>;
   using Waiter = std::function<void(std::exception_ptr)>;
 
-  /// Called at most once when a result is delivered, under no lock: tells that somebody has seen it.
+  /// Called at most once when a result is delivered, under no lock: tells that somebody has seen
+  /// it.
   std::function<void()> on_delivered;
 
   void set(std::exception_ptr error, Value value) {
@@ -67,8 +73,8 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
     return value_.has_value();
   }
 
-  /// Calls `waiter` when ready (at once if it is), on an unspecified thread; the argument is null, or the
-  /// reason why the wait itself ended early. Returns an id for drop().
+  /// Calls `waiter` when ready (at once if it is), on an unspecified thread; the argument is null,
+  /// or the reason why the wait itself ended early. Returns an id for drop().
   std::uint64_t when_ready(Waiter waiter) {
     {
       const std::lock_guard lock(mutex_);
@@ -92,7 +98,8 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
       waiter = std::move(found->second);
       waiters_.erase(found);
     }
-    waiter(std::make_exception_ptr(boost::system::system_error(boost::asio::error::operation_aborted)));
+    waiter(std::make_exception_ptr(
+        boost::system::system_error(boost::asio::error::operation_aborted)));
   }
 
   void wait() const {
@@ -148,17 +155,18 @@ void complete_with(Handler&& handler, std::exception_ptr error, Stored<T> value)
   }
 }
 
-/// Starts a wait: the body of every token-taking member. The handler's executor has its work tracked from
-/// here until the handler has been posted to it; cancelling the slot ends the wait, not what is waited for.
+/// Starts a wait: the body of every token-taking member. The handler's executor has its work
+/// tracked from here until the handler has been posted to it; cancelling the slot ends the wait,
+/// not what is waited for.
 template <class T, class Handler>
 void start_wait(const std::shared_ptr<SharedState<T>>& state, Handler&& handler,
                 const boost::asio::any_io_executor& fallback) {
   namespace asio = boost::asio;
   using H = std::decay_t<Handler>;
   auto slot = asio::get_associated_cancellation_slot(handler);
-  auto executor = asio::prefer(
-      asio::any_io_executor(asio::get_associated_executor(handler, fallback)),
-      asio::execution::outstanding_work.tracked);
+  auto executor =
+      asio::prefer(asio::any_io_executor(asio::get_associated_executor(handler, fallback)),
+                   asio::execution::outstanding_work.tracked);
   // Shared, because std::function wants copies; called once.
   auto shared = std::make_shared<H>(std::forward<Handler>(handler));
   std::weak_ptr<SharedState<T>> weak = state;

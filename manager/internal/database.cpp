@@ -17,12 +17,14 @@ class DatabaseReader {
 
   Task<ItemDatabase> read() {
     result_.manifest = co_await read_file(item_, "manifest.ocdbt", kManifestBytesMax);
-    const ocdbt::Manifest manifest = decode_here<ocdbt::Manifest>(
-        join_path(item_->path, "manifest.ocdbt"), 0, [this] { return ocdbt::decode_manifest(result_.manifest); });
+    const ocdbt::Manifest manifest =
+        decode_here<ocdbt::Manifest>(join_path(item_->path, "manifest.ocdbt"), 0,
+                                     [this] { return ocdbt::decode_manifest(result_.manifest); });
     if (manifest.config.numbered) {
       ErrorContext context;
       context.path = join_path(item_->path, "manifest.ocdbt");
-      throw Error(ErrorCode::not_supported, "this release does not read databases with numbered manifests", context);
+      throw Error(ErrorCode::not_supported,
+                  "this release does not read databases with numbered manifests", context);
     }
     node_bytes_max_ = manifest.config.max_decoded_node_bytes;
     const ocdbt::Version& version = manifest.versions.back();
@@ -31,9 +33,11 @@ class DatabaseReader {
       co_await read_node(file.path(), file.base, *version.root, version.root_height, std::string());
     }
     const auto unsorted = std::ranges::adjacent_find(
-        result_.entries, [](const DatabaseEntry& a, const DatabaseEntry& b) { return a.key >= b.key; });
+        result_.entries,
+        [](const DatabaseEntry& a, const DatabaseEntry& b) { return a.key >= b.key; });
     if (unsorted != result_.entries.end()) {
-      throw damage(join_path(item_->path, "manifest.ocdbt"), 0, "keys of neighbouring nodes overlap at '" + unsorted->key + "'");
+      throw damage(join_path(item_->path, "manifest.ocdbt"), 0,
+                   "keys of neighbouring nodes overlap at '" + unsorted->key + "'");
     }
     co_return std::move(result_);
   }
@@ -58,15 +62,16 @@ class DatabaseReader {
   }
 
   /// `transitive`: what the paths in this node's own table are relative to.
-  Task<void> read_node(std::string path, std::string transitive, ocdbt::Reference where, unsigned height,
-                       std::string prefix) {
+  Task<void> read_node(std::string path, std::string transitive, ocdbt::Reference where,
+                       unsigned height, std::string prefix) {
     const std::string bytes = co_await read_range(path, where);
     const std::string full = join_path(item_->path, path);
     const ocdbt::Node node = decode_here<ocdbt::Node>(
         full, where.offset, [&] { return ocdbt::decode_node(bytes, node_bytes_max_); });
     if (node.height != height) {
-      throw damage(full, where.offset, "the node's height is " + std::to_string(node.height) + ", its parent says " +
-                                           std::to_string(height));
+      throw damage(full, where.offset,
+                   "the node's height is " + std::to_string(node.height) + ", its parent says " +
+                       std::to_string(height));
     }
     if (const auto* entries = std::get_if<std::vector<ocdbt::Entry>>(&node.entries)) {
       for (const ocdbt::Entry& entry : *entries) add_entry(entry, node.files, transitive, prefix);
@@ -81,8 +86,8 @@ class DatabaseReader {
     }
   }
 
-  void add_entry(const ocdbt::Entry& entry, const ocdbt::FileTable& files, const std::string& transitive,
-                 const std::string& prefix) {
+  void add_entry(const ocdbt::Entry& entry, const ocdbt::FileTable& files,
+                 const std::string& transitive, const std::string& prefix) {
     DatabaseEntry added;
     added.key = prefix + entry.key;
     if (const auto* value = std::get_if<std::string>(&entry.value)) {
@@ -99,9 +104,11 @@ class DatabaseReader {
   }
 
   std::uint32_t file_index(const std::string& path) {
-    const auto [found, fresh] = file_indices_.try_emplace(path, static_cast<std::uint32_t>(result_.files.size()));
+    const auto [found, fresh] =
+        file_indices_.try_emplace(path, static_cast<std::uint32_t>(result_.files.size()));
     if (fresh) {
-      decode_here<int>(join_path(item_->path, path), 0, [&] { return ocdbt::check_data_path(path), 0; });
+      decode_here<int>(join_path(item_->path, path), 0,
+                       [&] { return ocdbt::check_data_path(path), 0; });
       result_.files.push_back(path);
     }
     return found->second;
@@ -111,15 +118,15 @@ class DatabaseReader {
     if (path != open_path_) {
       open_file_ = co_await open_file(item_, path, engine::OpenMode::read, engine::DirectIo::off);
       auto [error, status] = co_await open_file_->file.async_stat(kAsTuple);
-      if (error) throw system_failure(error, "look at", open_file_->path);
+      if (error) raise_failure(error, "look at", open_file_->path);
       open_size_ = status.size;
       open_path_ = path;
     }
     // Bounded by the file before anything is allocated.
     if (where.offset > open_size_ || where.length > open_size_ - where.offset) {
       throw damage(open_file_->path, where.offset,
-                   "a node of " + std::to_string(where.length) + " bytes is said to be here, but the file has " +
-                       std::to_string(open_size_));
+                   "a node of " + std::to_string(where.length) +
+                       " bytes is said to be here, but the file has " + std::to_string(open_size_));
     }
     std::string bytes(where.length, '\0');
     co_await read_at(open_file_, where.offset, std::as_writable_bytes(std::span(bytes)));

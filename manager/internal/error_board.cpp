@@ -11,8 +11,10 @@ std::exception_ptr combine(const std::vector<std::exception_ptr>& errors) {
   try {
     std::rethrow_exception(errors.front());
   } catch (const Error& first) {
-    return std::make_exception_ptr(Error(
-        first.code(), std::to_string(errors.size()) + " operations failed, first: " + first.reason(), first.context()));
+    return std::make_exception_ptr(
+        Error(first.code(),
+              std::to_string(errors.size()) + " operations failed, first: " + first.reason(),
+              first.context()));
   } catch (...) {
     return errors.front();
   }

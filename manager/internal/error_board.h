@@ -1,8 +1,9 @@
 #pragma once
 // Which errors of finished saves have been seen, and by whom. Thread-safe.
 //
-// An error goes (a) to its save's own future and (b) to every wait that was waiting when it happened, or
-// else to the first later wait, check_for_errors() or close(). Delivered by either it is consumed.
+// An error goes (a) to its save's own future and (b) to every wait that was waiting when it
+// happened, or else to the first later wait, check_for_errors() or close(). Delivered by either it
+// is consumed.
 
 #include <cairn/manager/impl/shared_state.h>
 

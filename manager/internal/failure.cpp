@@ -14,21 +14,35 @@ namespace {
 ErrorCode from_kind(engine::ErrorKind kind) {
   using engine::ErrorKind;
   switch (kind) {
-    case ErrorKind::not_found: return ErrorCode::not_found;
-    case ErrorKind::already_exists: return ErrorCode::already_exists;
-    case ErrorKind::permission_denied: return ErrorCode::permission_denied;
-    case ErrorKind::no_space: return ErrorCode::no_space;
-    case ErrorKind::resource_exhausted: return ErrorCode::resource_exhausted;
-    case ErrorKind::invalid_argument: return ErrorCode::invalid_argument;
-    case ErrorKind::not_supported: return ErrorCode::not_supported;
-    case ErrorKind::busy: return ErrorCode::busy;
-    case ErrorKind::data_loss: return ErrorCode::data_loss;
-    case ErrorKind::cancelled: return ErrorCode::cancelled;
-    case ErrorKind::timed_out: return ErrorCode::timed_out;
-    case ErrorKind::closed: return ErrorCode::closed;
+    case ErrorKind::not_found:
+      return ErrorCode::not_found;
+    case ErrorKind::already_exists:
+      return ErrorCode::already_exists;
+    case ErrorKind::permission_denied:
+      return ErrorCode::permission_denied;
+    case ErrorKind::no_space:
+      return ErrorCode::no_space;
+    case ErrorKind::resource_exhausted:
+      return ErrorCode::resource_exhausted;
+    case ErrorKind::invalid_argument:
+      return ErrorCode::invalid_argument;
+    case ErrorKind::not_supported:
+      return ErrorCode::not_supported;
+    case ErrorKind::busy:
+      return ErrorCode::busy;
+    case ErrorKind::data_loss:
+      return ErrorCode::data_loss;
+    case ErrorKind::cancelled:
+      return ErrorCode::cancelled;
+    case ErrorKind::timed_out:
+      return ErrorCode::timed_out;
+    case ErrorKind::closed:
+      return ErrorCode::closed;
     case ErrorKind::io_error:
-    case ErrorKind::unknown: return ErrorCode::io_error;
-    case ErrorKind::ok: break;
+    case ErrorKind::unknown:
+      return ErrorCode::io_error;
+    case ErrorKind::ok:
+      break;
   }
   return ErrorCode::internal;
 }
@@ -86,6 +100,12 @@ Error system_failure(const engine::error_code& code, std::string operation, std:
   return Error(from_kind(engine::classify(code)), code.message(), context);
 }
 
+void raise_failure(const engine::error_code& code, std::string operation, std::string path,
+                   std::optional<std::uint64_t> offset) {
+  if (code == asio::error::operation_aborted) throw boost::system::system_error(code);
+  throw system_failure(code, std::move(operation), std::move(path), offset);
+}
+
 ErrorCode code_of(const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
@@ -106,7 +126,8 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-std::exception_ptr as_error(std::exception_ptr error, const std::string& operation, const std::string& path) {
+std::exception_ptr as_error(std::exception_ptr error, const std::string& operation,
+                            const std::string& path) {
   return std::make_exception_ptr(within(translate(error, path), operation));
 }
 

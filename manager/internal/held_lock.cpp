@@ -22,8 +22,12 @@ Registry& registry() {
   return *instance;
 }
 
-void before_fork() { registry().mutex.lock(); }
-void after_fork_in_parent() { registry().mutex.unlock(); }
+void before_fork() {
+  registry().mutex.lock();
+}
+void after_fork_in_parent() {
+  registry().mutex.unlock();
+}
 
 /// Only calls that are safe between fork and exec.
 void after_fork_in_child() {
@@ -36,7 +40,8 @@ void after_fork_in_child() {
 }
 
 void install_fork_handlers() {
-  static const int installed = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static const int installed =
+      ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   static_cast<void>(installed);
 }
 

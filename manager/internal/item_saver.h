@@ -1,6 +1,7 @@
 #pragma once
-// One item of a step while it is being saved. The save job calls, in this order: plan() on the CPU pool; then
-// capture() and open() side by side on the strand; then finish_data(); then finish_metadata().
+// One item of a step while it is being saved. The save job calls, in this order: plan() on the CPU
+// pool; then capture() and open() side by side on the strand; then finish_data(); then
+// finish_metadata().
 
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/save_state.h>
@@ -32,10 +33,11 @@ class ItemSaver {
   [[nodiscard]] virtual std::string_view handler() const = 0;
 };
 
-std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args, Capture capture,
-                                           std::shared_ptr<SaveState> state);
+std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args,
+                                           Capture capture, std::shared_ptr<SaveState> state);
 /// `file`: the document's name in the item ("metadata"; for metrics "metrics").
-std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file, boost::json::value value,
+std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file,
+                                           boost::json::value value,
                                            std::shared_ptr<SaveState> state);
 
 }  // namespace cairn::internal

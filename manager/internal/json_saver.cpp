@@ -11,8 +11,12 @@ namespace {
 
 class JsonSaver final : public ItemSaver {
  public:
-  JsonSaver(std::string item, std::string file, boost::json::value value, std::shared_ptr<SaveState> state)
-      : item_(std::move(item)), file_(std::move(file)), value_(std::move(value)), state_(std::move(state)) {}
+  JsonSaver(std::string item, std::string file, boost::json::value value,
+            std::shared_ptr<SaveState> state)
+      : item_(std::move(item)),
+        file_(std::move(file)),
+        value_(std::move(value)),
+        state_(std::move(state)) {}
 
   void plan() override { text_ = boost::json::serialize(value_); }
   [[nodiscard]] std::uint64_t staging_bytes() const override { return 0; }
@@ -44,9 +48,11 @@ class JsonSaver final : public ItemSaver {
 
 }  // namespace
 
-std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file, boost::json::value value,
+std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file,
+                                           boost::json::value value,
                                            std::shared_ptr<SaveState> state) {
-  return std::make_shared<JsonSaver>(std::move(item), std::move(file), std::move(value), std::move(state));
+  return std::make_shared<JsonSaver>(std::move(item), std::move(file), std::move(value),
+                                     std::move(state));
 }
 
 }  // namespace cairn::internal

@@ -9,7 +9,8 @@
 namespace cairn::internal {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "arrays are stored little-endian as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "arrays are stored little-endian as they lie in memory");
 
 [[noreturn]] void refuse(const KeyPath& path, std::string reason, std::string remedy) {
   ErrorContext context;
@@ -44,7 +45,8 @@ ArrayKind kind_of(const FlatEntry& entry) {
 }
 
 bool is_scalar(const Tree& node) {
-  return node.is<bool>() || node.is<std::int64_t>() || node.is<std::uint64_t>() || node.is<double>();
+  return node.is<bool>() || node.is<std::int64_t>() || node.is<std::uint64_t>() ||
+         node.is<double>();
 }
 
 /// The type of an empty container, or none for a leaf with data.
@@ -86,10 +88,13 @@ class Planner {
       return;
     }
     const ArrayKind kind = kind_of(entry);
-    // Asked for every leaf, so that a program meets its own chooser's errors today; there is one codec so far.
+    // Asked for every leaf, so that a program meets its own chooser's errors today; there is one
+    // codec so far.
     if (args_.codec_for) static_cast<void>(args_.codec_for(entry.path, kind.dtype));
-    metadata.type = is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
-    if (const auto* leaf = std::get_if<Leaf>(&entry.node->value())) check_coverage(entry.path, *leaf);
+    metadata.type =
+        is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
+    if (const auto* leaf = std::get_if<Leaf>(&entry.node->value()))
+      check_coverage(entry.path, *leaf);
     PlannedLeaf planned;
     planned.name = dotted_name(entry.path);
     planned.node = entry.node;
@@ -104,8 +109,9 @@ class Planner {
     Index covered = 0;
     for (const LeafPart& part : leaf.parts()) covered += element_count(part.range.shape);
     if (covered != element_count(leaf.shape())) {
-      refuse(path, "the parts of the leaf cover " + std::to_string(covered) + " of " +
-                       std::to_string(element_count(leaf.shape())) + " elements",
+      refuse(path,
+             "the parts of the leaf cover " + std::to_string(covered) + " of " +
+                 std::to_string(element_count(leaf.shape())) + " elements",
              "One process saves the whole array in this release");
     }
   }
@@ -113,8 +119,10 @@ class Planner {
   /// Index of the layout shared by all leaves of this dtype and shape.
   std::uint32_t array_layout(const ArrayKind& kind) {
     std::string key(1, static_cast<char>(kind.dtype));
-    key.append(reinterpret_cast<const char*>(kind.shape->data()), kind.shape->size() * sizeof(Index));
-    const auto [found, fresh] = known_.try_emplace(std::move(key), static_cast<std::uint32_t>(layout_.arrays.size()));
+    key.append(reinterpret_cast<const char*>(kind.shape->data()),
+               kind.shape->size() * sizeof(Index));
+    const auto [found, fresh] =
+        known_.try_emplace(std::move(key), static_cast<std::uint32_t>(layout_.arrays.size()));
     if (!fresh) return found->second;
     ArrayLayout array;
     array.metadata.dtype = kind.dtype;
@@ -149,8 +157,8 @@ class Planner {
     append_extent(size, std::span(&place, 1));
   }
 
-  /// Adds to the open pack, which takes its place in the file when it is full: large chunks pass it by, so
-  /// that the small arrays between them still share extents.
+  /// Adds to the open pack, which takes its place in the file when it is full: large chunks pass it
+  /// by, so that the small arrays between them still share extents.
   void pack(std::uint32_t leaf, std::uint64_t chunk, std::size_t size) {
     if (pack_used_ + size > kPackedExtentBytes) close_pack();
     pack_.push_back({leaf, chunk, pack_used_});
@@ -175,14 +183,15 @@ class Planner {
     layout_.largest_extent = std::max<std::uint64_t>(layout_.largest_extent, size);
   }
 
-  /// Refuses two leaves of one name, and a leaf whose name is a path prefix of another's: their keys in the
-  /// database would run into each other.
+  /// Refuses two leaves of one name, and a leaf whose name is a path prefix of another's: their
+  /// keys in the database would run into each other.
   void check_names(const std::vector<FlatEntry>& flat) const {
     std::unordered_set<std::string_view> names;
     names.reserve(layout_.leaves.size());
     for (const PlannedLeaf& leaf : layout_.leaves) {
       if (!names.insert(leaf.name).second) {
-        refuse(path_of(flat, leaf), "another leaf has the same dotted name '" + leaf.name + "'", "Rename a key");
+        refuse(path_of(flat, leaf), "another leaf has the same dotted name '" + leaf.name + "'",
+               "Rename a key");
       }
     }
     const bool unnamed = names.contains("");
@@ -191,10 +200,12 @@ class Planner {
       // The keys of a leaf without a name begin with these.
       const std::string_view first = name.substr(0, name.find('/'));
       if (unnamed && (first == "zarr.json" || first == "c")) {
-        refuse(path_of(flat, leaf), "its name '" + leaf.name + "' runs into the keys of the leaf whose name is empty",
+        refuse(path_of(flat, leaf),
+               "its name '" + leaf.name + "' runs into the keys of the leaf whose name is empty",
                "Rename a key");
       }
-      for (auto slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/', slash + 1)) {
+      for (auto slash = name.find('/'); slash != std::string_view::npos;
+           slash = name.find('/', slash + 1)) {
         if (!names.contains(name.substr(0, slash))) continue;
         refuse(path_of(flat, leaf),
                "its name '" + leaf.name + "' lies below that of another leaf, '" +
@@ -234,7 +245,9 @@ class Planner {
 
 }  // namespace
 
-ItemLayout plan_item(const args::StandardSave& args) { return Planner(args).plan(); }
+ItemLayout plan_item(const args::StandardSave& args) {
+  return Planner(args).plan();
+}
 
 ArrayView view_of(const Tree& node, std::byte* scalar) {
   auto store = [&](DType dtype, const auto& value) {
@@ -244,7 +257,8 @@ ArrayView view_of(const Tree& node, std::byte* scalar) {
   const Tree::Value& value = node.value();
   if (const auto* array = std::get_if<Array>(&value)) return ArrayView(*array);
   if (const auto* view = std::get_if<ArrayView>(&value)) return *view;
-  if (const auto* v = std::get_if<bool>(&value)) return store(DType::boolean, static_cast<std::uint8_t>(*v));
+  if (const auto* v = std::get_if<bool>(&value))
+    return store(DType::boolean, static_cast<std::uint8_t>(*v));
   if (const auto* v = std::get_if<std::int64_t>(&value)) return store(DType::int64, *v);
   if (const auto* v = std::get_if<std::uint64_t>(&value)) return store(DType::uint64, *v);
   return store(DType::float64, std::get<double>(value));
@@ -260,7 +274,8 @@ Shape grid_index(const Shape& grid, std::uint64_t chunk) {
   return index;
 }
 
-IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid, std::uint64_t chunk) {
+IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
+                       std::uint64_t chunk) {
   IndexRange range{grid_index(grid, chunk), Shape(grid.size())};
   for (std::size_t d = 0; d < grid.size(); ++d) {
     range.origin[d] *= metadata.chunk_shape[d];
@@ -269,9 +284,12 @@ IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid, s
   return range;
 }
 
-std::string metadata_key(const std::string& name) { return name.empty() ? "zarr.json" : name + "/zarr.json"; }
+std::string metadata_key(const std::string& name) {
+  return name.empty() ? "zarr.json" : name + "/zarr.json";
+}
 
-std::string chunk_entry_key(const std::string& name, const ArrayLayout& array, std::uint64_t chunk) {
+std::string chunk_entry_key(const std::string& name, const ArrayLayout& array,
+                            std::uint64_t chunk) {
   const std::string key = zarr::chunk_key(array.metadata, grid_index(array.grid, chunk));
   return name.empty() ? key : name + "/" + key;
 }

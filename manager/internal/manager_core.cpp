@@ -10,7 +10,8 @@
 namespace cairn {
 namespace {
 
-using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between the two
+using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
+                           // the two
 
 void check_options(const ManagerOptions& options) {
   auto refuse = [](std::string reason) {
@@ -19,14 +20,16 @@ void check_options(const ManagerOptions& options) {
     throw Error(ErrorCode::invalid_argument, std::move(reason), context);
   };
   if (options.save_interval_steps < 1) {
-    refuse("save_interval_steps is " + std::to_string(options.save_interval_steps) + ", it must be at least 1");
+    refuse("save_interval_steps is " + std::to_string(options.save_interval_steps) +
+           ", it must be at least 1");
   }
   if (options.max_to_keep && *options.max_to_keep < 0) {
     refuse("max_to_keep is " + std::to_string(*options.max_to_keep) + ", it must not be negative");
   }
   if (options.async_timeout.count() <= 0) refuse("async_timeout must be positive");
   if (options.lock_timeout.count() < 0) refuse("lock_timeout must not be negative");
-  if (options.item_name.empty() || options.item_name.find('/') != std::string::npos || options.item_name[0] == '.') {
+  if (options.item_name.empty() || options.item_name.find('/') != std::string::npos ||
+      options.item_name[0] == '.') {
     refuse("item_name '" + options.item_name + "' is not a directory name");
   }
 }
@@ -57,14 +60,21 @@ Task<std::vector<Step>> list_root(EnginePtr engine, std::string path, bool creat
   co_return co_await list_committed_steps(root);
 }
 
+Task<void> sync_root(EnginePtr engine, std::string path) {
+  FolderPtr root = co_await open_folder(engine, path);
+  co_await sync_folder(root);
+}
+
 Task<Restored> restore_from(EnginePtr engine, std::string root_path, std::optional<Step> step,
                             args::RestoreArgs args, std::string item_name) {
   if (!step) {
     std::vector<Step> steps = co_await list_root(engine, root_path, false);
-    if (steps.empty()) throw with_operation(ErrorCode::not_found, "there is no step to restore", "", root_path);
+    if (steps.empty())
+      throw with_operation(ErrorCode::not_found, "there is no step to restore", "", root_path);
     step = steps.back();
   }
-  co_return co_await restore_step(engine, join_path(root_path, step_name(*step)), *step, std::move(args), item_name);
+  co_return co_await restore_step(engine, join_path(root_path, step_name(*step)), *step,
+                                  std::move(args), item_name);
 }
 
 }  // namespace
@@ -74,26 +84,31 @@ CheckpointManager::Impl::Impl(std::string d, ManagerOptions o)
       options(std::move(o)),
       engine(options.engine ? options.engine : engine::Engine::shared_default()) {
   check_options(options);
-  writer_ = std::make_shared<WriterContext>(engine, directory, Owner().text(), options.lock_timeout);
+  writer_ =
+      std::make_shared<WriterContext>(engine, directory, Owner().text(), options.lock_timeout);
 }
 
 void CheckpointManager::Impl::open() {
   std::weak_ptr<Impl> weak = weak_from_this();
-  writer_->log = [weak](LogLevel level, std::string event, std::optional<Step> step, std::string message) {
+  writer_->log = [weak](LogLevel level, std::string event, std::optional<Step> step,
+                        std::string message) {
     if (auto self = weak.lock()) self->log(level, std::move(event), step, std::move(message));
   };
   check_usable();
-  index.reset(start(engine, list_root(engine, directory, options.create), "open manager", directory).get());
+  index.reset(
+      start(engine, list_root(engine, directory, options.create), "open manager", directory).get());
 }
 
 void CheckpointManager::Impl::check_usable() const {
   if (!engine->forked()) return;
-  throw with_operation(ErrorCode::closed, "this process was forked after the manager was made", "use manager", directory,
+  throw with_operation(ErrorCode::closed, "this process was forked after the manager was made",
+                       "use manager", directory,
                        "Make a new manager and a new engine in the child");
 }
 
-void CheckpointManager::Impl::log(LogLevel level, std::string event, std::optional<Step> step, std::string message,
-                                  std::uint64_t bytes, std::int64_t duration_ns) {
+void CheckpointManager::Impl::log(LogLevel level, std::string event, std::optional<Step> step,
+                                  std::string message, std::uint64_t bytes,
+                                  std::int64_t duration_ns) {
   if (!options.logger) return;
   LogRecord record;
   record.level = level;
@@ -108,6 +123,11 @@ void CheckpointManager::Impl::log(LogLevel level, std::string event, std::option
 
 void CheckpointManager::Impl::reload() {
   check_usable();
+  if (commit_unknown_) {
+    // What is listed must be what a power loss leaves.
+    start(engine, sync_root(engine, directory), "reload", directory).get();
+    commit_unknown_ = false;
+  }
   index.reset(start(engine, list_root(engine, directory, false), "reload", directory).get());
 }
 
@@ -126,23 +146,29 @@ SaveOutcome CheckpointManager::Impl::decide(Step step, const SaveOptions& save_o
 void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::ItemSave item) const {
   const bool reserved = name == "metrics" || name.find(orbax::kTemporaryInfix) != std::string::npos;
   if (name.empty() || name.find('/') != std::string::npos || name[0] == '.' || reserved) {
-    throw with_operation(ErrorCode::invalid_argument, "'" + name + "' cannot be the name of an item", "", "");
+    throw with_operation(ErrorCode::invalid_argument,
+                         "'" + name + "' cannot be the name of an item", "", "");
   }
   for (const auto& [other, saver] : job.items) {
-    if (other == name) throw with_operation(ErrorCode::invalid_argument, "item '" + name + "' is given twice", "", "");
+    if (other == name)
+      throw with_operation(ErrorCode::invalid_argument, "item '" + name + "' is given twice", "",
+                           "");
   }
   if (auto* tree = std::get_if<args::StandardSave>(&item)) {
-    job.items.emplace_back(name, make_tree_saver(name, std::move(*tree), job.options.capture, job.state));
+    job.items.emplace_back(name,
+                           make_tree_saver(name, std::move(*tree), job.options.capture, job.state));
   } else {
     job.items.emplace_back(
-        name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value), job.state));
+        name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value),
+                              job.state));
   }
 }
 
 void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const {
   if (auto* composite = std::get_if<args::Composite>(&args.value)) {
     if (composite->items.empty()) {
-      throw with_operation(ErrorCode::invalid_argument, "a Composite without items saves nothing", "", "");
+      throw with_operation(ErrorCode::invalid_argument, "a Composite without items saves nothing",
+                           "", "");
     }
     for (auto& [name, item] : composite->items) add_item(job, name, std::move(item));
   } else if (auto* tree = std::get_if<args::StandardSave>(&args.value)) {
@@ -151,7 +177,8 @@ void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const
     add_item(job, options.item_name, std::move(std::get<args::JsonSave>(args.value)));
   }
   if (!job.options.metrics.empty()) {
-    job.items.emplace_back("metrics", make_json_saver("metrics", "metrics", job.options.metrics, job.state));
+    job.items.emplace_back("metrics",
+                           make_json_saver("metrics", "metrics", job.options.metrics, job.state));
   }
 }
 
@@ -167,7 +194,8 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
   const bool composite = std::holds_alternative<args::Composite>(args.value);
   try {
     check_usable();
-    if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
+    if (step < 0)
+      throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
     auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
     job->started_ns = steady_ns(*engine);
     job->composite = composite;
@@ -176,9 +204,10 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
     if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
     if (composite_ && *composite_ != composite) {
       throw with_operation(ErrorCode::invalid_argument,
-                           *composite_ ? "earlier saves had several items, this one is not a Composite"
-                                       : "earlier saves had a single item, this one is a Composite", "", "",
-                           "Use one form throughout, or another manager");
+                           *composite_
+                               ? "earlier saves had several items, this one is not a Composite"
+                               : "earlier saves had a single item, this one is a Composite",
+                           "", "", "Use one form throughout, or another manager");
     }
     const SaveOutcome outcome = decide(step, job->options);
     if (outcome != SaveOutcome::saved) {
@@ -203,7 +232,8 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
 
 void CheckpointManager::Impl::enqueue(const JobPtr& job) {
   if (!queue_.empty()) job->before_staged = queue_.back()->staged;
-  // One runs and max_pending wait with their arrays captured: the next takes the place of the one that far back.
+  // One runs and max_pending wait with their arrays captured: the next takes the place of the one
+  // that far back.
   const std::size_t ahead = options.max_pending + 1;
   if (queue_.size() >= ahead) job->place = queue_[queue_.size() - ahead]->done;
   queue_.push_back(job);
@@ -282,11 +312,14 @@ void CheckpointManager::Impl::expire(const JobPtr& job) {
   ErrorContext context;
   context.operation = "save step " + std::to_string(job->step);
   context.path = directory;
-  context.remedy = renamed ? "reload() tells whether the step is there" : "Look at the file system, or raise async_timeout";
+  context.remedy = renamed ? "reload() tells whether the step is there"
+                           : "Look at the file system, or raise async_timeout";
   const Error error(renamed ? ErrorCode::commit_unknown : ErrorCode::timed_out,
-                    "not finished after " + std::to_string(options.async_timeout.count()) + " ms", context);
+                    "not finished after " + std::to_string(options.async_timeout.count()) + " ms",
+                    context);
   // Operations and bytes that the kernel may still hold: what is captured and not yet written.
-  job->quarantine = engine->quarantine(job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
+  job->quarantine = engine->quarantine(
+      job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
   state.cancel_requested = true;
   settle(job, std::make_exception_ptr(error));
   release(job);
@@ -296,6 +329,7 @@ void CheckpointManager::Impl::expire(const JobPtr& job) {
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   SaveState& state = *job->state;
   index.abort(job->step, job->losers);
+  if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   log(LogLevel::error, "save", job->step, message_of(failure));
   auto entry = std::make_shared<ErrorBoard::Entry>(failure);
   board.fail(entry);
@@ -321,7 +355,8 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   }
   const SaveResult result = job->result();
   if (late) {
-    log(LogLevel::warning, "save", job->step, "committed after its deadline", result.bytes, result.commit_ns);
+    log(LogLevel::warning, "save", job->step, "committed after its deadline", result.bytes,
+        result.commit_ns);
     return;
   }
   log(LogLevel::info, "save", job->step, "saved", result.bytes, result.commit_ns);
@@ -368,14 +403,21 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
   auto done = std::make_shared<impl::SharedState<void>>();
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return failed<void>(with_operation(ErrorCode::closed, "the manager is closed", operation, directory));
+    if (closed_)
+      return failed<void>(
+          with_operation(ErrorCode::closed, "the manager is closed", operation, directory));
     if (engine->forked()) {
-      return failed<void>(with_operation(ErrorCode::closed, "this process was forked after the manager was made", operation, directory));
+      return failed<void>(with_operation(ErrorCode::closed,
+                                         "this process was forked after the manager was made",
+                                         operation, directory));
     }
     if (!index.begin_delete(step)) {
       std::string have;
-      for (const Step known : index.all()) have += (have.empty() ? "" : ", ") + std::to_string(known);
-      return failed<void>(with_operation(ErrorCode::not_found, "no such step; there are: " + (have.empty() ? "none" : have), operation, directory));
+      for (const Step known : index.all())
+        have += (have.empty() ? "" : ", ") + std::to_string(known);
+      return failed<void>(with_operation(
+          ErrorCode::not_found, "no such step; there are: " + (have.empty() ? "none" : have),
+          operation, directory));
     }
     board.begin();
   }
@@ -386,13 +428,14 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
   return Future<void>(done);
 }
 
-Task<void> CheckpointManager::Impl::run_delete(Step step, std::shared_ptr<impl::SharedState<void>> done) {
+Task<void> CheckpointManager::Impl::run_delete(Step step,
+                                               std::shared_ptr<impl::SharedState<void>> done) {
   const auto self = shared_from_this();
   std::exception_ptr failure;
   engine::Permit permit;
   try {
     auto [error, turn] = co_await writer_->turn.async_acquire(1, kAsTuple);
-    if (error) throw system_failure(error, "wait for the turn", directory);
+    if (error) raise_failure(error, "wait for the turn", directory);
     permit = std::move(turn);
     FolderPtr root = co_await begin_writing(writer_);
     co_await remove_step(root, step);
@@ -415,13 +458,17 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
   const std::string root = restore_options.directory.value_or(directory);
   const std::string operation = step ? "restore step " + std::to_string(*step) : "restore";
   if (engine->forked()) {
-    return failed<Restored>(with_operation(ErrorCode::closed, "this process was forked after the manager was made", operation, root));
+    return failed<Restored>(with_operation(
+        ErrorCode::closed, "this process was forked after the manager was made", operation, root));
   }
   if (!step && !restore_options.directory) {
     step = index.latest_committed();
-    if (!step) return failed<Restored>(with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
+    if (!step)
+      return failed<Restored>(
+          with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
   }
-  return start(engine, restore_from(engine, root, step, std::move(args), options.item_name), operation, root);
+  return start(engine, restore_from(engine, root, step, std::move(args), options.item_name),
+               operation, root);
 }
 
 Future<boost::json::object> CheckpointManager::Impl::metrics(Step step) {
@@ -429,7 +476,9 @@ Future<boost::json::object> CheckpointManager::Impl::metrics(Step step) {
                "read metrics of step " + std::to_string(step), directory);
 }
 
-Future<void> CheckpointManager::Impl::wait_until_finished() { return Future<void>(board.wait()); }
+Future<void> CheckpointManager::Impl::wait_until_finished() {
+  return Future<void>(board.wait());
+}
 
 Future<void> CheckpointManager::Impl::close() {
   {

@@ -1,7 +1,7 @@
 #pragma once
-// The manager behind its public face. Public members may run on any thread; everything that waits for the
-// disk is a coroutine on the engine's strand that holds the core by shared_ptr, so that the core outlives
-// whatever is under way.
+// The manager behind its public face. Public members may run on any thread; everything that waits
+// for the disk is a coroutine on the engine's strand that holds the core by shared_ptr, so that the
+// core outlives whatever is under way.
 
 #include <cairn/manager/checkpoint_manager.h>
 #include <cairn/manager/internal/error_board.h>
@@ -22,7 +22,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void open();
 
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options);
-  Future<Restored> restore(std::optional<Step> step, args::RestoreArgs args, RestoreOptions restore_options);
+  Future<Restored> restore(std::optional<Step> step, args::RestoreArgs args,
+                           RestoreOptions restore_options);
   Future<boost::json::object> metrics(Step step);
   Future<void> delete_step(Step step);
   Future<void> wait_until_finished();
@@ -60,13 +61,15 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void end_writing();
 
   std::shared_ptr<internal::WriterContext> writer_;
-  mutable std::mutex mutex_;          ///< guards what follows
+  mutable std::mutex mutex_;  ///< guards what follows
   bool closed_ = false;
-  std::optional<bool> composite_;     ///< the mode, fixed by the first successful save
-  std::deque<JobPtr> queue_;          ///< saves not yet done, in order
+  std::optional<bool> composite_;  ///< the mode, fixed by the first successful save
+  std::deque<JobPtr> queue_;       ///< saves not yet done, in order
   std::mutex log_mutex_;
-  std::size_t writers_ = 0;           ///< strand: saves and deletions not yet over
-  std::vector<Step> held_by_readers_; ///< strand: deletions to try again
+  std::size_t writers_ = 0;  ///< strand: saves and deletions not yet over
+  std::atomic<bool> commit_unknown_ =
+      false;  ///< the last sync of a commit failed: the root is to be synced
+  std::vector<Step> held_by_readers_;  ///< strand: deletions to try again
 };
 
 }  // namespace cairn

@@ -12,7 +12,8 @@ constexpr std::chrono::milliseconds kRetryInterval{20};
 
 Task<std::string> RootLock::acquire(FolderPtr root) {
   if (lock_) co_return std::string();
-  FilePtr file = co_await open_file(root, std::string(kLockFile), engine::OpenMode::create_lock, engine::DirectIo::off);
+  FilePtr file = co_await open_file(root, std::string(kLockFile), engine::OpenMode::create_lock,
+                                    engine::DirectIo::off);
   engine::Clock& clock = root->engine->clock();
   const engine::Clock::Duration give_up = clock.steady() + timeout_;
   for (;;) {
@@ -21,9 +22,10 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
     const engine::ErrorKind kind = engine::classify(error);
     if (kind == engine::ErrorKind::not_supported || error.value() == ENOLCK) {
       lock_ = std::make_unique<HeldLock>(file);
-      co_return "this file system has no locks: make sure that one process at a time writes in " + root->path;
+      co_return "this file system has no locks: make sure that one process at a time writes in " +
+          root->path;
     }
-    if (kind != engine::ErrorKind::busy) throw system_failure(error, "lock", file->path);
+    if (kind != engine::ErrorKind::busy) raise_failure(error, "lock", file->path);
     if (clock.steady() >= give_up) {
       std::string holder = co_await read_file(root, std::string(kLockFile), kLockFileBytesMax);
       ErrorContext context;
@@ -34,11 +36,11 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
     }
     const engine::Clock::Duration next = clock.steady() + kRetryInterval;
     auto [waited] = co_await engine::async_wait_until(clock, next, kAsTuple);
-    if (waited) throw system_failure(waited, "wait for the lock", file->path);
+    if (waited) raise_failure(waited, "wait for the lock", file->path);
   }
   lock_ = std::make_unique<HeldLock>(file);
   auto [truncated] = co_await file->file.async_truncate(0, kAsTuple);
-  if (truncated) throw system_failure(truncated, "write owner", file->path);
+  if (truncated) raise_failure(truncated, "write owner", file->path);
   co_await write_at(file, 0, std::as_bytes(std::span(owner_)));
   co_return std::string();
 }

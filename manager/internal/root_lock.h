@@ -1,6 +1,6 @@
 #pragma once
-// One writer per root: an flock on ROOT/.cairn.lock, held while saves or deletions are pending. The file
-// holds the writer's owner record, so that others can say who it is. Strand only.
+// One writer per root: an flock on ROOT/.cairn.lock, held while saves or deletions are pending. The
+// file holds the writer's owner record, so that others can say who it is. Strand only.
 
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/step_directory.h>
@@ -16,10 +16,12 @@ inline constexpr std::string_view kLockFile = ".cairn.lock";
 
 class RootLock {
  public:
-  RootLock(std::string owner, std::chrono::milliseconds timeout) : owner_(std::move(owner)), timeout_(timeout) {}
+  RootLock(std::string owner, std::chrono::milliseconds timeout)
+      : owner_(std::move(owner)), timeout_(timeout) {}
 
-  /// Takes the lock unless it is held already. Throws busy, naming host and process, when another holds it
-  /// after the timeout. Returns a warning where the file system has no locks; empty otherwise.
+  /// Takes the lock unless it is held already. Throws busy, naming host and process, when another
+  /// holds it after the timeout. Returns a warning where the file system has no locks; empty
+  /// otherwise.
   Task<std::string> acquire(FolderPtr root);
   void release() noexcept { lock_.reset(); }
   [[nodiscard]] bool held() const noexcept { return lock_ != nullptr; }

@@ -18,7 +18,9 @@ Task<void> wait_for(Event event) {
 
 }  // namespace
 
-std::int64_t steady_ns(engine::Engine& engine) { return engine.clock().steady().count(); }
+std::int64_t steady_ns(engine::Engine& engine) {
+  return engine.clock().steady().count();
+}
 
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
   FolderPtr root = co_await open_folder(context->engine, context->root_path);
@@ -27,13 +29,15 @@ Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
   if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
   const std::size_t removed = co_await remove_leftover_trash(root);
   if (removed > 0) {
-    context->log(LogLevel::info, "cleanup", std::nullopt,
-                 "removed " + std::to_string(removed) + " deleted steps that an earlier process left");
+    context->log(
+        LogLevel::info, "cleanup", std::nullopt,
+        "removed " + std::to_string(removed) + " deleted steps that an earlier process left");
   }
   co_return root;
 }
 
-SaveJob::SaveJob(std::shared_ptr<WriterContext> context, Step s, SaveOptions o, std::shared_ptr<SaveState> st)
+SaveJob::SaveJob(std::shared_ptr<WriterContext> context, Step s, SaveOptions o,
+                 std::shared_ptr<SaveState> st)
     : step(s), options(std::move(o)), state(std::move(st)), context_(std::move(context)) {}
 
 void SaveJob::check_cancelled() const {
@@ -46,8 +50,8 @@ void SaveJob::check_staging() const {
   ErrorContext context;
   context.remedy = "Raise EngineOptions::staging_bytes, or turn require_full_staging off";
   throw Error(ErrorCode::resource_exhausted,
-              "the state does not fit into staging (" + std::to_string(context_->engine->staging().capacity()) +
-                  " bytes)",
+              "the state does not fit into staging (" +
+                  std::to_string(context_->engine->staging().capacity()) + " bytes)",
               context);
 }
 
@@ -90,7 +94,7 @@ Task<std::optional<std::string>> SaveJob::run() {
 
 Task<void> SaveJob::open_step() {
   auto [error, permit] = co_await context_->turn.async_acquire(1, kAsTuple);
-  if (error) throw system_failure(error, "wait for the turn", context_->root_path);
+  if (error) raise_failure(error, "wait for the turn", context_->root_path);
   permit_ = std::move(permit);
   root_ = co_await begin_writing(context_);
   directory_ = co_await StepDirectory::create(root_, step, context_->owner, options.overwrite);
@@ -124,7 +128,8 @@ Task<void> SaveJob::write_step_metadata() {
   std::string text = orbax::encode(metadata);
   state->stored += text.size();
   co_await write_file(directory_->folder(), std::string(orbax::kStepMetadataFile), std::move(text));
-  co_await write_file(directory_->folder(), std::string(orbax::kCommitMarkerFile), commit_marker_text());
+  co_await write_file(directory_->folder(), std::string(orbax::kCommitMarkerFile),
+                      commit_marker_text());
 }
 
 Task<void> SaveJob::clean_up() {

@@ -1,9 +1,10 @@
 #pragma once
-// One save from its call to its commit. Runs on the strand; the manager's core starts it and takes its
-// result.
+// One save from its call to its commit. Runs on the strand; the manager's core starts it and takes
+// its result.
 //
 //   1. plan every item on the CPU pool                            (validation errors end here)
-//   2. wait for a place, then until the save before is staged     (so it holds all the memory it needs)
+//   2. wait for a place, then until the save before is staged     (so it holds all the memory it
+//   needs)
 //   3. side by side: capture the items in staging;                -> staged()
 //      wait for the writer's turn, take the root's lock, make the directory, write
 //   4. make data durable; item metadata; step metadata; seal
@@ -29,18 +30,24 @@ using Event = std::shared_ptr<impl::SharedState<void>>;
 /// What a save shares with the manager: strand only, except where said.
 struct WriterContext {
   WriterContext(EnginePtr e, std::string r, std::string o, std::chrono::milliseconds lock_timeout)
-      : engine(std::move(e)), root_path(std::move(r)), owner(std::move(o)), lock(owner, lock_timeout), turn(1) {}
+      : engine(std::move(e)),
+        root_path(std::move(r)),
+        owner(std::move(o)),
+        lock(owner, lock_timeout),
+        turn(1) {}
   EnginePtr engine;
   std::string root_path;
   std::string owner;
   RootLock lock;
-  engine::AsyncSemaphore turn;  ///< one save or deletion writes at a time, in the order of the calls
+  engine::AsyncSemaphore
+      turn;  ///< one save or deletion writes at a time, in the order of the calls
   std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
 };
 
 class SaveJob {
  public:
-  SaveJob(std::shared_ptr<WriterContext> context, Step step, SaveOptions options, std::shared_ptr<SaveState> state);
+  SaveJob(std::shared_ptr<WriterContext> context, Step step, SaveOptions options,
+          std::shared_ptr<SaveState> state);
 
   Step step;
   SaveOptions options;
@@ -53,14 +60,15 @@ class SaveJob {
   Event before_staged;       ///< none, or when the save before has captured its arrays
   Event staged = std::make_shared<impl::SharedState<void>>();
   Event done = std::make_shared<impl::SharedState<void>>();
-  std::int64_t started_ns = 0;  ///< steady clock, at save()
-  bool settled = false;         ///< its futures have their result
-  bool released = false;        ///< it no longer counts as pending
+  std::int64_t started_ns = 0;         ///< steady clock, at save()
+  bool settled = false;                ///< its futures have their result
+  bool released = false;               ///< it no longer counts as pending
   engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine
 
   /// Steps 1 to 5. Returns the trash name of a step that was overwritten, if any.
   Task<std::optional<std::string>> run();
-  /// After a failure of run(): removes what was written. Throws nothing that matters more than the failure.
+  /// After a failure of run(): removes what was written. Throws nothing that matters more than the
+  /// failure.
   Task<void> clean_up();
   /// Gives the turn back.
   void end_turn() noexcept { permit_.reset(); }

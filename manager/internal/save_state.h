@@ -5,8 +5,8 @@
 #include <cairn/manager/impl/shared_state.h>
 #include <cairn/manager/save_future.h>
 
-#include <boost/asio/cancellation_signal.hpp>
 #include <atomic>
+#include <boost/asio/cancellation_signal.hpp>
 #include <memory>
 
 namespace cairn::internal {
@@ -23,11 +23,12 @@ class SaveState : public std::enable_shared_from_this<SaveState> {
   std::atomic<std::uint64_t> staged{0};
   std::atomic<std::uint64_t> encoded{0};
   std::atomic<std::uint64_t> written{0};
-  std::atomic<std::uint64_t> stored{0};  ///< bytes of all files
+  std::atomic<std::uint64_t> stored{0};     ///< bytes of all files
   boost::asio::cancellation_signal signal;  ///< strand
   bool cancel_requested = false;            ///< strand
   bool past_recall = false;                 ///< strand: the commit's rename is issued
-  std::shared_ptr<impl::SharedState<void>> staged_state = std::make_shared<impl::SharedState<void>>();
+  std::shared_ptr<impl::SharedState<void>> staged_state =
+      std::make_shared<impl::SharedState<void>>();
   std::shared_ptr<impl::SharedState<SaveResult>> committed_state =
       std::make_shared<impl::SharedState<SaveResult>>();
 };

@@ -14,7 +14,8 @@ namespace cairn::internal {
 template <class T>
 Future<T> start(const EnginePtr& engine, Task<T> task, std::string operation, std::string path) {
   auto state = std::make_shared<impl::SharedState<T>>();
-  auto finish = [state, operation = std::move(operation), path = std::move(path)](std::exception_ptr error, auto... value) {
+  auto finish = [state, operation = std::move(operation), path = std::move(path)](
+                    std::exception_ptr error, auto... value) {
     if (error) error = as_error(std::move(error), operation, path);
     state->set(std::move(error), impl::Stored<T>(std::move(value)...));
   };

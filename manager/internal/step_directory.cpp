@@ -44,9 +44,13 @@ std::string Owner::text() const {
   return boost::json::serialize(object);
 }
 
-std::string step_name(Step step) { return std::to_string(step); }
+std::string step_name(Step step) {
+  return std::to_string(step);
+}
 
-std::string temporary_name(Step step) { return step_name(step) + std::string(orbax::kTemporaryInfix); }
+std::string temporary_name(Step step) {
+  return step_name(step) + std::string(orbax::kTemporaryInfix);
+}
 
 std::string trash_name(Step step) {
   return temporary_name(step) + std::string(kTrashInfix) + random_hex(kTrashSuffixBytes);
@@ -54,7 +58,8 @@ std::string trash_name(Step step) {
 
 bool is_trash_name(std::string_view name) {
   const auto infix = name.find(orbax::kTemporaryInfix);
-  if (infix == std::string_view::npos || !orbax::step_from_name(name.substr(0, infix))) return false;
+  if (infix == std::string_view::npos || !orbax::step_from_name(name.substr(0, infix)))
+    return false;
   std::string_view rest = name.substr(infix + orbax::kTemporaryInfix.size());
   if (!rest.starts_with(kTrashInfix)) return false;
   rest.remove_prefix(kTrashInfix.size());
@@ -69,8 +74,8 @@ StepDirectory::StepDirectory(FolderPtr root, FolderPtr folder, Step step, std::s
       owner_(std::move(owner)),
       name_(temporary_name(step)) {}
 
-Task<std::shared_ptr<StepDirectory>> StepDirectory::create(FolderPtr root, Step step, std::string owner,
-                                                           bool overwrite) {
+Task<std::shared_ptr<StepDirectory>> StepDirectory::create(FolderPtr root, Step step,
+                                                           std::string owner, bool overwrite) {
   const std::optional<engine::FileStatus> existing = co_await find_status(root, step_name(step));
   if (existing && !overwrite) {
     ErrorContext context = at("", join_path(root->path, step_name(step)));
@@ -80,24 +85,29 @@ Task<std::shared_ptr<StepDirectory>> StepDirectory::create(FolderPtr root, Step 
   co_await remove_tree(root, temporary_name(step));
   FolderPtr folder = co_await make_subfolder(root, temporary_name(step));
   auto made = std::make_shared<StepDirectory>(root, folder, step, owner);
-  co_await write_file(folder, std::string(kOwnerFile), owner);
+  // Not synced: it tells living writers apart, and the seal takes it away.
+  co_await write_unsynced_file(folder, std::string(kOwnerFile), owner);
   co_return made;
 }
 
 Task<void> StepDirectory::check_owner() {
-  // By the open descriptor: a directory that somebody removed and made anew has another record, or none.
-  std::optional<std::string> found = co_await read_file_if_there(folder_, std::string(kOwnerFile), kOwnerFileBytesMax);
+  // By the open descriptor: a directory that somebody removed and made anew has another record, or
+  // none.
+  std::optional<std::string> found =
+      co_await read_file_if_there(folder_, std::string(kOwnerFile), kOwnerFileBytesMax);
   if (found == owner_) co_return;
   ErrorContext context = at("commit", folder_->path);
   context.remedy = "Let one process at a time write in a root";
-  throw Error(ErrorCode::busy, "another writer took the directory over: " + found.value_or("its owner record is gone"),
-              context);
+  throw Error(
+      ErrorCode::busy,
+      "another writer took the directory over: " + found.value_or("its owner record is gone"),
+      context);
 }
 
 Task<void> StepDirectory::seal() {
   co_await check_owner();
   auto [error] = co_await folder_->handle.async_unlink(std::string(kOwnerFile), kAsTuple);
-  if (error) throw system_failure(error, "remove owner record", folder_->path);
+  if (error) raise_failure(error, "remove owner record", folder_->path);
   co_await sync_folder(folder_);
 }
 
@@ -118,8 +128,10 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   const Error cause = system_failure(error, "sync directory", root_->path);
   ErrorContext context = at("commit", join_path(root_->path, step_name(step_)));
   context.remedy = "Nothing was deleted; reload() tells whether the step is there";
-  throw Error(ErrorCode::commit_unknown, "the step has its name, but whether that survives a power loss is unknown: " +
-              std::string(cause.reason()), context);
+  throw Error(ErrorCode::commit_unknown,
+              "the step has its name, but whether that survives a power loss is unknown: " +
+                  std::string(cause.reason()),
+              context);
 }
 
 Task<void> StepDirectory::discard() {
@@ -134,7 +146,8 @@ Task<std::string> move_step_to_trash(FolderPtr root, Step step) {
   FolderPtr folder = co_await open_subfolder(root, name);
   // Readers hold a shared lock on the step's metadata file while they read.
   auto [open_error, metadata] = co_await folder->handle.async_open_file(
-      std::string(orbax::kStepMetadataFile), engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
+      std::string(orbax::kStepMetadataFile), engine::OpenMode::read, engine::DirectIo::off,
+      kAsTuple);
   if (!open_error) {
     auto [lock_error] = co_await metadata.async_lock(true, kAsTuple);
     if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {

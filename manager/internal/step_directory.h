@@ -4,12 +4,13 @@
 // Saving step n:
 //   1. Remove a leftover `n.orbax-checkpoint-tmp`; make it anew; write the owner record into it.
 //   2. (The items are written, synced; their directories synced.)
-//   3. Check, through the open directory, that it is still ours; remove the owner record; sync the directory.
+//   3. Check, through the open directory, that it is still ours; remove the owner record; sync the
+//   directory.
 //   4. Rename it to `n` and sync the root. The step is committed when that sync returned.
-// Overwriting: before 4 the directory takes a trash name; 4 exchanges it with `n`, so that the old step is
-// trash at once, and a crash leaves nothing that looks like a step or a save.
-// Deleting: rename `n` to a trash name, sync the root, unlink what is in it.
-// Trash names are `n.orbax-checkpoint-tmp-deleted-<random>`: Orbax ignores them, the next writer removes them.
+// Overwriting: before 4 the directory takes a trash name; 4 exchanges it with `n`, so that the old
+// step is trash at once, and a crash leaves nothing that looks like a step or a save. Deleting:
+// rename `n` to a trash name, sync the root, unlink what is in it. Trash names are
+// `n.orbax-checkpoint-tmp-deleted-<random>`: Orbax ignores them, the next writer removes them.
 
 #include <cairn/manager/internal/storage.h>
 #include <cairn/manager/save_future.h>
@@ -42,12 +43,13 @@ class StepDirectory {
  public:
   StepDirectory(FolderPtr root, FolderPtr folder, Step step, std::string owner);
   /// Step 1 of saving. Throws already_exists when the step is there and `overwrite` is not set.
-  static Task<std::shared_ptr<StepDirectory>> create(FolderPtr root, Step step, std::string owner, bool overwrite);
+  static Task<std::shared_ptr<StepDirectory>> create(FolderPtr root, Step step, std::string owner,
+                                                     bool overwrite);
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
   /// Step 3.
   Task<void> seal();
-  /// Step 4. Throws commit_unknown when only the last sync failed. With `overwrite`, returns the trash name
-  /// of the old step, if there was one.
+  /// Step 4. Throws commit_unknown when only the last sync failed. With `overwrite`, returns the
+  /// trash name of the old step, if there was one.
   Task<std::optional<std::string>> commit(bool overwrite);
   /// Removes the directory after a failure, unless it is no longer ours.
   Task<void> discard();
@@ -61,7 +63,8 @@ class StepDirectory {
   std::string name_;
 };
 
-/// Renames a step to trash, durably; returns the trash name. Errors: not_found; busy when a reader holds it.
+/// Renames a step to trash, durably; returns the trash name. Errors: not_found; busy when a reader
+/// holds it.
 Task<std::string> move_step_to_trash(FolderPtr root, Step step);
 /// Removes trash that earlier writers left; returns how many directories.
 Task<std::size_t> remove_leftover_trash(FolderPtr root);

@@ -19,8 +19,8 @@ class StepIndex {
   [[nodiscard]] std::optional<Step> latest_committed() const;
   [[nodiscard]] bool contains(Step step) const;
 
-  /// Begins a save: the step counts at once. Returns the steps that it pushes out when `max_to_keep` are kept,
-  /// itself included where it may not stay; they leave the list.
+  /// Begins a save: the step counts at once. Returns the steps that it pushes out when
+  /// `max_to_keep` are kept, itself included where it may not stay; they leave the list.
   [[nodiscard]] std::vector<Step> begin_save(Step step, std::optional<std::int64_t> max_to_keep);
   /// The save is durable. A step that it, or a later save, pushed out is not listed again.
   void commit(Step step);

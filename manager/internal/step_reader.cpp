@@ -26,14 +26,15 @@ std::string last_component(std::string path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-/// Takes the reader's lock and reads the step's metadata. A damaged file counts as absent, as in Orbax.
+/// Takes the reader's lock and reads the step's metadata. A damaged file counts as absent, as in
+/// Orbax.
 Task<void> read_step_metadata(OpenStepPtr step) {
   const std::string name(orbax::kStepMetadataFile);
-  auto [error, file] =
-      co_await step->folder->handle.async_open_file(name, engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
+  auto [error, file] = co_await step->folder->handle.async_open_file(
+      name, engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
   if (error) {
     if (engine::classify(error) == engine::ErrorKind::not_found) co_return;
-    throw system_failure(error, "open", join_path(step->folder->path, name));
+    raise_failure(error, "open", join_path(step->folder->path, name));
   }
   auto opened = std::make_shared<OpenFile>(std::move(file), join_path(step->folder->path, name));
   auto [lock_error] = co_await opened->file.async_lock(false, kAsTuple);
@@ -57,7 +58,8 @@ Task<bool> is_gone(FolderPtr folder) {
   if (error) co_return engine::classify(error) == engine::ErrorKind::not_found;
   auto [stat_error, before] = co_await folder->handle.async_stat(std::string(), kAsTuple);
   auto [stat_error2, now] = co_await again.async_stat(std::string(), kAsTuple);
-  co_return !stat_error && !stat_error2 && (before.inode != now.inode || before.device != now.device);
+  co_return !stat_error && !stat_error2 &&
+      (before.inode != now.inode || before.device != now.device);
 }
 
 std::string names_of(const std::vector<std::string>& names) {
@@ -70,7 +72,8 @@ std::string names_of(const std::vector<std::string>& names) {
 
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
   if (orbax::is_temporary_name(last_component(path))) {
-    throw step_error(ErrorCode::incomplete_checkpoint, "this save never committed", path, "", "Restore another step");
+    throw step_error(ErrorCode::incomplete_checkpoint, "this save never committed", path, "",
+                     "Restore another step");
   }
   auto step = std::make_shared<OpenStep>();
   step->folder = co_await open_folder(engine, path);
@@ -88,7 +91,8 @@ Task<ItemKind> item_kind(OpenStepPtr step, std::string item) {
     const auto found = step->metadata->item_handlers.find(item);
     if (found != step->metadata->item_handlers.end()) {
       const std::string& handler = found->second;
-      if (handler.ends_with("StandardCheckpointHandler") || handler.ends_with("PyTreeCheckpointHandler")) {
+      if (handler.ends_with("StandardCheckpointHandler") ||
+          handler.ends_with("PyTreeCheckpointHandler")) {
         co_return ItemKind::tree;
       }
       if (handler.ends_with("JsonCheckpointHandler")) co_return ItemKind::json;
@@ -107,8 +111,10 @@ namespace {
 Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
   FolderPtr folder = co_await open_subfolder(step->folder, item);
   std::optional<std::string> text = co_await read_file_if_there(folder, "metadata", kJsonBytesMax);
-  if (!text && item == "metrics") text = co_await read_file_if_there(folder, "metrics", kJsonBytesMax);
-  if (!text) throw step_error(ErrorCode::not_found, "the item has no JSON document", folder->path, item);
+  if (!text && item == "metrics")
+    text = co_await read_file_if_there(folder, "metrics", kJsonBytesMax);
+  if (!text)
+    throw step_error(ErrorCode::not_found, "the item has no JSON document", folder->path, item);
   co_return orbax::parse_json(*text, "JSON item");
 }
 
@@ -116,21 +122,26 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
 
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how) {
   if (std::ranges::find(step->items, item) == step->items.end()) {
-    throw step_error(ErrorCode::not_found, "the step has no such item; items: " + names_of(step->items),
+    throw step_error(ErrorCode::not_found,
+                     "the step has no such item; items: " + names_of(step->items),
                      step->folder->path, item);
   }
   ItemKind kind = co_await item_kind(step, item);
   if (std::holds_alternative<args::StandardRestore>(how) && kind == ItemKind::json) {
-    throw step_error(ErrorCode::invalid_argument, "the item is a JSON document", step->folder->path, item, "Use JsonRestore");
+    throw step_error(ErrorCode::invalid_argument, "the item is a JSON document", step->folder->path,
+                     item, "Use JsonRestore");
   }
   if (std::holds_alternative<args::JsonRestore>(how)) {
     if (kind == ItemKind::tree) {
-      throw step_error(ErrorCode::invalid_argument, "the item is a tree", step->folder->path, item, "Use StandardRestore");
+      throw step_error(ErrorCode::invalid_argument, "the item is a tree", step->folder->path, item,
+                       "Use StandardRestore");
     }
     kind = ItemKind::json;
   }
   if (kind == ItemKind::unknown) {
-    throw step_error(ErrorCode::not_supported, "the item has neither a tree's nor a JSON item's files", step->folder->path, item);
+    throw step_error(ErrorCode::not_supported,
+                     "the item has neither a tree's nor a JSON item's files", step->folder->path,
+                     item);
   }
   if (kind == ItemKind::json) {
     boost::json::value value = co_await read_json(step, item);
@@ -145,7 +156,8 @@ Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::Item
 
 namespace {
 
-/// The item that a restore of a single tree means: the manager's, else Orbax v1's, else the only tree.
+/// The item that a restore of a single tree means: the manager's, else Orbax v1's, else the only
+/// tree.
 Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
   for (const std::string& name : {item_name, std::string("default"), std::string("state")}) {
     if (std::ranges::find(step->items, name) != step->items.end()) co_return name;
@@ -157,11 +169,13 @@ Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
   }
   if (trees.size() == 1) co_return trees[0];
   throw step_error(ErrorCode::not_found,
-                   "the step has no item '" + item_name + "' and not just one tree; items: " + names_of(step->items),
+                   "the step has no item '" + item_name +
+                       "' and not just one tree; items: " + names_of(step->items),
                    step->folder->path, "", "Name the items in a CompositeRestore");
 }
 
-Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArgs args, std::string item_name) {
+Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArgs args,
+                                 std::string item_name) {
   std::vector<std::pair<std::string, args::ItemRestore>> wanted;
   if (auto* composite = std::get_if<args::CompositeRestore>(&args.value)) {
     wanted = std::move(composite->items);
@@ -200,16 +214,20 @@ Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, arg
     failure = std::current_exception();
   }
   const bool gone = co_await is_gone(step->folder);
-  if (gone) throw step_error(ErrorCode::step_deleted, "the step was deleted while it was read: " + message_of(failure), path);
+  if (gone)
+    throw step_error(ErrorCode::step_deleted,
+                     "the step was deleted while it was read: " + message_of(failure), path);
   std::rethrow_exception(failure);
 }
 
 Task<boost::json::object> read_metrics(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_step(engine, path);
-  if (std::ranges::find(step->items, "metrics") == step->items.end()) co_return boost::json::object();
+  if (std::ranges::find(step->items, "metrics") == step->items.end())
+    co_return boost::json::object();
   boost::json::value value = co_await read_json(step, "metrics");
   if (!value.is_object()) {
-    throw step_error(ErrorCode::data_loss, "the metrics are not a JSON object", join_path(path, "metrics"), "metrics");
+    throw step_error(ErrorCode::data_loss, "the metrics are not a JSON object",
+                     join_path(path, "metrics"), "metrics");
   }
   co_return std::move(value.as_object());
 }

@@ -17,7 +17,8 @@ namespace cairn::internal {
 struct OpenStep {
   OpenStep() = default;
   FolderPtr folder;
-  std::unique_ptr<HeldLock> lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
+  std::unique_ptr<HeldLock>
+      lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
   std::optional<orbax::StepMetadata> metadata;
   std::vector<std::string> items;  ///< sub-directories, sorted
 };

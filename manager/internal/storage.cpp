@@ -14,21 +14,21 @@ std::string join_path(const std::string& directory, const std::string& name) {
 
 Task<FolderPtr> open_folder(EnginePtr engine, std::string path) {
   auto [error, handle] = co_await engine::Directory::async_open(engine, path, kAsTuple);
-  if (error) throw system_failure(error, "open directory", path);
+  if (error) raise_failure(error, "open directory", path);
   co_return std::make_shared<Folder>(engine, std::move(handle), path);
 }
 
 Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name) {
   std::string path = join_path(parent->path, name);
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
-  if (error) throw system_failure(error, "open directory", path);
+  if (error) raise_failure(error, "open directory", path);
   co_return std::make_shared<Folder>(parent->engine, std::move(handle), path);
 }
 
 Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name) {
   constexpr std::uint32_t kMode = 0777;  // the umask has the last word
   auto [error] = co_await parent->handle.async_make_directory(name, kMode, kAsTuple);
-  if (error) throw system_failure(error, "make directory", join_path(parent->path, name));
+  if (error) raise_failure(error, "make directory", join_path(parent->path, name));
   co_return co_await open_subfolder(parent, name);
 }
 
@@ -40,12 +40,12 @@ Task<FolderPtr> open_or_make(FolderPtr parent, std::string name) {
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
   if (!error) co_return std::make_shared<Folder>(parent->engine, std::move(handle), path);
   if (engine::classify(error) != engine::ErrorKind::not_found) {
-    throw system_failure(error, "open directory", path);
+    raise_failure(error, "open directory", path);
   }
   auto [made] = co_await parent->handle.async_make_directory(name, 0777, kAsTuple);
   // Another process may have made it meanwhile; that is as good.
   if (made && engine::classify(made) != engine::ErrorKind::already_exists) {
-    throw system_failure(made, "make directory", path);
+    raise_failure(made, "make directory", path);
   }
   co_await sync_folder(parent);
   co_return co_await open_subfolder(parent, name);
@@ -57,14 +57,16 @@ Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path) {
   auto [error, handle] = co_await engine::Directory::async_open(engine, path, kAsTuple);
   if (!error) co_return std::make_shared<Folder>(engine, std::move(handle), path);
   if (engine::classify(error) != engine::ErrorKind::not_found) {
-    throw system_failure(error, "open directory", path);
+    raise_failure(error, "open directory", path);
   }
   std::string trimmed = path;
   while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
   const auto slash = trimmed.rfind('/');
-  std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : trimmed.substr(0, slash);
+  std::string parent = slash == std::string::npos ? "."
+                       : slash == 0               ? "/"
+                                                  : trimmed.substr(0, slash);
   std::string name = slash == std::string::npos ? trimmed : trimmed.substr(slash + 1);
-  if (name.empty()) throw system_failure(error, "open directory", path);
+  if (name.empty()) raise_failure(error, "open directory", path);
   FolderPtr above = co_await make_folder_path(engine, parent);
   FolderPtr made = co_await open_or_make(above, name);
   made->path = path;
@@ -73,30 +75,30 @@ Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path) {
 
 Task<std::vector<engine::DirectoryEntry>> list_folder(FolderPtr folder) {
   auto [error, entries] = co_await folder->handle.async_list(kAsTuple);
-  if (error) throw system_failure(error, "list directory", folder->path);
+  if (error) raise_failure(error, "list directory", folder->path);
   co_return std::move(entries);
 }
 
 Task<void> sync_folder(FolderPtr folder) {
   auto [error] = co_await folder->handle.async_sync(kAsTuple);
-  if (error) throw system_failure(error, "sync directory", folder->path);
+  if (error) raise_failure(error, "sync directory", folder->path);
 }
 
 Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name) {
   auto [error, status] = co_await folder->handle.async_stat(name, kAsTuple);
   if (!error) co_return status;
   if (engine::classify(error) == engine::ErrorKind::not_found) co_return std::nullopt;
-  throw system_failure(error, "look at", join_path(folder->path, name));
+  raise_failure(error, "look at", join_path(folder->path, name));
 }
 
 Task<void> rename_entry(FolderPtr folder, std::string from, std::string to) {
   auto [error] = co_await folder->handle.async_rename(from, folder->handle, to, kAsTuple);
-  if (error) throw system_failure(error, "rename to " + to, join_path(folder->path, from));
+  if (error) raise_failure(error, "rename to " + to, join_path(folder->path, from));
 }
 
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b) {
   auto [error] = co_await folder->handle.async_exchange(a, folder->handle, b, kAsTuple);
-  if (error) throw system_failure(error, "exchange with " + b, join_path(folder->path, a));
+  if (error) raise_failure(error, "exchange with " + b, join_path(folder->path, a));
 }
 
 Task<void> remove_tree(FolderPtr parent, std::string name) {
@@ -107,7 +109,7 @@ Task<void> remove_tree(FolderPtr parent, std::string name) {
     // Not a directory, or a symlink to one: the entry itself goes, never what it points to.
     auto [unlinked] = co_await parent->handle.async_unlink(name, kAsTuple);
     if (unlinked && engine::classify(unlinked) != engine::ErrorKind::not_found) {
-      throw system_failure(unlinked, "remove", path);
+      raise_failure(unlinked, "remove", path);
     }
     co_return;
   }
@@ -120,19 +122,20 @@ Task<void> remove_tree(FolderPtr parent, std::string name) {
     }
     auto [unlinked] = co_await folder->handle.async_unlink(entry.name, kAsTuple);
     if (unlinked && engine::classify(unlinked) != engine::ErrorKind::not_found) {
-      throw system_failure(unlinked, "remove", join_path(path, entry.name));
+      raise_failure(unlinked, "remove", join_path(path, entry.name));
     }
   }
   auto [removed] = co_await parent->handle.async_remove_directory(name, kAsTuple);
   if (removed && engine::classify(removed) != engine::ErrorKind::not_found) {
-    throw system_failure(removed, "remove directory", path);
+    raise_failure(removed, "remove directory", path);
   }
 }
 
-Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode, engine::DirectIo direct) {
+Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode,
+                        engine::DirectIo direct) {
   std::string path = join_path(folder->path, name);
   auto [error, file] = co_await folder->handle.async_open_file(name, mode, direct, kAsTuple);
-  if (error) throw system_failure(error, mode == engine::OpenMode::read ? "open" : "create", path);
+  if (error) raise_failure(error, mode == engine::OpenMode::read ? "open" : "create", path);
   co_return std::make_shared<OpenFile>(std::move(file), std::move(path));
 }
 
@@ -142,24 +145,32 @@ Task<void> write_file(FolderPtr folder, std::string name, std::string bytes) {
   co_await sync_and_close(file);
 }
 
-Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name, std::uint64_t most) {
+Task<void> write_unsynced_file(FolderPtr folder, std::string name, std::string bytes) {
+  FilePtr file = co_await open_file(folder, name, engine::OpenMode::create, engine::DirectIo::off);
+  co_await write_at(file, 0, std::as_bytes(std::span(bytes)));
+  auto [error] = co_await file->file.async_close(kAsTuple);
+  if (error) raise_failure(error, "close", file->path);
+}
+
+Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name,
+                                                    std::uint64_t most) {
   std::string path = join_path(folder->path, name);
-  auto [error, handle] =
-      co_await folder->handle.async_open_file(name, engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
+  auto [error, handle] = co_await folder->handle.async_open_file(name, engine::OpenMode::read,
+                                                                 engine::DirectIo::off, kAsTuple);
   if (error) {
     if (engine::classify(error) == engine::ErrorKind::not_found) co_return std::nullopt;
-    throw system_failure(error, "open", path);
+    raise_failure(error, "open", path);
   }
   auto file = std::make_shared<OpenFile>(std::move(handle), path);
   auto [stat_error, status] = co_await file->file.async_stat(kAsTuple);
-  if (stat_error) throw system_failure(stat_error, "look at", path);
+  if (stat_error) raise_failure(stat_error, "look at", path);
   if (status.size > most) {
     ErrorContext context;
     context.operation = "read";
     context.path = path;
     throw Error(ErrorCode::data_loss,
-                "the file has " + std::to_string(status.size) + " bytes, at most " + std::to_string(most) +
-                    " are allowed",
+                "the file has " + std::to_string(status.size) + " bytes, at most " +
+                    std::to_string(most) + " are allowed",
                 context);
   }
   std::string bytes(status.size, '\0');
@@ -180,12 +191,12 @@ Task<std::string> read_file(FolderPtr folder, std::string name, std::uint64_t mo
 
 Task<void> write_at(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes) {
   auto [error, written] = co_await file->file.async_write_at(offset, bytes, kAsTuple);
-  if (error) throw system_failure(error, "write", file->path, offset + written);
+  if (error) raise_failure(error, "write", file->path, offset + written);
 }
 
 Task<std::size_t> read_some_at(FilePtr file, std::uint64_t offset, std::span<std::byte> bytes) {
   auto [error, count] = co_await file->file.async_read_at(offset, bytes, kAsTuple);
-  if (error) throw system_failure(error, "read", file->path, offset + count);
+  if (error) raise_failure(error, "read", file->path, offset + count);
   co_return count;
 }
 
@@ -204,9 +215,9 @@ Task<void> read_at(FilePtr file, std::uint64_t offset, std::span<std::byte> byte
 
 Task<void> sync_and_close(FilePtr file) {
   auto [sync_error] = co_await file->file.async_sync(kAsTuple);
-  if (sync_error) throw system_failure(sync_error, "sync", file->path);
+  if (sync_error) raise_failure(sync_error, "sync", file->path);
   auto [close_error] = co_await file->file.async_close(kAsTuple);
-  if (close_error) throw system_failure(close_error, "close", file->path);
+  if (close_error) raise_failure(close_error, "close", file->path);
 }
 
 }  // namespace cairn::internal

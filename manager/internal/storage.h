@@ -1,6 +1,6 @@
 #pragma once
-// The manager's way to the disk: coroutines over the engine's files and directories whose failures are
-// cairn::Error with operation and path. Run on the engine's strand only.
+// The manager's way to the disk: coroutines over the engine's files and directories whose failures
+// are cairn::Error with operation and path. Run on the engine's strand only.
 
 #include <cairn/engine/file.h>
 #include <cairn/manager/error.h>
@@ -44,8 +44,14 @@ struct OpenFile {
 using FilePtr = std::shared_ptr<OpenFile>;
 
 /// The Error that stands for a system failure.
-[[nodiscard]] Error system_failure(const engine::error_code& code, std::string operation, std::string path,
+[[nodiscard]] Error system_failure(const engine::error_code& code, std::string operation,
+                                   std::string path,
                                    std::optional<std::uint64_t> offset = std::nullopt);
+/// Throws it; a cancelled operation throws system_error(operation_aborted), which nurseries know
+/// from a failure.
+[[noreturn]] void raise_failure(const engine::error_code& code, std::string operation,
+                                std::string path,
+                                std::optional<std::uint64_t> offset = std::nullopt);
 /// Joins with exactly one slash; an empty side gives the other.
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 
@@ -64,11 +70,15 @@ Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b);
 /// Removes an entry and all below it; missing is fine.
 Task<void> remove_tree(FolderPtr parent, std::string name);
 
-Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode, engine::DirectIo direct);
+Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode,
+                        engine::DirectIo direct);
 /// Makes a file with these bytes and syncs it.
 Task<void> write_file(FolderPtr folder, std::string name, std::string bytes);
+/// Likewise without the sync, for what no reader needs after a power loss.
+Task<void> write_unsynced_file(FolderPtr folder, std::string name, std::string bytes);
 /// A whole file of at most `most` bytes; none when there is no such file.
-Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name, std::uint64_t most);
+Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::string name,
+                                                    std::uint64_t most);
 Task<std::string> read_file(FolderPtr folder, std::string name, std::uint64_t most);
 /// All of `bytes`, which stay valid meanwhile.
 Task<void> write_at(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes);
@@ -83,7 +93,8 @@ Task<void> sync_and_close(FilePtr file);
 /// what() of an exception.
 [[nodiscard]] std::string message_of(const std::exception_ptr& error);
 /// What ended a coroutine, as an Error: system_error(operation_aborted) is ErrorCode::cancelled, a
-/// FormatError is data_loss with `path`; nested NurseryErrors are unwrapped to "k of n failed, first: ...".
+/// FormatError is data_loss with `path`; nested NurseryErrors are unwrapped to "k of n failed,
+/// first: ...".
 [[nodiscard]] std::exception_ptr as_error(std::exception_ptr error, const std::string& operation,
                                           const std::string& path);
 

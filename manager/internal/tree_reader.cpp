@@ -29,8 +29,10 @@ Error unsupported(const FolderPtr& item, std::string reason) {
 
 Task<void> TreeReader::open() {
   const std::string tree_path = join_path(item_->path, std::string(orbax::kTreeMetadataFile));
-  const std::string text = co_await read_file(item_, std::string(orbax::kTreeMetadataFile), kTreeMetadataBytesMax);
-  const std::optional<std::string> record = co_await read_file_if_there(item_, std::string(kRecordFile), kRecordBytesMax);
+  const std::string text =
+      co_await read_file(item_, std::string(orbax::kTreeMetadataFile), kTreeMetadataBytesMax);
+  const std::optional<std::string> record =
+      co_await read_file_if_there(item_, std::string(kRecordFile), kRecordBytesMax);
   try {
     metadata_ = orbax::decode_tree_metadata(text);
   } catch (const FormatError& error) {
@@ -39,7 +41,8 @@ Task<void> TreeReader::open() {
     context.offset = error.offset();
     throw Error(ErrorCode::data_loss, error.what(), context);
   }
-  if (metadata_.use_ocdbt == false) throw unsupported(item_, "this release reads OCDBT databases only");
+  if (metadata_.use_ocdbt == false)
+    throw unsupported(item_, "this release reads OCDBT databases only");
   if (!metadata_.use_zarr3) throw unsupported(item_, "this release reads zarr v3 arrays only");
   database_ = co_await read_database(item_);
   files_.resize(database_.files.size());
@@ -65,17 +68,21 @@ void TreeReader::add_leaf(const orbax::TreeEntry& entry) {
   using orbax::ValueType;
   leaf.has_data = entry.type == ValueType::jax_array || entry.type == ValueType::np_ndarray ||
                   entry.type == ValueType::scalar;
-  if (entry.type == ValueType::string) throw unsupported(item_, "this release does not read string leaves: " + to_string(entry.path));
+  if (entry.type == ValueType::string)
+    throw unsupported(item_, "this release does not read string leaves: " + to_string(entry.path));
   if (leaf.has_data) {
     const DatabaseEntry* found = database_.find(metadata_key(leaf.name));
     if (found == nullptr || !found->inlined) {
-      throw chunk_error(leaf, 0, found == nullptr ? "the database has no zarr.json for this array" : "its zarr.json is not inline",
+      throw chunk_error(leaf, 0,
+                        found == nullptr ? "the database has no zarr.json for this array"
+                                         : "its zarr.json is not inline",
                         join_path(item_->path, "manifest.ocdbt"), std::nullopt);
     }
     try {
       leaf.metadata = zarr::decode_metadata(found->value);
     } catch (const FormatError& error) {
-      throw chunk_error(leaf, 0, error.what(), join_path(item_->path, metadata_key(leaf.name)), error.offset());
+      throw chunk_error(leaf, 0, error.what(), join_path(item_->path, metadata_key(leaf.name)),
+                        error.offset());
     }
     leaf.grid = zarr::grid_shape(leaf.metadata);
     leaf.chunks = static_cast<std::uint64_t>(element_count(leaf.grid));
@@ -89,28 +96,37 @@ void TreeReader::add_leaf(const orbax::TreeEntry& entry) {
 void TreeReader::check_claims(const StoredLeaf& leaf) const {
   const std::string path = join_path(item_->path, "manifest.ocdbt");
   if (leaf.chunks > database_.entries.size()) {
-    throw chunk_error(leaf, 0, "its zarr.json asks for " + std::to_string(leaf.chunks) + " chunks, the database has " +
-                                   std::to_string(database_.entries.size()) + " entries", path, std::nullopt);
+    throw chunk_error(leaf, 0,
+                      "its zarr.json asks for " + std::to_string(leaf.chunks) +
+                          " chunks, the database has " + std::to_string(database_.entries.size()) +
+                          " entries",
+                      path, std::nullopt);
   }
   if (leaf.chunks == 0) return;
   const std::string key = zarr::chunk_key(leaf.metadata, grid_index(leaf.grid, 0));
   const DatabaseEntry* first = database_.find(leaf.name.empty() ? key : leaf.name + "/" + key);
-  const std::uint64_t length = first == nullptr ? 0 : first->inlined ? first->value.size() : first->length;
+  const std::uint64_t length = first == nullptr ? 0
+                               : first->inlined ? first->value.size()
+                                                : first->length;
   if (first != nullptr && length != leaf.stored_bytes) {
-    throw chunk_error(leaf, 0, "it has " + std::to_string(length) + " bytes, its zarr.json asks for " +
-                                   std::to_string(leaf.stored_bytes), path, first->offset);
+    throw chunk_error(leaf, 0,
+                      "it has " + std::to_string(length) + " bytes, its zarr.json asks for " +
+                          std::to_string(leaf.stored_bytes),
+                      path, first->offset);
   }
 }
 
-Error TreeReader::chunk_error(const StoredLeaf& leaf, std::uint64_t chunk, std::string reason, std::string path,
-                              std::optional<std::uint64_t> offset) const {
+Error TreeReader::chunk_error(const StoredLeaf& leaf, std::uint64_t chunk, std::string reason,
+                              std::string path, std::optional<std::uint64_t> offset) const {
   ErrorContext context;
   context.operation = "read";
   context.item = name_;
   context.key_path = to_string(leaf.entry.path);
   context.path = std::move(path);
   context.offset = offset;
-  if (leaf.chunks > 0) reason = "chunk " + zarr::chunk_key(leaf.metadata, grid_index(leaf.grid, chunk)) + ": " + reason;
+  if (leaf.chunks > 0)
+    reason =
+        "chunk " + zarr::chunk_key(leaf.metadata, grid_index(leaf.grid, chunk)) + ": " + reason;
   return Error(ErrorCode::data_loss, std::move(reason), context);
 }
 
@@ -132,7 +148,8 @@ std::uint64_t TreeReader::stored_bytes(const StoredLeaf& leaf) const {
   return bytes;
 }
 
-void TreeReader::take_chunk(std::uint32_t index, std::uint64_t chunk, std::byte* stored, Targets* targets) const {
+void TreeReader::take_chunk(std::uint32_t index, std::uint64_t chunk, std::byte* stored,
+                            Targets* targets) const {
   const StoredLeaf& leaf = leaves_[index];
   const bool checked = std::ranges::count(leaf.metadata.codecs, zarr::Codec::crc32c) > 0;
   std::uint32_t expected = 0;
@@ -142,8 +159,8 @@ void TreeReader::take_chunk(std::uint32_t index, std::uint64_t chunk, std::byte*
   }
   if (targets == nullptr) return;
   if (leaf.metadata.big_endian) swap_bytes(stored, leaf.chunk_bytes, leaf.metadata.dtype);
-  load_chunk(stored, leaf.metadata.dtype, chunk_range(leaf.metadata, leaf.grid, chunk), leaf.metadata.chunk_shape,
-             leaf.metadata.shape, (*targets)[index].bytes().data());
+  load_chunk(stored, leaf.metadata.dtype, chunk_range(leaf.metadata, leaf.grid, chunk),
+             leaf.metadata.chunk_shape, leaf.metadata.shape, (*targets)[index].bytes().data());
 }
 
 void TreeReader::fill_missing(std::uint32_t index, std::uint64_t chunk, Targets* targets) const {
@@ -174,7 +191,8 @@ std::vector<ReadExtent> TreeReader::plan_reads(Targets* targets, const DamageSin
       const DatabaseEntry* found = database_.find(leaf.name.empty() ? key : leaf.name + "/" + key);
       if (found == nullptr) {
         if (metadata_.store_array_data_equal_to_fill_value) {
-          sink(chunk_error(leaf, chunk, "the database has no such chunk", join_path(item_->path, "manifest.ocdbt"), std::nullopt));
+          sink(chunk_error(leaf, chunk, "the database has no such chunk",
+                           join_path(item_->path, "manifest.ocdbt"), std::nullopt));
         } else {
           fill_missing(i, chunk, targets);
         }
@@ -182,10 +200,13 @@ std::vector<ReadExtent> TreeReader::plan_reads(Targets* targets, const DamageSin
       }
       const std::uint64_t length = found->inlined ? found->value.size() : found->length;
       const std::string path =
-          join_path(item_->path, found->inlined ? std::string("manifest.ocdbt") : database_.files[found->file]);
+          join_path(item_->path,
+                    found->inlined ? std::string("manifest.ocdbt") : database_.files[found->file]);
       if (length != leaf.stored_bytes) {
-        sink(chunk_error(leaf, chunk, "it has " + std::to_string(length) + " bytes, its zarr.json asks for " +
-                                          std::to_string(leaf.stored_bytes), path, found->offset));
+        sink(chunk_error(leaf, chunk,
+                         "it has " + std::to_string(length) + " bytes, its zarr.json asks for " +
+                             std::to_string(leaf.stored_bytes),
+                         path, found->offset));
         continue;
       }
       if (found->inlined) {
@@ -209,7 +230,8 @@ std::vector<ReadExtent> TreeReader::plan_reads(Targets* targets, const DamageSin
   for (const Wanted& next : wanted) {
     const std::uint64_t end = next.piece.offset + next.length;
     const bool joins = !extents.empty() && extents.back().file == next.file &&
-                       next.piece.offset <= extents.back().end + kReadGap && end <= extents.back().begin + kReadBytes;
+                       next.piece.offset <= extents.back().end + kReadGap &&
+                       end <= extents.back().begin + kReadBytes;
     if (!joins) {
       extents.emplace_back();
       extents.back().file = next.file;
@@ -223,9 +245,10 @@ std::vector<ReadExtent> TreeReader::plan_reads(Targets* targets, const DamageSin
 
 Task<FilePtr> TreeReader::data_file(std::uint32_t index) {
   if (files_[index]) co_return files_[index];
-  FilePtr file = co_await open_file(item_, database_.files[index], engine::OpenMode::read, item_->engine->direct_io());
+  FilePtr file = co_await open_file(item_, database_.files[index], engine::OpenMode::read,
+                                    item_->engine->direct_io());
   auto [error, status] = co_await file->file.async_stat(kAsTuple);
-  if (error) throw system_failure(error, "look at", file->path);
+  if (error) raise_failure(error, "look at", file->path);
   file_sizes_[index] = status.size;
   files_[index] = file;
   co_return file;
@@ -239,14 +262,16 @@ Task<void> TreeReader::read_extent(ReadExtent extent, Targets* targets, DamageSi
   if (extent.end > file_sizes_[extent.file]) {
     for (const ReadExtent::Piece& piece : extent.pieces) {
       sink(chunk_error(leaves_[piece.leaf], piece.chunk,
-                       "it should end at byte " + std::to_string(piece.offset + leaves_[piece.leaf].stored_bytes) +
-                           ", but the file has " + std::to_string(file_sizes_[extent.file]) + " bytes",
+                       "it should end at byte " +
+                           std::to_string(piece.offset + leaves_[piece.leaf].stored_bytes) +
+                           ", but the file has " + std::to_string(file_sizes_[extent.file]) +
+                           " bytes",
                        file->path, piece.offset));
     }
     co_return;
   }
   auto [error, buffer] = co_await item_->engine->window().async_acquire(end - begin, kAsTuple);
-  if (error) throw system_failure(error, "wait for memory", item_->path);
+  if (error) raise_failure(error, "wait for memory", item_->path);
   const std::size_t count = co_await read_some_at(file, begin, buffer.span().first(end - begin));
   std::byte* const data = buffer.data();
   auto check = [this, &extent, &file, begin, count, data, targets] {
@@ -254,7 +279,9 @@ Task<void> TreeReader::read_extent(ReadExtent extent, Targets* targets, DamageSi
     for (const ReadExtent::Piece& piece : extent.pieces) {
       const StoredLeaf& leaf = leaves_[piece.leaf];
       try {
-        if (piece.offset - begin + leaf.stored_bytes > count) throw FormatError("chunk", "bytes", "an early end of the file", std::to_string(leaf.stored_bytes));
+        if (piece.offset - begin + leaf.stored_bytes > count)
+          throw FormatError("chunk", "bytes", "an early end of the file",
+                            std::to_string(leaf.stored_bytes));
         take_chunk(piece.leaf, piece.chunk, data + (piece.offset - begin), targets);
       } catch (const FormatError& damage) {
         damages.push_back(chunk_error(leaf, piece.chunk, damage.what(), file->path, piece.offset));
@@ -266,7 +293,8 @@ Task<void> TreeReader::read_extent(ReadExtent extent, Targets* targets, DamageSi
       co_await engine::async_run(item_->engine->cpu(), std::move(check), asio::use_awaitable);
   for (const Error& damage : damages) sink(damage);
   verified_chunks_ += extent.pieces.size() - damages.size();
-  for (const ReadExtent::Piece& piece : extent.pieces) verified_bytes_ += leaves_[piece.leaf].stored_bytes;
+  for (const ReadExtent::Piece& piece : extent.pieces)
+    verified_bytes_ += leaves_[piece.leaf].stored_bytes;
 }
 
 Task<void> TreeReader::read_chunks(Targets* targets, DamageSink sink) {
@@ -286,7 +314,8 @@ Task<void> TreeReader::read_chunks(Targets* targets, DamageSink sink) {
 Task<Tree> TreeReader::load() {
   Targets arrays(leaves_.size());
   for (std::size_t i = 0; i < leaves_.size(); ++i) {
-    if (leaves_[i].has_data) arrays[i] = Array::uninitialized(leaves_[i].metadata.dtype, leaves_[i].metadata.shape);
+    if (leaves_[i].has_data)
+      arrays[i] = Array::uninitialized(leaves_[i].metadata.dtype, leaves_[i].metadata.shape);
   }
   DamageSink sink = [](const Error& error) { throw error; };
   co_await read_chunks(&arrays, sink);
@@ -305,7 +334,8 @@ Task<void> TreeReader::verify(VerifyReport& report, DamageSink sink) {
     ErrorContext context;
     context.path = join_path(item_->path, "manifest.ocdbt");
     context.item = name_;
-    sink(Error(ErrorCode::data_loss, "the manifest is not the one that the item was committed with", context));
+    sink(Error(ErrorCode::data_loss, "the manifest is not the one that the item was committed with",
+               context));
   }
   co_await read_chunks(nullptr, sink);
   for (const StoredLeaf& leaf : leaves_) report.arrays += leaf.has_data ? 1 : 0;
@@ -316,41 +346,54 @@ Task<void> TreeReader::verify(VerifyReport& report, DamageSink sink) {
 Tree TreeReader::value_of(const StoredLeaf& leaf, Array array) const {
   using orbax::ValueType;
   switch (leaf.entry.type) {
-    case ValueType::none: return Tree(Null());
-    case ValueType::empty_dict: return Tree(Dict());
-    case ValueType::empty_list: return Tree(List());
+    case ValueType::none:
+      return Tree(Null());
+    case ValueType::empty_dict:
+      return Tree(Dict());
+    case ValueType::empty_list:
+      return Tree(List());
     case ValueType::empty_tuple:
-    case ValueType::empty_named_tuple: return Tree(Tuple());
+    case ValueType::empty_named_tuple:
+      return Tree(Tuple());
     case ValueType::jax_array:
     case ValueType::np_ndarray:
-    case ValueType::string: return Tree(std::move(array));
-    case ValueType::scalar: break;
+    case ValueType::string:
+      return Tree(std::move(array));
+    case ValueType::scalar:
+      break;
   }
   if (!array.shape().empty()) return Tree(std::move(array));
   switch (array.dtype()) {
-    case DType::boolean: return Tree(std::to_integer<int>(array.bytes()[0]) != 0);
-    case DType::int64: return Tree(array.values<std::int64_t>()[0]);
-    case DType::uint64: return Tree(array.values<std::uint64_t>()[0]);
-    case DType::float64: return Tree(array.values<double>()[0]);
-    default: return Tree(std::move(array));
+    case DType::boolean:
+      return Tree(std::to_integer<int>(array.bytes()[0]) != 0);
+    case DType::int64:
+      return Tree(array.values<std::int64_t>()[0]);
+    case DType::uint64:
+      return Tree(array.values<std::uint64_t>()[0]);
+    case DType::float64:
+      return Tree(array.values<double>()[0]);
+    default:
+      return Tree(std::move(array));
   }
 }
 
 void TreeReader::restore_tuples(Tree& tree) const {
   const std::unordered_set<std::string> names(record_->tuples.begin(), record_->tuples.end());
   if (names.empty()) return;
-  std::function<void(Tree&, const std::string&, bool)> visit = [&](Tree& node, const std::string& name, bool root) {
-    auto below = [&](const std::string& key) { return root ? key : name + "." + key; };
-    if (auto* dict = std::get_if<Dict>(&node.value())) {
-      for (auto& [key, child] : *dict) visit(child, below(key), false);
-    } else if (auto* list = std::get_if<List>(&node.value())) {
-      for (std::size_t i = 0; i < list->size(); ++i) visit((*list)[i], below(std::to_string(i)), false);
-      if (!names.contains(name)) return;
-      Tuple tuple;
-      for (Tree& child : *list) tuple.push_back(std::move(child));
-      node = Tree(std::move(tuple));
-    }
-  };
+  std::function<void(Tree&, const std::string&, bool)> visit =
+      [&](Tree& node, const std::string& name, bool root) {
+        auto below = [&](const std::string& key) { return root ? key : name + "." + key; };
+        if (auto* dict = std::get_if<Dict>(&node.value())) {
+          for (auto& [key, child] : *dict) visit(child, below(key), false);
+        } else if (auto* list = std::get_if<List>(&node.value())) {
+          for (std::size_t i = 0; i < list->size(); ++i)
+            visit((*list)[i], below(std::to_string(i)), false);
+          if (!names.contains(name)) return;
+          Tuple tuple;
+          for (Tree& child : *list) tuple.push_back(std::move(child));
+          node = Tree(std::move(tuple));
+        }
+      };
   visit(tree, "", true);
 }
 

@@ -67,12 +67,14 @@ class TreeReader {
   Task<void> read_extent(ReadExtent extent, Targets* targets, DamageSink sink);
   Task<FilePtr> data_file(std::uint32_t index);
   [[nodiscard]] std::vector<ReadExtent> plan_reads(Targets* targets, const DamageSink& sink);
-  void take_chunk(std::uint32_t leaf, std::uint64_t chunk, std::byte* stored, Targets* targets) const;
+  void take_chunk(std::uint32_t leaf, std::uint64_t chunk, std::byte* stored,
+                  Targets* targets) const;
   void fill_missing(std::uint32_t leaf, std::uint64_t chunk, Targets* targets) const;
-  [[nodiscard]] Error chunk_error(const StoredLeaf& leaf, std::uint64_t chunk, std::string reason, std::string path,
-                                  std::optional<std::uint64_t> offset) const;
+  [[nodiscard]] Error chunk_error(const StoredLeaf& leaf, std::uint64_t chunk, std::string reason,
+                                  std::string path, std::optional<std::uint64_t> offset) const;
   void add_leaf(const orbax::TreeEntry& entry);
-  /// Refuses metadata that asks for more than the database has, before anything is allocated for it.
+  /// Refuses metadata that asks for more than the database has, before anything is allocated for
+  /// it.
   void check_claims(const StoredLeaf& leaf) const;
   [[nodiscard]] Tree value_of(const StoredLeaf& leaf, Array array) const;
   void restore_tuples(Tree& tree) const;

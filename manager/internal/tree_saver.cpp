@@ -10,8 +10,8 @@
 namespace cairn::internal {
 namespace {
 
-/// Extents handed to the kernel at once: enough to keep a disk busy, few enough that a failing save drains
-/// quickly.
+/// Extents handed to the kernel at once: enough to keep a disk busy, few enough that a failing save
+/// drains quickly.
 constexpr std::size_t kWritesInFlight = 8;
 
 /// Waits for Source::read, whose callback may come from any thread.
@@ -29,7 +29,8 @@ Task<void> read_source(std::shared_ptr<Source> source, IndexRange range, std::sp
 
 }  // namespace
 
-TreeSaver::TreeSaver(std::string item, args::StandardSave args, Capture capture, std::shared_ptr<SaveState> state)
+TreeSaver::TreeSaver(std::string item, args::StandardSave args, Capture capture,
+                     std::shared_ptr<SaveState> state)
     : item_(std::move(item)),
       args_(std::move(args)),
       capture_(capture),
@@ -37,8 +38,8 @@ TreeSaver::TreeSaver(std::string item, args::StandardSave args, Capture capture,
       engine_(state_->engine),
       write_slots_(kWritesInFlight) {}
 
-std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args, Capture capture,
-                                           std::shared_ptr<SaveState> state) {
+std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args,
+                                           Capture capture, std::shared_ptr<SaveState> state) {
   return std::make_shared<TreeSaver>(std::move(item), std::move(args), capture, std::move(state));
 }
 
@@ -63,7 +64,9 @@ const ArrayLayout& TreeSaver::array_of(const ChunkPlace& place) const {
   return layout_.arrays[layout_.leaves[place.leaf].layout];
 }
 
-const Tree& TreeSaver::node_of(const ChunkPlace& place) const { return *layout_.leaves[place.leaf].node; }
+const Tree& TreeSaver::node_of(const ChunkPlace& place) const {
+  return *layout_.leaves[place.leaf].node;
+}
 
 std::uint64_t TreeSaver::element_bytes_of(const Extent& extent) const {
   std::uint64_t bytes = 0;
@@ -82,8 +85,9 @@ void TreeSaver::capture_inlined() {
     std::string& value = inline_values_[place.offset];
     value.resize(array.stored_bytes);
     std::byte scalar[sizeof(std::uint64_t)];
-    store_chunk(view_of(node_of(place), scalar), chunk_range(array.metadata, array.grid, place.chunk),
-                array.metadata.chunk_shape, reinterpret_cast<std::byte*>(value.data()));
+    store_chunk(view_of(node_of(place), scalar),
+                chunk_range(array.metadata, array.grid, place.chunk), array.metadata.chunk_shape,
+                reinterpret_cast<std::byte*>(value.data()));
   }
 }
 
@@ -105,7 +109,7 @@ Task<void> TreeSaver::capture(engine::Nursery& nursery) {
       }
     }
     auto [error, buffer] = co_await engine_->staging().async_acquire(extent.size, kAsTuple);
-    if (error) throw system_failure(error, "wait for staging memory", "");
+    if (error) raise_failure(error, "wait for staging memory", "");
     nursery.spawn(capture_and_write(i, std::move(buffer)));
   }
   if (uncaptured_ != 0) {
@@ -137,8 +141,9 @@ void TreeSaver::store_views(const Extent& extent, std::byte* to) const {
       continue;
     }
     std::byte scalar[sizeof(std::uint64_t)];
-    store_chunk(view_of(node_of(place), scalar), chunk_range(array.metadata, array.grid, place.chunk),
-                array.metadata.chunk_shape, to + begin);
+    store_chunk(view_of(node_of(place), scalar),
+                chunk_range(array.metadata, array.grid, place.chunk), array.metadata.chunk_shape,
+                to + begin);
   }
   std::memset(to + end, 0, extent.size - end);
 }
@@ -157,7 +162,8 @@ Task<void> TreeSaver::fill_from_leaf(const ChunkPlace& place, std::byte* to) {
     bool empty = false;
     for (std::size_t d = 0; d < rank; ++d) {
       const Index begin = std::max(chunk.origin[d], part.range.origin[d]);
-      const Index end = std::min(chunk.origin[d] + chunk.shape[d], part.range.origin[d] + part.range.shape[d]);
+      const Index end =
+          std::min(chunk.origin[d] + chunk.shape[d], part.range.origin[d] + part.range.shape[d]);
       empty = empty || begin >= end;
       in_part.origin[d] = begin - part.range.origin[d];
       in_part.shape[d] = end - begin;
@@ -168,7 +174,8 @@ Task<void> TreeSaver::fill_from_leaf(const ChunkPlace& place, std::byte* to) {
     if (const auto* view = std::get_if<ArrayView>(&part.source)) {
       copy_region(*view, in_part.origin, in_part.shape, dense.data());
     } else {
-      co_await read_source(std::get<std::shared_ptr<Source>>(part.source), in_part, std::span(dense));
+      co_await read_source(std::get<std::shared_ptr<Source>>(part.source), in_part,
+                           std::span(dense));
     }
     scatter_region(dense.data(), array.metadata.dtype, in_part.shape, to + offset, strides);
   }
@@ -178,7 +185,8 @@ Task<void> TreeSaver::fill_from_leaf(const ChunkPlace& place, std::byte* to) {
 Task<void> TreeSaver::fill_extent(std::size_t index, std::byte* to) {
   const Extent& extent = layout_.extents[index];
   for (const ChunkPlace& place : places(extent)) {
-    if (node_of(place).is<Leaf>()) co_await fill_from_leaf(place, to + (place.offset - extent.offset));
+    if (node_of(place).is<Leaf>())
+      co_await fill_from_leaf(place, to + (place.offset - extent.offset));
   }
   auto views = [this, &extent, to] { store_views(extent, to); };
   co_await engine::async_run(engine_->cpu(), std::move(views), asio::use_awaitable);
@@ -195,12 +203,13 @@ Task<void> TreeSaver::capture_and_write(std::size_t index, engine::Buffer buffer
   if (capture_ == Capture::borrow) extent_captured(index);
 }
 
-Task<void> TreeSaver::write_extent(std::size_t index, std::uint64_t offset, std::span<const std::byte> bytes) {
+Task<void> TreeSaver::write_extent(std::size_t index, std::uint64_t offset,
+                                   std::span<const std::byte> bytes) {
   assert(index < layout_.extents.size());
   const Future<void> opened(opened_);
   co_await opened.result(asio::use_awaitable);
   auto [error, permit] = co_await write_slots_.async_acquire(1, kAsTuple);
-  if (error) throw system_failure(error, "wait for a write", item_);
+  if (error) raise_failure(error, "wait for a write", item_);
   co_await write_at(data_file_, offset, bytes);
 }
 
@@ -213,7 +222,8 @@ std::optional<TreeSaver::Borrowed> TreeSaver::borrowable(const Extent& extent) c
   if (range.shape != array.metadata.chunk_shape) return std::nullopt;  // padded
   std::byte scalar[sizeof(std::uint64_t)];
   const auto run = dense_run(view_of(node_of(place), scalar), range);
-  if (!run || reinterpret_cast<std::uintptr_t>(run->data()) % kFileAlignment != 0) return std::nullopt;
+  if (!run || reinterpret_cast<std::uintptr_t>(run->data()) % kFileAlignment != 0)
+    return std::nullopt;
   const std::size_t body = run->size() / kFileAlignment * kFileAlignment;
   Borrowed memory;
   memory.body = run->first(body);
@@ -223,12 +233,14 @@ std::optional<TreeSaver::Borrowed> TreeSaver::borrowable(const Extent& extent) c
 
 Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
   const Extent& extent = layout_.extents[index];
-  auto [error, tail] = co_await engine_->staging().async_acquire(extent.size - memory.body.size(), kAsTuple);
-  if (error) throw system_failure(error, "wait for staging memory", "");
+  auto [error, tail] =
+      co_await engine_->staging().async_acquire(extent.size - memory.body.size(), kAsTuple);
+  if (error) raise_failure(error, "wait for staging memory", "");
   std::byte* const block = tail.data();
   auto checksum = [memory] { return crc32c(memory.rest, crc32c(memory.body)); };
   auto first = checksum;
-  const std::uint32_t crc = co_await engine::async_run(engine_->cpu(), std::move(first), asio::use_awaitable);
+  const std::uint32_t crc =
+      co_await engine::async_run(engine_->cpu(), std::move(first), asio::use_awaitable);
   std::memset(block, 0, tail.size());
   std::memcpy(block, memory.rest.data(), memory.rest.size());
   std::memcpy(block + memory.rest.size(), &crc, kChecksumBytes);
@@ -236,7 +248,8 @@ Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
   co_await write_extent(index, extent.offset, memory.body);
   co_await write_extent(index, extent.offset + memory.body.size(), tail.span());
 #ifndef NDEBUG
-  const std::uint32_t again = co_await engine::async_run(engine_->cpu(), std::move(checksum), asio::use_awaitable);
+  const std::uint32_t again =
+      co_await engine::async_run(engine_->cpu(), std::move(checksum), asio::use_awaitable);
   if (again != crc) {
     ErrorContext context;
     context.item = item_;
@@ -256,9 +269,12 @@ Task<void> TreeSaver::open(FolderPtr step) {
   if (layout_.file_bytes > 0) {
     const std::string name = random_hex(kNameBytes);
     data_name_ = "d/" + name;
-    data_file_ = co_await open_file(data_folder_, name, engine::OpenMode::create, engine_->direct_io());
+    data_file_ =
+        co_await open_file(data_folder_, name, engine::OpenMode::create, engine_->direct_io());
     auto [error] = co_await data_file_->file.async_allocate(layout_.file_bytes, kAsTuple);
-    if (error) throw system_failure(error, "reserve " + std::to_string(layout_.file_bytes) + " bytes", data_file_->path);
+    if (error)
+      raise_failure(error, "reserve " + std::to_string(layout_.file_bytes) + " bytes",
+                    data_file_->path);
   }
   nodes_name_ = "d/" + random_hex(kNameBytes);
   opened_->set(nullptr, impl::Unit());

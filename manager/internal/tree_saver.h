@@ -2,9 +2,12 @@
 // Saves a tree as an OCDBT database of zarr v3 arrays.
 //
 //   1. plan: every chunk gets its place (layout.h).
-//   2. capture: for each extent, in file order: take a staging buffer, copy and checksum on the CPU pool.
-//   3. write: each captured extent goes to the data file as soon as that is open; the buffer is released.
-//   4. finish: sync the data file; encode the B+tree; write and sync it, the manifest and the metadata.
+//   2. capture: for each extent, in file order: take a staging buffer, copy and checksum on the CPU
+//   pool.
+//   3. write: each captured extent goes to the data file as soon as that is open; the buffer is
+//   released.
+//   4. finish: sync the data file; encode the B+tree; write and sync it, the manifest and the
+//   metadata.
 
 #include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/buffer_arena.h>
@@ -20,7 +23,8 @@ namespace cairn::internal {
 
 class TreeSaver final : public ItemSaver {
  public:
-  TreeSaver(std::string item, args::StandardSave args, Capture capture, std::shared_ptr<SaveState> state);
+  TreeSaver(std::string item, args::StandardSave args, Capture capture,
+            std::shared_ptr<SaveState> state);
 
   void plan() override;
   [[nodiscard]] std::uint64_t staging_bytes() const override { return layout_.file_bytes; }
@@ -43,7 +47,8 @@ class TreeSaver final : public ItemSaver {
   Task<void> borrow_and_write(std::size_t index, Borrowed memory);
   Task<void> fill_extent(std::size_t index, std::byte* to);
   Task<void> fill_from_leaf(const ChunkPlace& place, std::byte* to);
-  Task<void> write_extent(std::size_t index, std::uint64_t offset, std::span<const std::byte> bytes);
+  Task<void> write_extent(std::size_t index, std::uint64_t offset,
+                          std::span<const std::byte> bytes);
   void capture_inlined();
   void store_views(const Extent& extent, std::byte* to) const;
   [[nodiscard]] std::optional<Borrowed> borrowable(const Extent& extent) const;
@@ -61,14 +66,15 @@ class TreeSaver final : public ItemSaver {
   ItemLayout layout_;
   std::vector<std::string> inline_values_;
   std::size_t uncaptured_ = 0;
-  std::shared_ptr<impl::SharedState<void>> all_captured_ = std::make_shared<impl::SharedState<void>>();
+  std::shared_ptr<impl::SharedState<void>> all_captured_ =
+      std::make_shared<impl::SharedState<void>>();
   std::shared_ptr<impl::SharedState<void>> opened_ = std::make_shared<impl::SharedState<void>>();
   engine::AsyncSemaphore write_slots_;
   FolderPtr folder_;
   FolderPtr data_folder_;
   FilePtr data_file_;
-  std::string data_name_;   ///< "d/<hex>"
-  std::string nodes_name_;  ///< likewise
+  std::string data_name_;      ///< "d/<hex>"
+  std::string nodes_name_;     ///< likewise
   std::string manifest_;       ///< encoded
   std::string tree_metadata_;  ///< encoded
 };

@@ -34,7 +34,8 @@ struct Database {
 constexpr std::uint64_t kValuesFile = 0;
 constexpr std::uint64_t kNodesFile = 1;
 
-std::vector<ocdbt::Entry> database_entries(const ItemLayout& layout, std::vector<std::string>& inline_values) {
+std::vector<ocdbt::Entry> database_entries(const ItemLayout& layout,
+                                           std::vector<std::string>& inline_values) {
   std::vector<ocdbt::Entry> entries;
   entries.reserve(layout.leaves.size() + layout.placed.size() + layout.inlined.size());
   for (const PlannedLeaf& leaf : layout.leaves) {
@@ -58,14 +59,15 @@ std::vector<ocdbt::Entry> database_entries(const ItemLayout& layout, std::vector
 }
 
 Database build_database(const ItemLayout& layout, std::vector<std::string>& inline_values,
-                        const std::string& values_name, const std::string& nodes_name, std::int64_t now_ns) {
+                        const std::string& values_name, const std::string& nodes_name,
+                        std::int64_t now_ns) {
   // Without a values file its place in the table is taken by the nodes file: no path may be empty.
   const ocdbt::FileTable files{ocdbt::DataFile("", values_name.empty() ? nodes_name : values_name),
                                ocdbt::DataFile("", nodes_name)};
   ocdbt::Manifest manifest;
   manifest.config.uuid = random_uuid();
-  ocdbt::EncodedTree tree =
-      ocdbt::encode_tree(database_entries(layout, inline_values), files, kNodesFile, 0, manifest.config);
+  ocdbt::EncodedTree tree = ocdbt::encode_tree(database_entries(layout, inline_values), files,
+                                               kNodesFile, 0, manifest.config);
   tree.version.commit_time_ns = static_cast<std::uint64_t>(now_ns);
   // The manifest's table holds only what its root refers to.
   manifest.files = {files[kNodesFile]};
@@ -91,9 +93,13 @@ Task<void> TreeSaver::finish_data() {
     data_file_.reset();
   }
   const std::int64_t now_ns = engine_->clock().now_ns();
-  auto build = [this, now_ns] { return build_database(layout_, inline_values_, data_name_, nodes_name_, now_ns); };
-  Database database = co_await engine::async_run(engine_->cpu(), std::move(build), asio::use_awaitable);
-  state_->stored += layout_.file_bytes + database.nodes.size() + database.manifest.size() + database.tree_metadata.size();
+  auto build = [this, now_ns] {
+    return build_database(layout_, inline_values_, data_name_, nodes_name_, now_ns);
+  };
+  Database database =
+      co_await engine::async_run(engine_->cpu(), std::move(build), asio::use_awaitable);
+  state_->stored += layout_.file_bytes + database.nodes.size() + database.manifest.size() +
+                    database.tree_metadata.size();
   co_await write_file(data_folder_, nodes_name_.substr(2), std::move(database.nodes));
   manifest_ = std::move(database.manifest);
   tree_metadata_ = std::move(database.tree_metadata);
@@ -110,7 +116,8 @@ Task<void> TreeSaver::finish_metadata() {
   // Side by side, so that the file system can sync them in one transaction of its journal.
   engine::Nursery files(engine_->executor());
   files.spawn(write_file(folder_, "manifest.ocdbt", std::move(manifest_)));
-  files.spawn(write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(tree_metadata_)));
+  files.spawn(
+      write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(tree_metadata_)));
   files.spawn(write_file(folder_, std::string(kRecordFile), std::move(record_text)));
   co_await files.join();
   co_await write_file(folder_, std::string(orbax::kCommitMarkerFile), commit_marker_text());

@@ -171,7 +171,10 @@ const Found& CrashStates::find(const TreeImage& image) {
     const std::string state = (scratch_ / "state").string();
     fs::create_directory(state);
     engine::internal::write_tree(image, state);
-    known->second = look(engine_, state + "/" + kRootPath);
+    Found& found = known->second;
+    found = look(engine_, state + "/" + kRootPath);
+    const auto at = found.trouble.find(state + "/");
+    if (at != std::string::npos) found.trouble.erase(at, state.size() + 1);  // only noise
     fs::remove_all(state);
   }
   return known->second;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import pathlib
 import subprocess
@@ -254,11 +255,13 @@ def both_write_one_root(root: pathlib.Path, writer: str) -> None:
 
 
 def safetensors_round_trip(root: pathlib.Path, cairn: str) -> None:
-    from safetensors.numpy import load_file, save_file
-    from safetensors import safe_open
+    """Every dtype that safetensors and numpy share. Read back raw: the numpy reader of safetensors lacks float8."""
+    import safetensors
+    from safetensors.numpy import save_file
 
     names = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
-             "float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]  # fmt: skip
+             "float16", "bfloat16", "float32", "float64", "complex64",
+             "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "float8_e4m3fnuz", "float8_e5m2fnuz"]  # fmt: skip
     tensors = {}
     for i, name in enumerate(names):
         for j, shape in enumerate([(), (3, 5), (0, 2), (70, 31)]):
@@ -270,11 +273,12 @@ def safetensors_round_trip(root: pathlib.Path, cairn: str) -> None:
         done = subprocess.run([cairn, *map(str, command)], capture_output=True, text=True)
         if done.returncode != 0:
             raise AssertionError(f"cairn {command[0]} failed: {done.stderr or done.stdout}")
-    read = load_file(back)
-    equal(sorted(read), sorted(tensors), "tensor names")
+    before, after = (dict(safetensors.deserialize(path.read_bytes())) for path in (given, back))
+    equal(sorted(after), sorted(tensors), "tensor names")
     for name, tensor in tensors.items():
-        same(read[name], tensor, name)
-    with safe_open(back, framework="np") as file:
+        equal((after[name]["dtype"], after[name]["shape"]), (before[name]["dtype"], before[name]["shape"]), name)
+        equal(bytes(after[name]["data"]), tensor.tobytes(), f"{name}: bytes")
+    with safetensors.safe_open(back, framework="np") as file:
         equal(file.metadata(), {"format": "pt", "note": "päth"}, "metadata")
 
 
@@ -311,7 +315,7 @@ def main() -> int:
             failed += 1
             rows.append((peer, what, f"FAILED: {error}".splitlines()[0][:200]))
             traceback.print_exc(file=sys.stderr)
-    versions = {"orbax-checkpoint": ocp.__version__, "tensorstore": getattr(ts, "__version__", "?"), "jax": jax.__version__}
+    versions = {"orbax-checkpoint": ocp.__version__, "tensorstore": importlib.metadata.version("tensorstore"), "jax": jax.__version__}
     print(json.dumps(versions))
     for peer, what, result in rows:
         print(f"{peer:<12} {what:<42} {result}")

@@ -1,5 +1,6 @@
-// Writes checkpoints for the Python peers to read. What each array holds is a formula over its name's number
-// (pattern() here, pattern() in check.py), so that neither side trusts the other's reader.
+// Writes checkpoints for the Python peers to read. What each array holds is a formula over its
+// name's number (pattern() here, pattern() in check.py), so that neither side trusts the other's
+// reader.
 
 #include <cairn/cairn.h>
 
@@ -14,11 +15,16 @@ using namespace cairn;  // NOLINT(google-build-using-namespace): a program
 std::byte pattern(DType dtype, std::uint64_t seed, std::uint64_t k) {
   const std::uint64_t raw = (k * 131 + seed * 17 + (k >> 8) * 7) & 0xff;
   switch (dtype) {
-    case DType::boolean: return static_cast<std::byte>(raw & 1);
-    case DType::int2: return static_cast<std::byte>(((raw & 3) ^ 2) - 2);
-    case DType::int4: return static_cast<std::byte>(((raw & 15) ^ 8) - 8);
-    case DType::float4_e2m1fn: return static_cast<std::byte>(raw & 15);
-    default: return static_cast<std::byte>(raw);
+    case DType::boolean:
+      return static_cast<std::byte>(raw & 1);
+    case DType::int2:
+      return static_cast<std::byte>(((raw & 3) ^ 2) - 2);
+    case DType::int4:
+      return static_cast<std::byte>(((raw & 15) ^ 8) - 8);
+    case DType::float4_e2m1fn:
+      return static_cast<std::byte>(raw & 15);
+    default:
+      return static_cast<std::byte>(raw);
   }
 }
 
@@ -45,7 +51,8 @@ Tree every_dtype() {
 }
 
 Tree structure() {
-  Dict names{{"with space", Tree(1)}, {"it's", Tree(2)}, {"\"quoted\"", Tree(3)}, {"päth", Tree(4)}, {"a/b", Tree(5)}, {"back\\slash", Tree(6)}};
+  Dict names{{"with space", Tree(1)}, {"it's", Tree(2)}, {"\"quoted\"", Tree(3)},
+             {"päth", Tree(4)},       {"a/b", Tree(5)},  {"back\\slash", Tree(6)}};
   return Tree(Dict{{"true", Tree(true)},
                    {"int", Tree(-7)},
                    {"float", Tree(0.1)},
@@ -54,7 +61,8 @@ Tree structure() {
                    {"empty_list", Tree(List())},
                    {"list", Tree(List{Tree(1), Tree(Null()), Tree(make(DType::float32, {4}, 1))})},
                    {"tuple", Tree(Tuple{Tree(1), Tree(2.5)})},
-                   {"long_list", Tree(List{Tree(0), Tree(1), Tree(2), Tree(3), Tree(4), Tree(5), Tree(6), Tree(7), Tree(8), Tree(9), Tree(10)})},
+                   {"long_list", Tree(List{Tree(0), Tree(1), Tree(2), Tree(3), Tree(4), Tree(5),
+                                           Tree(6), Tree(7), Tree(8), Tree(9), Tree(10)})},
                    {"names", Tree(std::move(names))}});
 }
 
@@ -68,7 +76,9 @@ Tree large() {
 
 Tree many(int count) {
   Dict layers;
-  for (int i = 0; i < count; ++i) layers["p" + std::to_string(i)] = Tree(make(DType::float32, {i % 7 + 1}, static_cast<std::uint64_t>(i)));
+  for (int i = 0; i < count; ++i)
+    layers["p" + std::to_string(i)] =
+        Tree(make(DType::float32, {i % 7 + 1}, static_cast<std::uint64_t>(i)));
   return Tree(Dict{{"layers", Tree(std::move(layers))}});
 }
 
@@ -98,7 +108,8 @@ void list(const std::string& root) {
       Restored restored = manager.restore(step).get();
       std::printf("%lld restored\n", static_cast<long long>(step));
     } catch (const Error& error) {
-      std::printf("%lld %s: %s\n", static_cast<long long>(step), std::string(to_string(error.code())).c_str(), error.what());
+      std::printf("%lld %s: %s\n", static_cast<long long>(step),
+                  std::string(to_string(error.code())).c_str(), error.what());
     }
   }
 }

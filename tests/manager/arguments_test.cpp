@@ -26,13 +26,17 @@ std::pair<ErrorCode, std::string> error_of(Call call) {
   return {ErrorCode::internal, ""};
 }
 
-Tree small(std::int64_t value = 1) { return Tree(Dict{{"s", Tree(value)}}); }
+Tree small(std::int64_t value = 1) {
+  return Tree(Dict{{"s", Tree(value)}});
+}
 
 class Arguments : public test::ManagerTest {
  protected:
-  std::pair<ErrorCode, std::string> save_error(CheckpointManager& manager, Step step, args::SaveArgs args,
-                                               SaveOptions save_options = {}) {
-    return error_of([&] { static_cast<void>(manager.save(step, std::move(args), std::move(save_options)).get()); });
+  std::pair<ErrorCode, std::string> save_error(CheckpointManager& manager, Step step,
+                                               args::SaveArgs args, SaveOptions save_options = {}) {
+    return error_of([&] {
+      static_cast<void>(manager.save(step, std::move(args), std::move(save_options)).get());
+    });
   }
 };
 CAIRN_ON_EVERY_BACKEND(Arguments);
@@ -60,13 +64,15 @@ TEST_P(Arguments, AMissingRootIsMadeWithItsParents) {
 TEST_P(Arguments, OptionsOutOfRangeAreRefused) {
   ManagerOptions interval = options();
   interval.save_interval_steps = 0;
-  EXPECT_EQ(error_of([&] { CheckpointManager(root(), interval); }).first, ErrorCode::invalid_argument);
+  EXPECT_EQ(error_of([&] { CheckpointManager(root(), interval); }).first,
+            ErrorCode::invalid_argument);
   ManagerOptions keep = options();
   keep.max_to_keep = -1;
   EXPECT_EQ(error_of([&] { CheckpointManager(root(), keep); }).first, ErrorCode::invalid_argument);
   ManagerOptions timeout = options();
   timeout.async_timeout = std::chrono::milliseconds(0);
-  EXPECT_EQ(error_of([&] { CheckpointManager(root(), timeout); }).first, ErrorCode::invalid_argument);
+  EXPECT_EQ(error_of([&] { CheckpointManager(root(), timeout); }).first,
+            ErrorCode::invalid_argument);
   ManagerOptions name = options();
   name.item_name = "a/b";
   EXPECT_EQ(error_of([&] { CheckpointManager(root(), name); }).first, ErrorCode::invalid_argument);
@@ -74,7 +80,8 @@ TEST_P(Arguments, OptionsOutOfRangeAreRefused) {
 
 TEST_P(Arguments, AnUnsupportedLeafIsNamed) {
   CheckpointManager manager(root(), options());
-  const auto [code, text] = save_error(manager, 0, Tree(Dict{{"a", Tree(List{Tree(1), Tree("text")})}}));
+  const auto [code, text] =
+      save_error(manager, 0, Tree(Dict{{"a", Tree(List{Tree(1), Tree("text")})}}));
   EXPECT_EQ(code, ErrorCode::invalid_argument);
   EXPECT_THAT(text, HasSubstr("a[1]"));
   EXPECT_THAT(text, HasSubstr("string"));
@@ -88,14 +95,16 @@ TEST_P(Arguments, AnEmptyTreeIsRefused) {
 
 TEST_P(Arguments, TwoLeavesOfOneDottedNameAreRefused) {
   CheckpointManager manager(root(), options());
-  const auto [code, text] = save_error(manager, 0, Tree(Dict{{"a.b", Tree(1)}, {"a", Tree(Dict{{"b", Tree(2)}})}}));
+  const auto [code, text] =
+      save_error(manager, 0, Tree(Dict{{"a.b", Tree(1)}, {"a", Tree(Dict{{"b", Tree(2)}})}}));
   EXPECT_EQ(code, ErrorCode::invalid_argument);
   EXPECT_THAT(text, HasSubstr("a.b"));
 }
 
 TEST_P(Arguments, ALeafBelowAnotherLeafsNameIsRefused) {
   CheckpointManager manager(root(), options());
-  const auto [code, text] = save_error(manager, 0, Tree(Dict{{"a", Tree(1)}, {"a-b", Tree(1)}, {"a/c", Tree(2)}}));
+  const auto [code, text] =
+      save_error(manager, 0, Tree(Dict{{"a", Tree(1)}, {"a-b", Tree(1)}, {"a/c", Tree(2)}}));
   EXPECT_EQ(code, ErrorCode::invalid_argument);
   EXPECT_THAT(text, HasSubstr("a/c"));
 }
@@ -146,14 +155,17 @@ TEST_P(Arguments, ARootInWhichAnotherProcessWritesIsBusy) {
 
 TEST_P(Arguments, MissingStepsAndItemsAreNamed) {
   CheckpointManager manager(root(), options());
-  EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore().get()); }).first, ErrorCode::not_found);
+  EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore().get()); }).first,
+            ErrorCode::not_found);
   EXPECT_TRUE(manager.save(4, small()).get());
-  EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore(5).get()); }).first, ErrorCode::not_found);
+  EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore(5).get()); }).first,
+            ErrorCode::not_found);
   const auto [code, text] = error_of([&] { manager.delete_step(5).get(); });
   EXPECT_EQ(code, ErrorCode::not_found);
   EXPECT_THAT(text, HasSubstr("4"));
   const auto [item_code, item_text] = error_of([&] {
-    static_cast<void>(manager.restore(4, args::CompositeRestore{{"other", args::AnyRestore()}}).get());
+    static_cast<void>(
+        manager.restore(4, args::CompositeRestore{{"other", args::AnyRestore()}}).get());
   });
   EXPECT_EQ(item_code, ErrorCode::not_found);
   EXPECT_THAT(item_text, HasSubstr("default"));
@@ -163,8 +175,11 @@ TEST_P(Arguments, ATemporaryDirectoryIsNotAStep) {
   CheckpointManager manager(root(), options());
   std::filesystem::create_directories(root() + "/7.orbax-checkpoint-tmp/default");
   EXPECT_TRUE(manager.all_steps(true).empty());
-  EXPECT_EQ(error_of([&] { static_cast<void>(inspect_step(manager.engine(), root() + "/7.orbax-checkpoint-tmp").get()); }).first,
-            ErrorCode::incomplete_checkpoint);
+  EXPECT_EQ(
+      error_of([&] {
+        static_cast<void>(inspect_step(manager.engine(), root() + "/7.orbax-checkpoint-tmp").get());
+      }).first,
+      ErrorCode::incomplete_checkpoint);
   EXPECT_TRUE(manager.save(7, small()).get()) << "a leftover does not stand in the way";
 }
 
@@ -183,7 +198,8 @@ TEST_P(Arguments, AStateAboveStagingIsRefusedWhenFullStagingIsRequired) {
   ManagerOptions o = options(settings);
   o.require_full_staging = true;
   CheckpointManager manager(root(), o);
-  const auto [code, text] = save_error(manager, 0, Tree(Dict{{"w", Tree(Array(DType::float32, {4 << 20}))}}));
+  const auto [code, text] =
+      save_error(manager, 0, Tree(Dict{{"w", Tree(Array(DType::float32, {4 << 20}))}}));
   EXPECT_EQ(code, ErrorCode::resource_exhausted);
   EXPECT_THAT(text, HasSubstr("staging"));
 }

@@ -62,7 +62,8 @@ CAIRN_ON_EVERY_BACKEND(DamageOnDisk);
 TEST_P(DamageOnDisk, AFlippedBitInAnArrayNamesFileArrayAndChunk) {
   const fs::path file = data_file(true);
   flip(file, 70000);
-  expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("key path w"), HasSubstr("chunk c/0"), HasSubstr("crc32c")));
+  expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("key path w"), HasSubstr("chunk c/0"),
+                      HasSubstr("crc32c")));
 }
 
 TEST_P(DamageOnDisk, AFlippedBitInAChecksumIsFound) {

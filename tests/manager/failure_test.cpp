@@ -1,4 +1,5 @@
-// Failing disks, cancelled saves, deadlines: what a save's end means for the caches, the disk and the errors.
+// Failing disks, cancelled saves, deadlines: what a save's end means for the caches, the disk and
+// the errors.
 
 #include <gmock/gmock.h>
 
@@ -10,9 +11,9 @@
 namespace cairn {
 namespace {
 
-using ::testing::HasSubstr;
 using engine::FaultPlan;
 using engine::IoOp;
+using ::testing::HasSubstr;
 
 Tree state(std::int64_t value) {
   return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {1 << 18}))}});
@@ -48,7 +49,8 @@ TEST_P(Failure, AFullDiskFailsTheSaveAndKeepsTheEarlierSteps) {
   EXPECT_TRUE(manager.save(0, state(0)).get());
   faults->fail(FaultPlan::only({IoOp::allocate}), 1, ENOSPC);
   const SaveFuture save = manager.save(1, state(1));
-  EXPECT_EQ(manager.all_steps(), (std::vector<Step>{1})) << "the new step counts at once, the old one is to go";
+  EXPECT_EQ(manager.all_steps(), (std::vector<Step>{1}))
+      << "the new step counts at once, the old one is to go";
   EXPECT_EQ(code_of_failure(save), ErrorCode::no_space);
   EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0}));
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0"}));
@@ -59,7 +61,9 @@ TEST_P(Failure, AFullDiskFailsTheSaveAndKeepsTheEarlierSteps) {
 TEST_P(Failure, AnErrorNamesOperationAndFile) {
   CheckpointManager manager(root(), options(faulty()));
   // Not the small write of the lock file, but one of array data.
-  auto large = [](const engine::IoRequest& request) { return request.op == IoOp::write && request.length > 100'000; };
+  auto large = [](const engine::IoRequest& request) {
+    return request.op == IoOp::write && request.length > 100'000;
+  };
   faults->fail(large, 1, EIO);
   try {
     static_cast<void>(manager.save(3, state(0)).get());
@@ -129,7 +133,8 @@ TEST_P(Failure, CancellingAWaitLeavesTheSaveAlone) {
     ended = error;
     called = true;
   };
-  auto bound = boost::asio::bind_executor(context.get_executor(), boost::asio::bind_cancellation_slot(signal.slot(), handler));
+  auto bound = boost::asio::bind_executor(
+      context.get_executor(), boost::asio::bind_cancellation_slot(signal.slot(), handler));
   save.committed(std::move(bound));
   signal.emit(boost::asio::cancellation_type::terminal);
   context.run();

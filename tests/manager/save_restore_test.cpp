@@ -26,12 +26,16 @@ CAIRN_ON_EVERY_BACKEND(SaveRestore);
 
 TEST_P(SaveRestore, GivesBackTheTreeThatWasSaved) {
   CheckpointManager manager(root(), options());
-  Dict optimizer{{"count", Tree(7)}, {"rate", Tree(0.5)}, {"on", Tree(true)}, {"seed", Tree(std::uint64_t{1} << 63)}};
-  Tree tree(Dict{{"w", Tree(counting({3, 5}))},
-                 {"layers", Tree(List{Tree(counting({2})), Tree(Null()), Tree(Tuple{Tree(1), Tree(2)})})},
-                 {"opt", Tree(std::move(optimizer))},
-                 {"none", Tree(Dict())},
-                 {"empty", Tree(Array(DType::int32, {0, 4}))}});
+  Dict optimizer{{"count", Tree(7)},
+                 {"rate", Tree(0.5)},
+                 {"on", Tree(true)},
+                 {"seed", Tree(std::uint64_t{1} << 63)}};
+  Tree tree(
+      Dict{{"w", Tree(counting({3, 5}))},
+           {"layers", Tree(List{Tree(counting({2})), Tree(Null()), Tree(Tuple{Tree(1), Tree(2)})})},
+           {"opt", Tree(std::move(optimizer))},
+           {"none", Tree(Dict())},
+           {"empty", Tree(Array(DType::int32, {0, 4}))}});
   const Tree expected = tree;
   const SaveResult result = manager.save(0, std::move(tree)).get();
   EXPECT_TRUE(result);
@@ -63,7 +67,10 @@ TEST_P(SaveRestore, BorrowsAlignedMemory) {
   const Array array = counting({3, 1 << 20});
   SaveOptions save_options;
   save_options.capture = Capture::borrow;
-  EXPECT_TRUE(manager.save(0, Dict{{"w", Tree(ArrayView(array))}, {"v", Tree(counting({70000}))}}, save_options).get());
+  EXPECT_TRUE(manager
+                  .save(0, Dict{{"w", Tree(ArrayView(array))}, {"v", Tree(counting({70000}))}},
+                        save_options)
+                  .get());
   Restored restored = manager.restore(0).get();
   EXPECT_EQ(restored.tree().at("w"), Tree(array));
   EXPECT_EQ(restored.tree().at("v"), Tree(counting({70000})));
@@ -112,7 +119,8 @@ TEST_P(SaveRestore, KeepsTheNewestStepsOnly) {
   ManagerOptions o = options();
   o.max_to_keep = 2;
   CheckpointManager manager(root(), o);
-  for (Step step = 0; step < 5; ++step) EXPECT_TRUE(manager.save(step, Dict{{"s", Tree(step)}}).get());
+  for (Step step = 0; step < 5; ++step)
+    EXPECT_TRUE(manager.save(step, Dict{{"s", Tree(step)}}).get());
   manager.wait_until_finished().get();
   EXPECT_EQ(manager.all_steps(), (std::vector<Step>{3, 4}));
   EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{3, 4}));
@@ -122,7 +130,8 @@ TEST_P(SaveRestore, KeepsTheNewestStepsOnly) {
 TEST_P(SaveRestore, QueuesSavesThatCallersDoNotWaitFor) {
   CheckpointManager manager(root(), options());
   std::vector<SaveFuture> saves;
-  for (Step step = 0; step < 6; ++step) saves.push_back(manager.save(step, Dict{{"w", Tree(counting({1 << 18}, float(step)))}}));
+  for (Step step = 0; step < 6; ++step)
+    saves.push_back(manager.save(step, Dict{{"w", Tree(counting({1 << 18}, float(step)))}}));
   EXPECT_EQ(manager.all_steps().size(), 6u);
   for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
   for (Step step = 0; step < 6; ++step) {
@@ -173,7 +182,8 @@ TEST_P(SaveRestore, SkipsStepsByIntervalAndOrder) {
   ManagerOptions o = options();
   o.save_interval_steps = 2;
   CheckpointManager manager(root(), o);
-  EXPECT_EQ(manager.save(1, Dict{{"s", Tree(1)}}).get().outcome, SaveOutcome::saved) << "the first save of an empty root";
+  EXPECT_EQ(manager.save(1, Dict{{"s", Tree(1)}}).get().outcome, SaveOutcome::saved)
+      << "the first save of an empty root";
   EXPECT_EQ(manager.save(3, Dict{{"s", Tree(1)}}).get().outcome, SaveOutcome::skipped_by_policy);
   EXPECT_EQ(manager.save(4, Dict{{"s", Tree(1)}}).get().outcome, SaveOutcome::saved);
   EXPECT_EQ(manager.save(2, Dict{{"s", Tree(1)}}).get().outcome, SaveOutcome::skipped_older_step);

@@ -25,14 +25,17 @@ struct EngineSettings {
   std::shared_ptr<engine::FaultPlan> faults;  ///< none = a healthy disk
 };
 
-inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind, const EngineSettings& settings = {}) {
+inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind,
+                                                   const EngineSettings& settings = {}) {
   engine::EngineOptions options;
   options.backend.kind = kind;
   options.staging_bytes = settings.staging_bytes;
   options.io_window_bytes = settings.io_window_bytes;
   options.direct_io = settings.direct_io;
   options.clock = settings.clock;
-  if (settings.faults) options.io_backend = engine::make_faulty_backend(engine::make_backend(options.backend), settings.faults);
+  if (settings.faults)
+    options.io_backend =
+        engine::make_faulty_backend(engine::make_backend(options.backend), settings.faults);
   return engine::Engine::create(std::move(options));
 }
 
@@ -47,7 +50,8 @@ class ManagerTest : public ::testing::TestWithParam<engine::BackendKind> {
   /// Names in the root, sorted.
   [[nodiscard]] std::vector<std::string> entries() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(root())) names.push_back(entry.path().filename());
+    for (const auto& entry : std::filesystem::directory_iterator(root()))
+      names.push_back(entry.path().filename());
     std::ranges::sort(names);
     return names;
   }
@@ -59,5 +63,6 @@ class ManagerTest : public ::testing::TestWithParam<engine::BackendKind> {
 }  // namespace cairn::test
 
 /// Runs a ManagerTest suite once per backend.
-#define CAIRN_ON_EVERY_BACKEND(suite) \
-  INSTANTIATE_TEST_SUITE_P(Backend, suite, ::testing::ValuesIn(cairn::test::backend_kinds()), cairn::test::backend_name)
+#define CAIRN_ON_EVERY_BACKEND(suite)                                                         \
+  INSTANTIATE_TEST_SUITE_P(Backend, suite, ::testing::ValuesIn(cairn::test::backend_kinds()), \
+                           cairn::test::backend_name)
