@@ -136,6 +136,7 @@ TEST_P(Arguments, TheFirstSuccessfulSaveFixesTheMode) {
 TEST_P(Arguments, ARootInWhichAnotherProcessWritesIsBusy) {
   CheckpointManager manager(root(), options());
   EXPECT_TRUE(manager.save(0, small()).get());
+  manager.wait_until_finished().get();  // the lock is let go after the commit
   const int fd = ::open((root() + "/.cairn.lock").c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_GE(fd, 0);
   ASSERT_EQ(::flock(fd, LOCK_EX | LOCK_NB), 0) << "the manager lets go when nothing is pending";
