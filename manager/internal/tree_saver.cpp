@@ -195,7 +195,8 @@ Task<void> TreeSaver::capture_and_write(std::size_t index, engine::Buffer buffer
   if (capture_ == Capture::borrow) extent_captured(index);
 }
 
-Task<void> TreeSaver::write_extent(std::size_t index, std::uint64_t offset, std::span<const std::byte> bytes) {
+Task<void> TreeSaver::write_extent([[maybe_unused]] std::size_t index, std::uint64_t offset,
+                                   std::span<const std::byte> bytes) {
   assert(index < layout_.extents.size());
   const Future<void> opened(opened_);
   co_await opened.result(asio::use_awaitable);
