@@ -198,14 +198,12 @@ Task<void> TreeSaver::capture_and_write(std::size_t index, engine::Buffer buffer
   const std::uint64_t bytes = element_bytes_of(extent);
   state_->encoded += bytes;
   if (capture_ == Capture::copy) extent_captured(index);
-  co_await write_extent(index, extent.offset, buffer.span().first(extent.size));
+  co_await write_extent(extent.offset, buffer.span().first(extent.size));
   state_->written += bytes;
   if (capture_ == Capture::borrow) extent_captured(index);
 }
 
-Task<void> TreeSaver::write_extent(std::size_t index, std::uint64_t offset,
-                                   std::span<const std::byte> bytes) {
-  assert(index < layout_.extents.size());
+Task<void> TreeSaver::write_extent(std::uint64_t offset, std::span<const std::byte> bytes) {
   const Future<void> opened(opened_);
   co_await opened.result(asio::use_awaitable);
   auto [error, permit] = co_await write_slots_.async_acquire(1, kAsTuple);
@@ -245,8 +243,8 @@ Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
   std::memcpy(block, memory.rest.data(), memory.rest.size());
   std::memcpy(block + memory.rest.size(), &crc, kChecksumBytes);
   state_->encoded += memory.body.size() + memory.rest.size();
-  co_await write_extent(index, extent.offset, memory.body);
-  co_await write_extent(index, extent.offset + memory.body.size(), tail.span());
+  co_await write_extent(extent.offset, memory.body);
+  co_await write_extent(extent.offset + memory.body.size(), tail.span());
 #ifndef NDEBUG
   const std::uint32_t again =
       co_await engine::async_run(engine_->cpu(), std::move(checksum), asio::use_awaitable);

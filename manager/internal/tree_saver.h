@@ -47,8 +47,7 @@ class TreeSaver final : public ItemSaver {
   Task<void> borrow_and_write(std::size_t index, Borrowed memory);
   Task<void> fill_extent(std::size_t index, std::byte* to);
   Task<void> fill_from_leaf(const ChunkPlace& place, std::byte* to);
-  Task<void> write_extent(std::size_t index, std::uint64_t offset,
-                          std::span<const std::byte> bytes);
+  Task<void> write_extent(std::uint64_t offset, std::span<const std::byte> bytes);
   void capture_inlined();
   void store_views(const Extent& extent, std::byte* to) const;
   [[nodiscard]] std::optional<Borrowed> borrowable(const Extent& extent) const;
