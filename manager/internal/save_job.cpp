@@ -97,7 +97,8 @@ Task<void> SaveJob::open_step() {
   if (error) raise_failure(error, "wait for the turn", context_->root_path);
   permit_ = std::move(permit);
   root_ = co_await begin_writing(context_);
-  directory_ = co_await StepDirectory::create(root_, step, context_->owner, options.overwrite);
+  directory_ = std::make_shared<StepDirectory>(root_, step, context_->owner);
+  co_await directory_->create(options.overwrite);
   for (auto& [name, item] : items) co_await item->open(directory_->folder());
 }
 

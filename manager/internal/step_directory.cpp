@@ -67,27 +67,21 @@ bool is_trash_name(std::string_view name) {
          rest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-StepDirectory::StepDirectory(FolderPtr root, FolderPtr folder, Step step, std::string owner)
-    : root_(std::move(root)),
-      folder_(std::move(folder)),
-      step_(step),
-      owner_(std::move(owner)),
-      name_(temporary_name(step)) {}
+StepDirectory::StepDirectory(FolderPtr root, Step step, std::string owner)
+    : root_(std::move(root)), step_(step), owner_(std::move(owner)), name_(temporary_name(step)) {}
 
-Task<std::shared_ptr<StepDirectory>> StepDirectory::create(FolderPtr root, Step step,
-                                                           std::string owner, bool overwrite) {
-  const std::optional<engine::FileStatus> existing = co_await find_status(root, step_name(step));
+Task<void> StepDirectory::create(bool overwrite) {
+  const std::optional<engine::FileStatus> existing = co_await find_status(root_, step_name(step_));
   if (existing && !overwrite) {
-    ErrorContext context = at("", join_path(root->path, step_name(step)));
+    ErrorContext context = at("", join_path(root_->path, step_name(step_)));
     context.remedy = "Save with overwrite, delete the step first, or choose another number";
     throw Error(ErrorCode::already_exists, "the step is there already", context);
   }
-  co_await remove_tree(root, temporary_name(step));
-  FolderPtr folder = co_await make_subfolder(root, temporary_name(step));
-  auto made = std::make_shared<StepDirectory>(root, folder, step, owner);
+  co_await remove_tree(root_, name_);
+  begun_ = true;
+  folder_ = co_await make_subfolder(root_, name_);
   // Not synced: it tells living writers apart, and the seal takes it away.
-  co_await write_unsynced_file(folder, std::string(kOwnerFile), owner);
-  co_return made;
+  co_await write_unsynced_file(folder_, std::string(kOwnerFile), owner_);
 }
 
 Task<void> StepDirectory::check_owner() {
@@ -135,6 +129,13 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
 }
 
 Task<void> StepDirectory::discard() {
+  if (!begun_) co_return;
+  if (!folder_) {
+    // It was made, perhaps, and could not be opened: if it is ours, it is empty.
+    auto [ignored] = co_await root_->handle.async_remove_directory(name_, kAsTuple);
+    static_cast<void>(ignored);
+    co_return;
+  }
   std::optional<engine::FileStatus> there = co_await find_status(root_, name_);
   auto [error, ours] = co_await folder_->handle.async_stat(std::string(), kAsTuple);
   if (error || !there || there->inode != ours.inode || there->device != ours.device) co_return;
@@ -167,6 +168,9 @@ Task<std::size_t> remove_leftover_trash(FolderPtr root) {
   auto entries = co_await list_folder(root);
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type != engine::FileType::directory || !is_trash_name(entry.name)) continue;
+    // The writer that died may not have synced the rename or exchange: after a loss of power a step
+    // would have its name back, and what is removed here would be missing in it.
+    if (removed == 0) co_await sync_folder(root);
     co_await remove_tree(root, entry.name);
     ++removed;
   }

@@ -41,10 +41,10 @@ struct Owner {
 /// A step being written.
 class StepDirectory {
  public:
-  StepDirectory(FolderPtr root, FolderPtr folder, Step step, std::string owner);
+  StepDirectory(FolderPtr root, Step step, std::string owner);
   /// Step 1 of saving. Throws already_exists when the step is there and `overwrite` is not set.
-  static Task<std::shared_ptr<StepDirectory>> create(FolderPtr root, Step step, std::string owner,
-                                                     bool overwrite);
+  /// After any other failure discard() has something to do.
+  Task<void> create(bool overwrite);
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
   /// Step 3.
   Task<void> seal();
@@ -57,10 +57,11 @@ class StepDirectory {
  private:
   Task<void> check_owner();
   FolderPtr root_;
-  FolderPtr folder_;
   Step step_;
   std::string owner_;
   std::string name_;
+  bool begun_ = false;  ///< there may be a directory of ours
+  FolderPtr folder_;    ///< none until it has been made and opened
 };
 
 /// Renames a step to trash, durably; returns the trash name. Errors: not_found; busy when a reader

@@ -101,33 +101,48 @@ Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b) {
   if (error) raise_failure(error, "exchange with " + b, join_path(folder->path, a));
 }
 
-Task<void> remove_tree(FolderPtr parent, std::string name) {
-  std::string path = join_path(parent->path, name);
+namespace {
+
+Task<void> remove_entry(FolderPtr parent, std::string name) {
+  auto [error] = co_await parent->handle.async_unlink(name, kAsTuple);
+  if (error && engine::classify(error) != engine::ErrorKind::not_found) {
+    raise_failure(error, "remove", join_path(parent->path, name));
+  }
+}
+
+Task<void> remove_directory(FolderPtr parent, std::string name) {
+  const std::string path = join_path(parent->path, name);
   auto [opened, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
   if (opened) {
     if (engine::classify(opened) == engine::ErrorKind::not_found) co_return;
-    // Not a directory, or a symlink to one: the entry itself goes, never what it points to.
-    auto [unlinked] = co_await parent->handle.async_unlink(name, kAsTuple);
-    if (unlinked && engine::classify(unlinked) != engine::ErrorKind::not_found) {
-      raise_failure(unlinked, "remove", path);
-    }
-    co_return;
+    raise_failure(opened, "open directory", path);
   }
   auto folder = std::make_shared<Folder>(parent->engine, std::move(handle), path);
   auto entries = co_await list_folder(folder);
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type == engine::FileType::directory) {
-      co_await remove_tree(folder, entry.name);
-      continue;
-    }
-    auto [unlinked] = co_await folder->handle.async_unlink(entry.name, kAsTuple);
-    if (unlinked && engine::classify(unlinked) != engine::ErrorKind::not_found) {
-      raise_failure(unlinked, "remove", join_path(path, entry.name));
+      co_await remove_directory(folder, entry.name);
+    } else {
+      co_await remove_entry(folder, entry.name);
     }
   }
   auto [removed] = co_await parent->handle.async_remove_directory(name, kAsTuple);
   if (removed && engine::classify(removed) != engine::ErrorKind::not_found) {
     raise_failure(removed, "remove directory", path);
+  }
+}
+
+}  // namespace
+
+Task<void> remove_tree(FolderPtr parent, std::string name) {
+  // Asked first, because opening would follow a symlink: the entry itself goes, never what it
+  // names.
+  const std::optional<engine::FileStatus> status = co_await find_status(parent, name);
+  if (!status) co_return;
+  if (status->type == engine::FileType::directory) {
+    co_await remove_directory(parent, name);
+  } else {
+    co_await remove_entry(parent, name);
   }
 }
 
