@@ -64,6 +64,15 @@ std::unique_ptr<CheckpointManager> open_manager(std::shared_ptr<engine::Engine> 
   return std::make_unique<CheckpointManager>(root, options);
 }
 
+// The sync after a rename, not one that makes an earlier writer's renames certain.
+engine::FaultPlan::Predicate commit_sync(const std::string& root) {
+  return [renamed = std::make_shared<bool>(false),
+          is_sync = sync_of(root)](const engine::IoRequest& request) {
+    if (request.op == engine::IoOp::rename) *renamed = true;
+    return *renamed && is_sync(request);
+  };
+}
+
 void save_and_wait(CheckpointManager& manager, Step step, std::int64_t version) {
   static_cast<void>(manager.save(step, content(step, version), save_options(version, true)).get());
   manager.wait_until_finished().get();
@@ -74,14 +83,17 @@ void save_and_wait(CheckpointManager& manager, Step step, std::int64_t version) 
 // ---- RecordedRun --------------------------------------------------------------------------------
 
 RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
-                         std::optional<std::int64_t> max_to_keep)
-    : max_to_keep_(max_to_keep), setup_(setup) {
+                         std::optional<std::int64_t> max_to_keep,
+                         std::shared_ptr<engine::FaultPlan> faults)
+    : max_to_keep_(max_to_keep), setup_(setup), faults_(std::move(faults)) {
   if (!setup.empty()) {
     const auto manager = open_manager(small_engine(make_backend(kind)), root());
     for (const auto& [step, version] : setup) save_and_wait(*manager, step, version);
   }
   recording_ = std::make_shared<engine::Recording>(directory_.string());
-  auto engine = small_engine(engine::make_recording_backend(make_backend(kind), recording_));
+  auto backend = make_backend(kind);
+  if (faults_) backend = engine::make_faulty_backend(std::move(backend), faults_);
+  auto engine = small_engine(engine::make_recording_backend(std::move(backend), recording_));
   auto logger = std::make_shared<AcknowledgementLogger>(
       [recording = recording_](std::string label) { recording->mark(std::move(label)); });
   manager_ = open_manager(std::move(engine), root(), std::move(logger), max_to_keep);
@@ -89,7 +101,9 @@ RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
 
 RecordedRun::~RecordedRun() = default;
 
-std::string RecordedRun::root() const { return (directory_ / kRootPath).string(); }
+std::string RecordedRun::root() const {
+  return (directory_ / kRootPath).string();
+}
 
 void RecordedRun::save(Step step, std::int64_t version) {
   changes_.push_back({Change::Kind::save, step, version});
@@ -106,11 +120,35 @@ void RecordedRun::remove(Step step) {
   manager_->delete_step(step).get();
 }
 
+void RecordedRun::save_unknown(Step step, std::int64_t version) {
+  changes_.push_back({Change::Kind::save, step, version, true});
+  faults_->fail(commit_sync(root()), 1, EIO);
+  try {
+    save_and_wait(*manager_, step, version);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::commit_unknown) throw;
+  }
+  faults_->clear();
+}
+
+void RecordedRun::remove_unknown(Step step) {
+  changes_.push_back({Change::Kind::remove, step, 0, true});
+  faults_->fail(commit_sync(root()), 1, EIO);
+  try {
+    manager_->delete_step(step).get();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::io_error) throw;
+  }
+  faults_->clear();
+}
+
 void RecordedRun::finish() {
   manager_->close().get();
   manager_.reset();
   std::vector<std::string> asked;
-  for (const Change& change : changes_) asked.push_back(change.label());
+  for (const Change& change : changes_) {
+    if (!change.unknown) asked.push_back(change.label());
+  }
   std::vector<std::string> heard;
   for (const auto& mark : recording_->marks()) heard.push_back(mark.label);
   if (asked != heard) throw std::logic_error("what was acknowledged is not what was asked for");
@@ -118,8 +156,19 @@ void RecordedRun::finish() {
 
 std::size_t RecordedRun::acknowledged(std::size_t prefix) const {
   const auto marks = recording_->marks();
-  return static_cast<std::size_t>(
-      std::ranges::count_if(marks, [&](const auto& mark) { return mark.position <= prefix; }));
+  auto heard = std::ranges::count_if(marks, [&](const auto& m) { return m.position <= prefix; });
+  std::size_t count = 0;
+  for (; heard > 0; ++count) heard -= changes_[count].unknown ? 0 : 1;
+  return count;
+}
+
+std::vector<Change> RecordedRun::pending(std::size_t prefix) const {
+  std::vector<Change> changes;
+  for (std::size_t i = acknowledged(prefix); i < changes_.size(); ++i) {
+    changes.push_back(changes_[i]);
+    if (!changes_[i].unknown) break;
+  }
+  return changes;
 }
 
 Steps RecordedRun::steps_after(std::size_t count) const {
@@ -182,14 +231,20 @@ const Found& CrashStates::find(const TreeImage& image) {
 
 std::string CrashStates::violation(std::size_t prefix, std::uint64_t seed,
                                    const IgnoreSync& ignore) {
-  const std::size_t acknowledged = run_.acknowledged(prefix);
   const Found& found = find(crash(prefix, seed, ignore));
   if (!found.trouble.empty()) return found.trouble;
-  const Steps before = run_.steps_after(acknowledged);
-  const Steps after = run_.steps_after(acknowledged + 1);
-  if (found.steps == before || found.steps == after) return {};
-  return fmt::format("found {}; acknowledged {}, with the next change {}", to_string(found.steps),
-                     to_string(before), to_string(after));
+  std::vector<Steps> allowed{run_.steps_after(run_.acknowledged(prefix))};
+  for (const Change& change : run_.pending(prefix)) {
+    // Each on its own: before a sync they may survive in any combination.
+    const std::size_t before = allowed.size();
+    for (std::size_t i = 0; i < before; ++i) {
+      allowed.push_back(allowed[i]);
+      change.apply(allowed.back());
+    }
+  }
+  if (std::ranges::find(allowed, found.steps) != allowed.end()) return {};
+  return fmt::format("found {}; acknowledged {}, with what was under way {}",
+                     to_string(found.steps), to_string(allowed.front()), to_string(allowed.back()));
 }
 
 std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed) {
@@ -198,7 +253,7 @@ std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed) {
   engine::internal::write_tree(crash(prefix, seed, {}), state);
   std::string trouble;
   try {
-    trouble = go_on(state + "/" + kRootPath, run_.acknowledged(prefix));
+    trouble = go_on(state + "/" + kRootPath, prefix);
   } catch (const Error& error) {
     trouble = error.what();
   }
@@ -206,20 +261,20 @@ std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed) {
   return trouble;
 }
 
-std::string CrashStates::go_on(const std::string& root, std::size_t acknowledged) {
+std::string CrashStates::go_on(const std::string& root, std::size_t prefix) {
   constexpr Step kNewStep = 1000;
   const auto manager = open_manager(engine_, root);
-  if (acknowledged < run_.changes().size()) {
-    const Change& next = run_.changes()[acknowledged];
+  Steps expected = run_.steps_after(run_.acknowledged(prefix));
+  for (const Change& change : run_.pending(prefix)) {
+    change.apply(expected);
     const std::vector<Step> there = manager->all_steps();
-    if (next.kind == Change::Kind::save) {
-      save_and_wait(*manager, next.step, next.version);
-    } else if (std::ranges::find(there, next.step) != there.end()) {
-      manager->delete_step(next.step).get();
+    if (change.kind == Change::Kind::save) {
+      save_and_wait(*manager, change.step, change.version);
+    } else if (std::ranges::find(there, change.step) != there.end()) {
+      manager->delete_step(change.step).get();
     }
   }
   save_and_wait(*manager, kNewStep, 1);
-  Steps expected = run_.steps_after(acknowledged + 1);
   expected[kNewStep] = 1;
   const Found found = look(engine_, root);
   if (!found.trouble.empty()) return found.trouble;

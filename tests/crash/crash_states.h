@@ -6,6 +6,7 @@
 //   CrashStates states(run);
 //   states.violation(prefix, seed)      // empty, or how the promise was broken
 
+#include <cairn/engine/faulty_backend.h>
 #include <cairn/engine/internal/recording_impl.h>
 
 #include <map>
@@ -23,17 +24,25 @@ namespace cairn::test {
 class RecordedRun {
  public:
   /// `setup` is durable before the recording begins; without any, the root is not even there.
+  /// `faults`, when given, lie between the recording and the disk.
   RecordedRun(engine::BackendKind kind, const Steps& setup,
-              std::optional<std::int64_t> max_to_keep = std::nullopt);
+              std::optional<std::int64_t> max_to_keep = std::nullopt,
+              std::shared_ptr<engine::FaultPlan> faults = nullptr);
   ~RecordedRun();
   /// Saves, overwriting what is there; waits until the deletions that follow are over.
   void save(Step step, std::int64_t version);
   void remove(Step step);
+  /// The same with a root that fails to sync, for runs with faults. The change is made, and certain
+  /// with the next one that is acknowledged.
+  void save_unknown(Step step, std::int64_t version);
+  void remove_unknown(Step step);
   /// Closes the manager. Throws when what was acknowledged is not what was asked for.
   void finish();
 
   [[nodiscard]] const engine::Recording& recording() const { return *recording_; }
-  [[nodiscard]] const engine::internal::TreeImage& start() const { return recording_->impl().durable; }
+  [[nodiscard]] const engine::internal::TreeImage& start() const {
+    return recording_->impl().durable;
+  }
   [[nodiscard]] const std::vector<engine::internal::LogEntry>& log() const {
     return recording_->impl().log;
   }
@@ -42,7 +51,11 @@ class RecordedRun {
   [[nodiscard]] std::size_t acknowledged(std::size_t prefix) const;
   /// What is there after the first `count` changes.
   [[nodiscard]] Steps steps_after(std::size_t count) const;
-  /// "17 sync_all run/root/3.orbax-checkpoint-tmp/default", with the name that the file was made by.
+  /// Changes beyond the acknowledged ones that may have come about: the one that was next, and
+  /// before it those that will never be acknowledged.
+  [[nodiscard]] std::vector<Change> pending(std::size_t prefix) const;
+  /// "17 sync_all run/root/3.orbax-checkpoint-tmp/default", with the name that the file was made
+  /// by.
   [[nodiscard]] std::string describe(std::size_t mutation) const;
 
  private:
@@ -54,6 +67,7 @@ class RecordedRun {
   Steps setup_;
   std::shared_ptr<engine::Recording> recording_;
   std::unique_ptr<CheckpointManager> manager_;
+  std::shared_ptr<engine::FaultPlan> faults_;
   std::vector<Change> changes_;
 };
 
@@ -78,7 +92,7 @@ class CrashStates {
   [[nodiscard]] engine::internal::TreeImage crash(std::size_t prefix, std::uint64_t seed,
                                                   const IgnoreSync& ignore) const;
   [[nodiscard]] const Found& find(const engine::internal::TreeImage& image);
-  [[nodiscard]] std::string go_on(const std::string& root, std::size_t acknowledged);
+  [[nodiscard]] std::string go_on(const std::string& root, std::size_t prefix);
 
   const RecordedRun& run_;
   std::shared_ptr<engine::Engine> engine_;

@@ -118,6 +118,15 @@ void AcknowledgementLogger::log(const LogRecord& record) {
   if (record.event == "delete") acknowledged_(fmt::format("delete {}", *record.step));
 }
 
+engine::FaultPlan::Predicate sync_of(std::string directory) {
+  return [directory = std::move(directory)](const engine::IoRequest& request) {
+    if (request.op != engine::IoOp::sync_all) return false;
+    std::error_code error;
+    const auto link = fmt::format("/proc/self/fd/{}", request.fd);
+    return std::filesystem::read_symlink(link, error) == directory;
+  };
+}
+
 std::shared_ptr<engine::Engine> small_engine(std::unique_ptr<engine::IoBackend> backend) {
   engine::EngineOptions options;
   options.io_backend = std::move(backend);

@@ -3,6 +3,7 @@
 // number and a version, so that a step says by itself whether it is whole and which one it is.
 
 #include <cairn/cairn.h>
+#include <cairn/engine/faulty_backend.h>
 
 #include <functional>
 #include <map>
@@ -23,6 +24,7 @@ struct Change {
   Kind kind = Kind::save;
   Step step = 0;
   std::int64_t version = 0;  ///< of a save; one of a step that is there replaces it
+  bool unknown = false;      ///< made, but not acknowledged: its last sync failed
   void apply(Steps& steps) const;
   [[nodiscard]] std::string label() const;  ///< "save 3", "delete 3"
 };
@@ -43,8 +45,8 @@ struct Found {
 /// Names in `root` that belong to a save or deletion that never ended.
 [[nodiscard]] std::vector<std::string> leftovers(const std::string& root);
 
-/// Hears of each save and deletion at the moment when it is acknowledged, on the engine's strand and
-/// before whatever the manager does next.
+/// Hears of each save and deletion at the moment when it is acknowledged, on the engine's strand
+/// and before whatever the manager does next.
 class AcknowledgementLogger final : public Logger {
  public:
   explicit AcknowledgementLogger(std::function<void(std::string)> acknowledged);
@@ -53,6 +55,9 @@ class AcknowledgementLogger final : public Logger {
  private:
   std::function<void(std::string)> acknowledged_;
 };
+
+/// Matches what makes renames in `directory` durable.
+[[nodiscard]] engine::FaultPlan::Predicate sync_of(std::string directory);
 
 /// A small engine.
 [[nodiscard]] std::shared_ptr<engine::Engine> small_engine(

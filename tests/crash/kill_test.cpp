@@ -28,6 +28,7 @@ constexpr int kByOperation = 38;  // the rest by the clock
 constexpr int kInsideMin = 30;
 constexpr std::size_t kMaxToKeep = 2;
 constexpr std::uint64_t kOperationsMax = 600;  // some changes of a worker
+constexpr int kOperationsInTurn = 160;         // of a save and the begin of the next change
 constexpr std::uint64_t kDelayMaxMs = 60;
 constexpr std::int64_t kVersionsApart = 1000;
 
@@ -40,7 +41,8 @@ class Worker {
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    std::string program = std::filesystem::canonical("/proc/self/exe").parent_path() / "kill_worker";
+    std::string program =
+        std::filesystem::canonical("/proc/self/exe").parent_path() / "kill_worker";
     std::vector<std::string> copies = arguments;
     std::vector<char*> argv{program.data()};
     for (std::string& argument : copies) argv.push_back(argument.data());
@@ -63,24 +65,24 @@ class Worker {
   int follow(WorkerWatch& watch, std::optional<std::uint64_t> delay_ms) {
     std::string text;
     std::array<char, 1 << 16> buffer{};
-    std::optional<std::chrono::steady_clock::time_point> kill_time;
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point kill_time = Clock::time_point::max();
     for (;;) {
       int timeout = -1;
-      if (kill_time) {
-        const auto left = *kill_time - std::chrono::steady_clock::now();
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
-        timeout = static_cast<int>(std::max<std::int64_t>(ms, 0));
+      if (kill_time != Clock::time_point::max()) {
+        const auto left = std::max(kill_time - Clock::now(), Clock::duration::zero());
+        timeout = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
       }
       pollfd readable{lines_, POLLIN, 0};
       if (::poll(&readable, 1, timeout) == 0) {
         ::kill(pid_, SIGKILL);
-        kill_time.reset();
+        kill_time = Clock::time_point::max();
         continue;
       }
       const ssize_t count = ::read(lines_, buffer.data(), buffer.size());
       if (count <= 0) break;
       if (text.empty() && delay_ms) {
-        kill_time = std::chrono::steady_clock::now() + std::chrono::milliseconds(*delay_ms);
+        kill_time = Clock::now() + std::chrono::milliseconds(*delay_ms);
         delay_ms.reset();
       }
       text.append(buffer.data(), static_cast<std::size_t>(count));
@@ -120,14 +122,33 @@ class Kill : public ::testing::TestWithParam<engine::BackendKind> {
   Steps steps_;  // certain, as the last look found them
   std::array<int, kPhases> hits_{};
 
-  // One worker's life, and a look at what it left.
+  // Returns how many were inside a save or a deletion.
+  int print_hits() const {
+    int inside = 0;
+    int all = 0;
+    for (std::size_t i = 0; i < kPhases; ++i) {
+      const auto phase = static_cast<Phase>(i);
+      fmt::print("{:>3} kills in {}\n", hits_[i], to_string(phase));
+      all += hits_[i];
+      if (phase != Phase::idle) inside += hits_[i];
+    }
+    fmt::print("{:>3} of {} inside a save or a deletion\n", inside, all);
+    return inside;
+  }
+
   void kill_once(int run, std::mt19937_64& random) {
-    const bool by_operation = run < kByOperation;
-    const std::uint64_t kill_at = by_operation ? 1 + random() % kOperationsMax : 0;
-    std::optional<std::uint64_t> delay_ms;
-    if (!by_operation) delay_ms = random() % kDelayMaxMs;
+    if (run < kByOperation) {
+      kill(run, random(), 1 + random() % kOperationsMax, std::nullopt);
+    } else {
+      kill(run, random(), 0, random() % kDelayMaxMs);
+    }
+  }
+
+  // One worker's life, and a look at what it left.
+  void kill(int run, std::uint64_t seed, std::uint64_t kill_at,
+            std::optional<std::uint64_t> delay_ms) {
     WorkerWatch watch(steps_, kMaxToKeep);
-    Worker worker({root_, to_string(GetParam()), std::to_string(random()),
+    Worker worker({root_, to_string(GetParam()), std::to_string(seed),
                    std::to_string(run * kVersionsApart), std::to_string(kill_at)});
     const int status = worker.follow(watch, delay_ms);
     ASSERT_EQ(watch.error(), "");
@@ -150,14 +171,17 @@ TEST_P(Kill, LeavesTheAcknowledgedStepsOrOneChangeMore) {
     SCOPED_TRACE(fmt::format("kill {}", run));
     ASSERT_NO_FATAL_FAILURE(kill_once(run, random));
   }
-  int inside = 0;
-  for (std::size_t i = 0; i < kPhases; ++i) {
-    const auto phase = static_cast<Phase>(i);
-    fmt::print("{:>3} kills in {}\n", hits_[i], to_string(phase));
-    if (phase != Phase::idle) inside += hits_[i];
+  EXPECT_GE(print_hits(), kInsideMin);
+}
+
+TEST_P(Kill, AtEachOperationOfAFewChangesLeavesTheSame) {
+  const std::uint64_t seed = make_seed();
+  for (int n = 1; n <= kOperationsInTurn; ++n) {
+    SCOPED_TRACE(fmt::format("operation {}", n));
+    const auto kill_at = static_cast<std::uint64_t>(n);
+    ASSERT_NO_FATAL_FAILURE(kill(n, seed + kill_at, kill_at, std::nullopt));
   }
-  fmt::print("{:>3} of {} inside a save or a deletion\n", inside, kKills);
-  EXPECT_GE(inside, kInsideMin);
+  print_hits();
 }
 
 TEST_P(Kill, TheNextWriterRemovesWhatTheDeadOneLeft) {

@@ -85,8 +85,8 @@ int main_of_worker(char** arguments) {
                                                       : engine::BackendKind::threads;
   const std::uint64_t kill_at = std::strtoull(arguments[5], nullptr, 10);
   ManagerOptions options;
-  options.engine = small_engine(
-      std::make_unique<KillingBackend>(engine::make_backend(backend), kill_at));
+  options.engine =
+      small_engine(std::make_unique<KillingBackend>(engine::make_backend(backend), kill_at));
   options.max_to_keep = 2;
   options.logger = std::make_shared<AcknowledgementLogger>([](const std::string& l) { say(l); });
   try {

@@ -12,15 +12,15 @@
 namespace cairn::test {
 
 enum class Phase : std::uint8_t {
-  idle,             ///< opening, or between two changes
-  prepare,          ///< of a save: lock, leftovers, directories
-  write_data,       ///< until the first sync
-  sync_metadata,    ///< metadata, markers, syncs, until the rename
-  commit,           ///< rename or exchange, and the root's sync
-  remove_old,       ///< after the commit: retention, or the overwritten content
-  delete_prepare,   ///< of a deletion: until the rename
-  delete_rename,    ///< rename to trash, and the root's sync
-  delete_unlink,    ///< until the deletion is acknowledged
+  idle,            ///< opening, or between two changes
+  prepare,         ///< of a save: lock, leftovers, directories
+  write_data,      ///< until the first sync
+  sync_metadata,   ///< metadata, markers, syncs, until the rename
+  commit,          ///< rename or exchange, and the root's sync
+  remove_old,      ///< after the commit: retention, or the overwritten content
+  delete_prepare,  ///< of a deletion: until the rename
+  delete_rename,   ///< rename to trash, and the root's sync
+  delete_unlink,   ///< until the deletion is acknowledged
 };
 inline constexpr std::size_t kPhases = 9;
 [[nodiscard]] std::string_view to_string(Phase phase) noexcept;

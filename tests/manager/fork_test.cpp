@@ -1,0 +1,115 @@
+// A trainer forks its data loaders while a save is under way.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <functional>
+
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+using engine::FaultPlan;
+using engine::IoOp;
+
+constexpr unsigned kChildSeconds = 60;  // a child that hangs is killed by its alarm
+
+Tree state(std::int64_t value) {
+  return Tree(Dict{{"s", Tree(value)}});
+}
+
+bool is_closed(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::closed;
+  }
+  return false;
+}
+
+ErrorCode code_of_save(CheckpointManager& manager, Step step) {
+  try {
+    static_cast<void>(manager.save(step, state(step)).get());
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "the save succeeded";
+  return ErrorCode::internal;
+}
+
+int exit_status(pid_t child) {
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+class Fork : public test::ManagerTest {
+ protected:
+  Fork() : manager_(std::in_place, root(), faulty()), other_(std::in_place, root(), options()) {
+    faults_->hold(FaultPlan::only({IoOp::sync_data}));
+    save_ = manager_->save(0, state(0));
+    faults_->wait_until_held(1);
+  }
+
+  ManagerOptions faulty() {
+    test::EngineSettings settings;
+    settings.faults = faults_;
+    return options(settings);
+  }
+
+  /// Another writer, as another process would be: it has an open file and an engine of its own.
+  CheckpointManager& other() { return *other_; }
+
+  void finish_save() {
+    faults_->release();
+    EXPECT_TRUE(save_->get());
+    manager_->wait_until_finished().get();
+    EXPECT_EQ(manager_->restore(0).get().tree(), state(0));
+  }
+
+  std::shared_ptr<FaultPlan> faults_ = std::make_shared<FaultPlan>();
+  std::optional<CheckpointManager> manager_;
+  std::optional<CheckpointManager> other_;
+  std::optional<SaveFuture> save_;
+};
+CAIRN_ON_EVERY_BACKEND(Fork);
+
+TEST_P(Fork, TheChildIsRefusedAndTheParentsSaveGoesOn) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSeconds);
+    bool right = is_closed([&] { static_cast<void>(manager_->save(1, state(1)).get()); });
+    right = right && is_closed([&] { manager_->delete_step(0).get(); });
+    right = right && is_closed([&] { static_cast<void>(manager_->restore(0).get()); });
+    right = right && is_closed([&] { manager_->reload(); });
+    manager_.reset();
+    ::_exit(right ? 0 : 1);
+  }
+  EXPECT_EQ(exit_status(child), 0);
+  EXPECT_EQ(code_of_save(other(), 5), ErrorCode::busy) << "the lock is still the parent's";
+  finish_save();
+  EXPECT_TRUE(other().save(6, state(6)).get()) << "the lock is free";
+}
+
+TEST_P(Fork, AChildThatLivesOnDoesNotKeepTheLock) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSeconds);
+    ::close(ends[1]);
+    char byte = 0;
+    // Until the parent closes its end.
+    ::_exit(::read(ends[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  ::close(ends[0]);
+  finish_save();
+  EXPECT_TRUE(other().save(1, state(1)).get());
+  ::close(ends[1]);
+  EXPECT_EQ(exit_status(child), 0);
+}
+
+}  // namespace
+}  // namespace cairn
