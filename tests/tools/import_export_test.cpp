@@ -50,7 +50,7 @@ TEST_P(ImportExport, GivesBackEveryDtypeByteForByte) {
   safetensors::Header header;
   header.metadata = {{"format", "pt"}, {"note", "caf\xc3\xa9 \"quoted\""}};
   // Upwards in size, so that the export has to move them.
-  for (const std::size_t size : {1, 2, 4, 8}) {
+  for (const std::size_t size : {1u, 2u, 4u, 8u}) {
     for (std::size_t i = 0; i < kDTypeCount; ++i) {
       const auto dtype = static_cast<DType>(i);
       if (!safetensors::safetensors_name(dtype) || size_of(dtype) != size) continue;
