@@ -78,7 +78,7 @@ void CheckpointManager::check_for_errors() {
   impl_->board.check();
 }
 bool CheckpointManager::is_saving_in_progress() const {
-  return impl_->board.pending() > 0;
+  return impl_->saving();
 }
 Future<void> CheckpointManager::close() {
   return impl_->close();

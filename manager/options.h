@@ -32,7 +32,7 @@ struct ManagerOptions {
   std::size_t max_pending = 1;
   /// How long to wait for another process that writes in the same root; 0 = not at all.
   std::chrono::milliseconds lock_timeout{0};
-  /// A save that takes longer, from its turn to its commit, fails; <= 0 is an error.
+  /// A save that takes longer, from its call to its commit, fails; <= 0 is an error.
   std::chrono::milliseconds async_timeout{1'200'000};
   /// Fail a save that does not fit into the staging arena instead of streaming it at the disk's
   /// speed.

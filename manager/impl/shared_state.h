@@ -73,19 +73,24 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
     return value_.has_value();
   }
 
+  /// An id for when_ready() and drop(). Apart, so that a cancellation slot can be set up before the
+  /// wait begins: once it has begun the handler may run, elsewhere, at any moment.
+  [[nodiscard]] std::uint64_t next_id() {
+    const std::lock_guard lock(mutex_);
+    return ++last_id_;
+  }
+
   /// Calls `waiter` when ready (at once if it is), on an unspecified thread; the argument is null,
-  /// or the reason why the wait itself ended early. Returns an id for drop().
-  std::uint64_t when_ready(Waiter waiter) {
+  /// or the reason why the wait itself ended early.
+  void when_ready(std::uint64_t id, Waiter waiter) {
     {
       const std::lock_guard lock(mutex_);
       if (!value_.has_value()) {
-        const std::uint64_t id = ++last_id_;
         waiters_.emplace(id, std::move(waiter));
-        return id;
+        return;
       }
     }
     waiter(nullptr);
-    return 0;
   }
 
   /// Ends one wait early, if it is still waiting.
@@ -170,7 +175,13 @@ void start_wait(const std::shared_ptr<SharedState<T>>& state, Handler&& handler,
   // Shared, because std::function wants copies; called once.
   auto shared = std::make_shared<H>(std::forward<Handler>(handler));
   std::weak_ptr<SharedState<T>> weak = state;
-  const std::uint64_t id = state->when_ready([state, shared, executor](std::exception_ptr early) {
+  const std::uint64_t id = state->next_id();
+  if (slot.is_connected()) {
+    slot.assign([weak, id](asio::cancellation_type) {
+      if (auto alive = weak.lock()) alive->drop(id);
+    });
+  }
+  state->when_ready(id, [state, shared, executor](std::exception_ptr early) {
     asio::post(executor, [state, shared, early = std::move(early)]() mutable {
       H taken = std::move(*shared);
       shared.reset();
@@ -184,11 +195,6 @@ void start_wait(const std::shared_ptr<SharedState<T>>& state, Handler&& handler,
       complete_with<T>(std::move(taken), std::move(result.first), std::move(result.second));
     });
   });
-  if (id != 0 && slot.is_connected()) {
-    slot.assign([weak, id](asio::cancellation_type) {
-      if (auto alive = weak.lock()) alive->drop(id);
-    });
-  }
 }
 
 }  // namespace cairn::impl

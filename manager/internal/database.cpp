@@ -2,6 +2,7 @@
 #include <cairn/manager/internal/database.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 namespace cairn::internal {
@@ -64,6 +65,12 @@ class DatabaseReader {
   /// `transitive`: what the paths in this node's own table are relative to.
   Task<void> read_node(std::string path, std::string transitive, ocdbt::Reference where,
                        unsigned height, std::string prefix) {
+    // In a tree no node has two parents: one that comes again would make a small file a huge
+    // database.
+    if (!visited_.emplace(path, where.offset).second) {
+      throw damage(join_path(item_->path, path), where.offset,
+                   "the tree refers to this node twice");
+    }
     const std::string bytes = co_await read_range(path, where);
     const std::string full = join_path(item_->path, path);
     const ocdbt::Node node = decode_here<ocdbt::Node>(
@@ -137,6 +144,7 @@ class DatabaseReader {
   ItemDatabase result_;
   std::unordered_map<std::string, std::uint32_t> file_indices_;
   std::uint64_t node_bytes_max_ = 0;
+  std::set<std::pair<std::string, std::uint64_t>> visited_;
   FilePtr open_file_;  ///< nodes mostly share one file
   std::string open_path_;
   std::uint64_t open_size_ = 0;

@@ -28,10 +28,19 @@ void ErrorBoard::begin() {
 void ErrorBoard::fail(EntryPtr failure) {
   const std::lock_guard lock(mutex_);
   assert(pending_ > 0);
-  for (Waiting& waiting : waiting_) waiting.errors.push_back(failure->error);
-  if (!waiting_.empty()) return;
+  for (Waiting& waiting : waiting_) waiting.entries.push_back(failure);
   std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });
+  // Kept even when somebody waits: a wait may be given up before it has delivered.
   unseen_.push_back(std::move(failure));
+}
+
+void ErrorBoard::finish(Waiting waiting) {
+  std::vector<std::exception_ptr> errors;
+  for (const EntryPtr& entry : waiting.entries) errors.push_back(entry->error);
+  waiting.waiter->on_delivered = [entries = std::move(waiting.entries)] {
+    for (const EntryPtr& entry : entries) entry->seen = true;
+  };
+  waiting.waiter->set(combine(errors), impl::Unit());
 }
 
 void ErrorBoard::end() {
@@ -41,7 +50,7 @@ void ErrorBoard::end() {
     assert(pending_ > 0);
     if (--pending_ == 0) finished.swap(waiting_);
   }
-  for (Waiting& waiting : finished) waiting.waiter->set(combine(waiting.errors), impl::Unit());
+  for (Waiting& waiting : finished) finish(std::move(waiting));
 }
 
 std::size_t ErrorBoard::pending() const {
@@ -49,37 +58,48 @@ std::size_t ErrorBoard::pending() const {
   return pending_;
 }
 
-std::vector<std::exception_ptr> ErrorBoard::take_unseen_locked() {
-  std::vector<std::exception_ptr> errors;
-  for (const EntryPtr& entry : unseen_) {
-    if (!entry->seen.exchange(true)) errors.push_back(entry->error);
-  }
-  unseen_.clear();
-  return errors;
-}
-
-std::vector<std::exception_ptr> ErrorBoard::take_unseen() {
+std::string ErrorBoard::unseen_text() const {
   const std::lock_guard lock(mutex_);
-  return take_unseen_locked();
+  std::string text;
+  for (const EntryPtr& entry : unseen_) {
+    if (entry->seen) continue;
+    try {
+      std::rethrow_exception(entry->error);
+    } catch (const std::exception& error) {
+      text += (text.empty() ? "" : "; ") + std::string(error.what());
+    }
+  }
+  return text;
 }
 
 ErrorBoard::Waiter ErrorBoard::wait() {
-  auto waiter = std::make_shared<impl::SharedState<void>>();
-  std::vector<std::exception_ptr> errors;
+  Waiting waiting;
+  waiting.waiter = std::make_shared<impl::SharedState<void>>();
+  Waiter waiter = waiting.waiter;
   {
     const std::lock_guard lock(mutex_);
-    errors = take_unseen_locked();
+    for (const EntryPtr& entry : unseen_) {
+      if (!entry->seen) waiting.entries.push_back(entry);
+    }
     if (pending_ > 0) {
-      waiting_.push_back({waiter, std::move(errors)});
+      waiting_.push_back(std::move(waiting));
       return waiter;
     }
   }
-  waiter->set(combine(errors), impl::Unit());
+  finish(std::move(waiting));
   return waiter;
 }
 
 void ErrorBoard::check() {
-  if (const std::exception_ptr error = combine(take_unseen())) std::rethrow_exception(error);
+  std::vector<std::exception_ptr> errors;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const EntryPtr& entry : unseen_) {
+      if (!entry->seen.exchange(true)) errors.push_back(entry->error);
+    }
+    unseen_.clear();
+  }
+  if (const std::exception_ptr error = combine(errors)) std::rethrow_exception(error);
 }
 
 }  // namespace cairn::internal

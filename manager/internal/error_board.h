@@ -11,6 +11,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace cairn::internal {
@@ -37,15 +38,15 @@ class ErrorBoard {
   [[nodiscard]] Waiter wait();
   /// Throws what nobody has seen.
   void check();
-  /// Unseen errors, consumed; for logging at the end.
-  [[nodiscard]] std::vector<std::exception_ptr> take_unseen();
+  /// What nobody has seen yet, for people; empty when there is nothing. They stay unseen.
+  [[nodiscard]] std::string unseen_text() const;
 
  private:
   struct Waiting {
     Waiter waiter;
-    std::vector<std::exception_ptr> errors;
+    std::vector<EntryPtr> entries;
   };
-  [[nodiscard]] std::vector<std::exception_ptr> take_unseen_locked();
+  static void finish(Waiting waiting);
 
   mutable std::mutex mutex_;
   std::size_t pending_ = 0;

@@ -34,22 +34,6 @@ void check_options(const ManagerOptions& options) {
   }
 }
 
-template <class T>
-Future<T> failed(Error error) {
-  auto state = std::make_shared<impl::SharedState<T>>();
-  state->set(std::make_exception_ptr(std::move(error)), impl::Stored<T>());
-  return Future<T>(state);
-}
-
-Error with_operation(ErrorCode code, std::string reason, std::string operation, std::string path,
-                     std::string remedy = "") {
-  ErrorContext context;
-  context.operation = std::move(operation);
-  context.path = std::move(path);
-  context.remedy = std::move(remedy);
-  return Error(code, std::move(reason), context);
-}
-
 Task<std::vector<Step>> list_root(EnginePtr engine, std::string path, bool create) {
   FolderPtr root;
   if (create) {
@@ -63,18 +47,6 @@ Task<std::vector<Step>> list_root(EnginePtr engine, std::string path, bool creat
 Task<void> sync_root(EnginePtr engine, std::string path) {
   FolderPtr root = co_await open_folder(engine, path);
   co_await sync_folder(root);
-}
-
-Task<Restored> restore_from(EnginePtr engine, std::string root_path, std::optional<Step> step,
-                            args::RestoreArgs args, std::string item_name) {
-  if (!step) {
-    std::vector<Step> steps = co_await list_root(engine, root_path, false);
-    if (steps.empty())
-      throw with_operation(ErrorCode::not_found, "there is no step to restore", "", root_path);
-    step = steps.back();
-  }
-  co_return co_await restore_step(engine, join_path(root_path, step_name(*step)), *step,
-                                  std::move(args), item_name);
 }
 
 }  // namespace
@@ -95,15 +67,11 @@ void CheckpointManager::Impl::open() {
     if (auto self = weak.lock()) self->log(level, std::move(event), step, std::move(message));
   };
   check_usable();
-  index.reset(
-      start(engine, list_root(engine, directory, options.create), "open manager", directory).get());
+  list_directory(options.create, "open manager");
 }
 
 void CheckpointManager::Impl::check_usable() const {
-  if (!engine->forked()) return;
-  throw with_operation(ErrorCode::closed, "this process was forked after the manager was made",
-                       "use manager", directory,
-                       "Make a new manager and a new engine in the child");
+  if (engine->forked()) throw forked_error("use manager");
 }
 
 void CheckpointManager::Impl::log(LogLevel level, std::string event, std::optional<Step> step,
@@ -118,17 +86,36 @@ void CheckpointManager::Impl::log(LogLevel level, std::string event, std::option
   record.bytes = bytes;
   record.duration_ns = duration_ns;
   const std::lock_guard lock(log_mutex_);
-  options.logger->log(record);
+  try {
+    options.logger->log(record);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): a logger that breaks its contract must not cost
+                   // a save
+  }
+}
+
+void CheckpointManager::Impl::list_directory(bool create, const std::string& operation) {
+  const std::size_t mark = index.begin_listing();
+  try {
+    index.end_listing(
+        mark, start(engine, list_root(engine, directory, create), operation, directory).get());
+  } catch (...) {
+    index.abort_listing();
+    throw;
+  }
 }
 
 void CheckpointManager::Impl::reload() {
   check_usable();
-  if (commit_unknown_) {
+  if (commit_unknown_.exchange(false)) {
     // What is listed must be what a power loss leaves.
-    start(engine, sync_root(engine, directory), "reload", directory).get();
-    commit_unknown_ = false;
+    try {
+      start(engine, sync_root(engine, directory), "reload", directory).get();
+    } catch (...) {
+      commit_unknown_ = true;
+      throw;
+    }
   }
-  index.reset(start(engine, list_root(engine, directory, false), "reload", directory).get());
+  list_directory(false, "reload");
 }
 
 bool CheckpointManager::Impl::should_save(Step step) const {
@@ -136,7 +123,8 @@ bool CheckpointManager::Impl::should_save(Step step) const {
 }
 
 SaveOutcome CheckpointManager::Impl::decide(Step step, const SaveOptions& save_options) const {
-  if (save_options.force || save_options.overwrite) return SaveOutcome::saved;
+  if (save_options.force || (save_options.overwrite && index.contains(step)))
+    return SaveOutcome::saved;
   const std::optional<Step> latest = index.latest();
   if (latest && *latest >= step) return SaveOutcome::skipped_older_step;
   if (latest && step % options.save_interval_steps != 0) return SaveOutcome::skipped_by_policy;
@@ -187,8 +175,15 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
   SaveFuture future(state, state->staged_state, state->committed_state);
   auto fail = [&](std::exception_ptr error) {
     error = as_error(std::move(error), "save step " + std::to_string(step), directory);
-    state->staged_state->set(error, impl::Unit());
-    state->committed_state->set(error, SaveResult());
+    if (!engine->forked()) {
+      // Dropped futures must not hide it.
+      board.begin();
+      report_failure(*state, step, error);
+      board.end();
+    } else {
+      state->staged_state->set(error, impl::Unit());
+      state->committed_state->set(error, SaveResult());
+    }
     return future;
   };
   const bool composite = std::holds_alternative<args::Composite>(args.value);
@@ -238,6 +233,7 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job) {
   if (queue_.size() >= ahead) job->place = queue_[queue_.size() - ahead]->done;
   queue_.push_back(job);
   job->losers = index.begin_save(job->step, options.max_to_keep);
+  ++saving_;
   board.begin();
   asio::post(engine->executor(), [self = shared_from_this(), job] {
     ++self->writers_;
@@ -265,7 +261,6 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   } catch (...) {
     failure = std::current_exception();
   }
-  watchdog.stop();
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::exception_ptr trouble;
   if (failure) {
@@ -279,6 +274,7 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   // A save that missed its deadline has returned its losers: they stay.
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
+  watchdog.stop();
   if (deletes) {
     try {
       co_await delete_losers(job, replaced);
@@ -300,7 +296,19 @@ void CheckpointManager::Impl::release(const JobPtr& job) {
     const std::lock_guard lock(mutex_);
     std::erase(queue_, job);
   }
-  if (!job->staged->ready()) job->staged->set(nullptr, impl::Unit());
+  if (!job->staged->ready()) {
+    // It has taken no memory, but the save before it may still be taking some: whoever waits for
+    // this one waits for that.
+    Event staged = job->staged;
+    auto pass_on = [staged](const std::exception_ptr&) {
+      if (!staged->ready()) staged->set(nullptr, impl::Unit());
+    };
+    if (job->before_staged) {
+      job->before_staged->when_ready(job->before_staged->next_id(), std::move(pass_on));
+    } else {
+      pass_on(nullptr);
+    }
+  }
   job->done->set(nullptr, impl::Unit());
   board.end();
 }
@@ -326,11 +334,9 @@ void CheckpointManager::Impl::expire(const JobPtr& job) {
   if (!renamed) state.signal.emit(asio::cancellation_type::terminal);
 }
 
-void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
-  SaveState& state = *job->state;
-  index.abort(job->step, job->losers);
-  if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
-  log(LogLevel::error, "save", job->step, message_of(failure));
+void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
+                                             const std::exception_ptr& failure) {
+  log(LogLevel::error, "save", step, message_of(failure));
   auto entry = std::make_shared<ErrorBoard::Entry>(failure);
   board.fail(entry);
   auto seen = [entry] { entry->seen = true; };
@@ -342,8 +348,15 @@ void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::except
   state.committed_state->set(failure, SaveResult());
 }
 
+void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
+  index.abort(job->step, job->losers);
+  if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
+  report_failure(*job->state, job->step, failure);
+}
+
 void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failure) {
   const bool late = std::exchange(job->settled, true);
+  if (!late) --saving_;
   if (failure) {
     if (!late) settle_failed(job, failure);
     return;
@@ -353,7 +366,8 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
     const std::lock_guard lock(mutex_);
     if (!composite_) composite_ = job->composite;
   }
-  const SaveResult result = job->result();
+  SaveResult result = job->result();
+  result.warning = board.unseen_text();
   if (late) {
     log(LogLevel::warning, "save", job->step, "committed after its deadline", result.bytes,
         result.commit_ns);
@@ -361,131 +375,6 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   }
   log(LogLevel::info, "save", job->step, "saved", result.bytes, result.commit_ns);
   job->state->committed_state->set(nullptr, result);
-}
-
-Task<void> CheckpointManager::Impl::delete_losers(JobPtr job, std::optional<std::string> replaced) {
-  if (replaced) co_await remove_tree(job->root(), *replaced);
-  std::vector<Step> losers = job->losers;
-  losers.insert(losers.end(), held_by_readers_.begin(), held_by_readers_.end());
-  held_by_readers_.clear();
-  for (const Step step : losers) {
-    std::exception_ptr trouble;
-    try {
-      co_await remove_step(job->root(), step);
-      index.finish_delete(step);
-    } catch (...) {
-      trouble = std::current_exception();
-    }
-    if (!trouble) continue;
-    if (code_of(trouble) == ErrorCode::busy) {
-      held_by_readers_.push_back(step);
-    } else {
-      log(LogLevel::warning, "delete", step, message_of(trouble));
-    }
-  }
-}
-
-Task<void> CheckpointManager::Impl::remove_step(FolderPtr root, Step step) {
-  const std::optional<engine::FileStatus> there = co_await find_status(root, step_name(step));
-  if (!there) co_return;  // its save failed, or somebody else removed it
-  const std::string trash = co_await move_step_to_trash(root, step);
-  co_await remove_tree(root, trash);
-  log(LogLevel::info, "delete", step, "deleted");
-}
-
-void CheckpointManager::Impl::end_writing() {
-  assert(writers_ > 0);
-  if (--writers_ == 0) writer_->lock.release();
-}
-
-Future<void> CheckpointManager::Impl::delete_step(Step step) {
-  const std::string operation = "delete step " + std::to_string(step);
-  auto done = std::make_shared<impl::SharedState<void>>();
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_)
-      return failed<void>(
-          with_operation(ErrorCode::closed, "the manager is closed", operation, directory));
-    if (engine->forked()) {
-      return failed<void>(with_operation(ErrorCode::closed,
-                                         "this process was forked after the manager was made",
-                                         operation, directory));
-    }
-    if (!index.begin_delete(step)) {
-      std::string have;
-      for (const Step known : index.all())
-        have += (have.empty() ? "" : ", ") + std::to_string(known);
-      return failed<void>(with_operation(
-          ErrorCode::not_found, "no such step; there are: " + (have.empty() ? "none" : have),
-          operation, directory));
-    }
-    board.begin();
-  }
-  asio::post(engine->executor(), [self = shared_from_this(), step, done] {
-    ++self->writers_;
-    asio::co_spawn(self->engine->executor(), self->run_delete(step, done), asio::detached);
-  });
-  return Future<void>(done);
-}
-
-Task<void> CheckpointManager::Impl::run_delete(Step step,
-                                               std::shared_ptr<impl::SharedState<void>> done) {
-  const auto self = shared_from_this();
-  std::exception_ptr failure;
-  engine::Permit permit;
-  try {
-    auto [error, turn] = co_await writer_->turn.async_acquire(1, kAsTuple);
-    if (error) raise_failure(error, "wait for the turn", directory);
-    permit = std::move(turn);
-    FolderPtr root = co_await begin_writing(writer_);
-    co_await remove_step(root, step);
-    index.finish_delete(step);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  permit.reset();
-  end_writing();
-  if (failure) {
-    failure = as_error(failure, "delete step " + std::to_string(step), directory);
-    index.abort_delete(step);
-  }
-  done->set(failure, impl::Unit());
-  board.end();
-}
-
-Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args::RestoreArgs args,
-                                                  RestoreOptions restore_options) {
-  const std::string root = restore_options.directory.value_or(directory);
-  const std::string operation = step ? "restore step " + std::to_string(*step) : "restore";
-  if (engine->forked()) {
-    return failed<Restored>(with_operation(
-        ErrorCode::closed, "this process was forked after the manager was made", operation, root));
-  }
-  if (!step && !restore_options.directory) {
-    step = index.latest_committed();
-    if (!step)
-      return failed<Restored>(
-          with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
-  }
-  return start(engine, restore_from(engine, root, step, std::move(args), options.item_name),
-               operation, root);
-}
-
-Future<boost::json::object> CheckpointManager::Impl::metrics(Step step) {
-  return start(engine, read_metrics(engine, join_path(directory, step_name(step))),
-               "read metrics of step " + std::to_string(step), directory);
-}
-
-Future<void> CheckpointManager::Impl::wait_until_finished() {
-  return Future<void>(board.wait());
-}
-
-Future<void> CheckpointManager::Impl::close() {
-  {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-  }
-  return Future<void>(board.wait());
 }
 
 }  // namespace cairn

@@ -38,6 +38,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   const ManagerOptions options;
   const std::shared_ptr<engine::Engine> engine;
   internal::StepIndex index;
+  [[nodiscard]] bool saving() const noexcept { return saving_ > 0; }
   internal::ErrorBoard board;
 
  private:
@@ -53,23 +54,30 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<void> remove_step(internal::FolderPtr root, Step step);
   /// Gives a save its outcome: cache, error board, futures. Once; later calls do nothing.
   void settle(const JobPtr& job, std::exception_ptr failure);
+  /// Tells the board, the log and the futures.
+  void report_failure(internal::SaveState& state, Step step, const std::exception_ptr& failure);
   void settle_failed(const JobPtr& job, const std::exception_ptr& failure);
   /// Lets the saves behind it, and those who wait, go on. Once.
   void release(const JobPtr& job);
   /// The deadline has passed: settles with timed_out and leaves the coroutine to the quarantine.
   void expire(const JobPtr& job);
   void end_writing();
+  void list_directory(bool create, const std::string& operation);
+  internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
+                                        args::RestoreArgs args);
+  [[nodiscard]] Error forked_error(std::string operation) const;
 
   std::shared_ptr<internal::WriterContext> writer_;
-  mutable std::mutex mutex_;  ///< guards what follows
+  std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
+  mutable std::mutex mutex_;            ///< guards what follows
   bool closed_ = false;
   std::optional<bool> composite_;  ///< the mode, fixed by the first successful save
   std::deque<JobPtr> queue_;       ///< saves not yet done, in order
   std::mutex log_mutex_;
   std::size_t writers_ = 0;  ///< strand: saves and deletions not yet over
   std::atomic<bool> commit_unknown_ =
-      false;  ///< the last sync of a commit failed: the root is to be synced
-  std::vector<Step> held_by_readers_;  ///< strand: deletions to try again
+      false;                    ///< the last sync of a commit failed: the root is to be synced
+  std::vector<Step> deferred_;  ///< strand: deletions to try again after the next save
 };
 
 }  // namespace cairn

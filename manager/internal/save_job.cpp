@@ -27,7 +27,15 @@ Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
   if (context->lock.held()) co_return root;
   const std::string warning = co_await context->lock.acquire(root);
   if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
-  const std::size_t removed = co_await remove_leftover_trash(root);
+  std::size_t removed = 0;
+  std::exception_ptr trouble;
+  try {
+    removed = co_await remove_leftover_trash(root);
+  } catch (...) {
+    trouble = std::current_exception();
+  }
+  // It is only space: no reason to refuse a save.
+  if (trouble) context->log(LogLevel::warning, "cleanup", std::nullopt, message_of(trouble));
   if (removed > 0) {
     context->log(
         LogLevel::info, "cleanup", std::nullopt,
@@ -106,7 +114,8 @@ Task<void> SaveJob::capture_items(engine::Nursery& nursery) {
   for (auto& [name, item] : items) co_await item->capture(nursery);
   staged_ns_ = steady_ns(*context_->engine);
   staged->set(nullptr, impl::Unit());
-  state->staged_state->set(nullptr, impl::Unit());
+  // Not after a missed deadline, which has answered already.
+  if (!state->staged_state->ready()) state->staged_state->set(nullptr, impl::Unit());
 }
 
 Task<void> SaveJob::finish_items() {

@@ -11,9 +11,42 @@ std::set<Step> StepIndex::visible() const {
   return steps;
 }
 
-void StepIndex::reset(const std::vector<Step>& committed) {
+void StepIndex::note(Step step, bool there) {
+  if (listings_ > 0) changes_.push_back({step, there});
+}
+
+std::size_t StepIndex::begin_listing() {
+  const std::lock_guard lock(mutex_);
+  ++listings_;
+  return changes_.size();
+}
+
+void StepIndex::end_listing(std::size_t mark, const std::vector<Step>& committed) {
   const std::lock_guard lock(mutex_);
   committed_ = std::set<Step>(committed.begin(), committed.end());
+  for (std::size_t i = mark; i < changes_.size(); ++i) {
+    if (changes_[i].there) {
+      committed_.insert(changes_[i].step);
+    } else {
+      committed_.erase(changes_[i].step);
+    }
+  }
+  if (--listings_ == 0) changes_.clear();
+}
+
+void StepIndex::abort_listing() {
+  const std::lock_guard lock(mutex_);
+  if (--listings_ == 0) changes_.clear();
+}
+
+bool StepIndex::is_condemned(Step step) const {
+  const std::lock_guard lock(mutex_);
+  return condemned_.contains(step);
+}
+
+bool StepIndex::is_saving(Step step) const {
+  const std::lock_guard lock(mutex_);
+  return saving_.contains(step);
 }
 
 std::vector<Step> StepIndex::all() const {
@@ -59,6 +92,7 @@ void StepIndex::commit(Step step) {
   const std::lock_guard lock(mutex_);
   saving_.erase(step);
   committed_.insert(step);
+  note(step, true);
 }
 
 void StepIndex::abort(Step step, const std::vector<Step>& losers) {
@@ -82,6 +116,7 @@ void StepIndex::finish_delete(Step step) {
   const std::lock_guard lock(mutex_);
   condemned_.erase(step);
   committed_.erase(step);
+  note(step, false);
 }
 
 }  // namespace cairn::internal

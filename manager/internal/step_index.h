@@ -12,8 +12,16 @@ namespace cairn::internal {
 
 class StepIndex {
  public:
-  /// Replaces what was committed; saves under way and deletions chosen stay.
-  void reset(const std::vector<Step>& committed);
+  /// Around a listing of the directory: what commits or goes while it is read is not lost.
+  /// end_listing() replaces what was committed; saves under way and deletions chosen stay.
+  [[nodiscard]] std::size_t begin_listing();
+  void end_listing(std::size_t mark, const std::vector<Step>& committed);
+  /// The listing failed.
+  void abort_listing();
+  /// True while a deletion is chosen.
+  [[nodiscard]] bool is_condemned(Step step) const;
+  /// True from begin_save() to commit() or abort().
+  [[nodiscard]] bool is_saving(Step step) const;
   [[nodiscard]] std::vector<Step> all() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
@@ -34,11 +42,18 @@ class StepIndex {
   void finish_delete(Step step);
 
  private:
+  struct Change {
+    Step step;
+    bool there;
+  };
   [[nodiscard]] std::set<Step> visible() const;
+  void note(Step step, bool there);
   mutable std::mutex mutex_;
   std::set<Step> committed_;  ///< on disk
   std::set<Step> saving_;
-  std::set<Step> condemned_;  ///< chosen for deletion; on disk or being saved
+  std::size_t listings_ = 0;     ///< under way
+  std::vector<Change> changes_;  ///< since the oldest of them began
+  std::set<Step> condemned_;     ///< chosen for deletion; on disk or being saved
 };
 
 }  // namespace cairn::internal

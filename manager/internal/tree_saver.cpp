@@ -14,17 +14,21 @@ namespace {
 /// drains quickly.
 constexpr std::size_t kWritesInFlight = 8;
 
-/// Waits for Source::read, whose callback may come from any thread.
+/// Waits for Source::read, whose callback may come from any thread. The source owns `to` until it
+/// calls back, so a cancelled save waits for that too; its children stay cancellable.
 Task<void> read_source(std::shared_ptr<Source> source, IndexRange range, std::span<std::byte> to) {
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
   auto state = std::make_shared<impl::SharedState<void>>();
-  // Not cancellable: the source owns `to` until it calls back.
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::function<void(std::exception_ptr)> done = [state](std::exception_ptr error) {
     state->set(std::move(error), impl::Unit());
   };
   source->read(range, to, std::move(done));
   const Future<void> future(state);
-  co_await future.result(asio::use_awaitable);
+  auto [failure] =
+      co_await future.result(asio::bind_cancellation_slot(asio::cancellation_slot(), kAsTuple));
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace
