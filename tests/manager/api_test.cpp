@@ -27,10 +27,12 @@ class CountingSource final : public Source {
   ~CountingSource() override {
     for (std::thread& thread : threads_) thread.join();
   }
-  void read(const IndexRange& range, std::span<std::byte> to, std::function<void(std::exception_ptr)> done) override {
+  void read(const IndexRange& range, std::span<std::byte> to,
+            std::function<void(std::exception_ptr)> done) override {
     threads_.emplace_back([range, to, done = std::move(done)] {
       auto* values = reinterpret_cast<float*>(to.data());
-      for (Index i = 0; i < range.shape[0]; ++i) values[i] = static_cast<float>(range.origin[0] + i);
+      for (Index i = 0; i < range.shape[0]; ++i)
+        values[i] = static_cast<float>(range.origin[0] + i);
       done(nullptr);
     });
   }
@@ -42,12 +44,16 @@ class CountingSource final : public Source {
 /// Fails every read.
 class BrokenSource final : public Source {
  public:
-  void read(const IndexRange&, std::span<std::byte>, std::function<void(std::exception_ptr)> done) override {
+  void read(const IndexRange&, std::span<std::byte>,
+            std::function<void(std::exception_ptr)> done) override {
     done(std::make_exception_ptr(std::runtime_error("device lost")));
   }
 };
 
-Tree leaf_of(Index elements) { return Tree(Dict{{"w", Tree(Leaf(DType::float32, {elements}, std::make_shared<CountingSource>()))}}); }
+Tree leaf_of(Index elements) {
+  return Tree(
+      Dict{{"w", Tree(Leaf(DType::float32, {elements}, std::make_shared<CountingSource>()))}});
+}
 
 class Api : public test::ManagerTest {
  protected:
@@ -78,14 +84,17 @@ TEST_P(Api, JoinsThePartsOfALeaf) {
   parts.emplace_back(IndexRange{{0, 0}, {2, 2}}, ArrayView(left));
   parts.emplace_back(IndexRange{{0, 2}, {2, 2}}, ArrayView(right));
   CheckpointManager manager(root(), options());
-  EXPECT_TRUE(manager.save(0, Dict{{"w", Tree(Leaf(DType::float32, {2, 4}, std::move(parts)))}}).get());
-  const Array expected = Array::from(std::span<const float>(std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}), {2, 4});
+  EXPECT_TRUE(
+      manager.save(0, Dict{{"w", Tree(Leaf(DType::float32, {2, 4}, std::move(parts)))}}).get());
+  const Array expected =
+      Array::from(std::span<const float>(std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}), {2, 4});
   EXPECT_EQ(manager.restore(0).get().tree().at("w"), Tree(expected));
 }
 
 TEST_P(Api, AFailingSourceFailsItsSave) {
   CheckpointManager manager(root(), options());
-  const SaveFuture save = manager.save(0, Dict{{"w", Tree(Leaf(DType::float32, {1 << 20}, std::make_shared<BrokenSource>()))}});
+  const SaveFuture save = manager.save(
+      0, Dict{{"w", Tree(Leaf(DType::float32, {1 << 20}, std::make_shared<BrokenSource>()))}});
   try {
     static_cast<void>(save.get());
     FAIL();
@@ -153,13 +162,19 @@ TEST_P(Api, RestoresSomeItemsOnly) {
   items.add("b", args::StandardSave(state(2)));
   items.add("c", args::JsonSave(boost::json::parse("[1, 2]")));
   EXPECT_TRUE(manager.save(0, std::move(items)).get());
-  Restored restored = manager.restore(0, args::CompositeRestore{{"b", args::StandardRestore()}, {"c", args::JsonRestore()}}).get();
+  Restored restored = manager
+                          .restore(0, args::CompositeRestore{{"b", args::StandardRestore()},
+                                                             {"c", args::JsonRestore()}})
+                          .get();
   EXPECT_EQ(restored.items().size(), 2u);
   EXPECT_EQ(restored.tree("b"), state(2));
   EXPECT_EQ(restored.json("c").as_array().size(), 2u);
   EXPECT_THROW(static_cast<void>(restored.tree("a")), Error);
   EXPECT_THROW(static_cast<void>(restored.tree("c")), Error);
-  EXPECT_THROW(static_cast<void>(manager.restore(0, args::CompositeRestore{{"c", args::StandardRestore()}}).get()), Error);
+  EXPECT_THROW(
+      static_cast<void>(
+          manager.restore(0, args::CompositeRestore{{"c", args::StandardRestore()}}).get()),
+      Error);
 }
 
 TEST_P(Api, RestoresFromAnotherRoot) {
