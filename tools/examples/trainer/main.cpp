@@ -22,39 +22,49 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <string>
 
 namespace {
 
 constexpr int kCouldNotRun = 2;
+constexpr std::int64_t kMaxSteps = 1'000'000'000;
 constexpr int kMaxLayers = 1000;
 constexpr int kMaxWidth = 1 << 16;
+
+/// An option with one of a few words, each standing for a value. (CLI11's own transformer shows the
+/// numbers of the enumeration in its messages.)
+template <class Value>
+void add_choice(CLI::App& app, const std::string& name, const std::map<std::string, Value>& words,
+                Value& value, const std::string& about) {
+  app.add_option_function<std::string>(
+         name, [words, &value](const std::string& word) { value = words.at(word); }, about)
+      ->check(CLI::IsMember(words));
+}
 
 void add_run_options(CLI::App& app, trainer::Options& options) {
   app.add_option("--root", options.root, "Directory of the checkpoints")->required();
   app.add_option("--data", options.data, "Folder with the text files")->capture_default_str();
   app.add_option("--steps", options.steps, "Train up to this step")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(std::int64_t{0}, kMaxSteps))
       ->capture_default_str();
   app.add_option("--save-every", options.save_every,
                  "Steps between saves; the last step is saved too")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::int64_t{1}, kMaxSteps))
       ->capture_default_str();
-  app.add_option("--max-to-keep", options.max_to_keep, "Newest steps to keep")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  const std::map<std::string, trainer::Resume> resume = {{"auto", trainer::Resume::automatic},
-                                                         {"required", trainer::Resume::required},
-                                                         {"never", trainer::Resume::never}};
-  app.add_option("--resume", options.resume, "auto: from the latest step, if any; required; never")
-      ->transform(CLI::CheckedTransformer(resume));
-  const std::map<std::string, cairn::Capture> capture = {{"copy", cairn::Capture::copy},
-                                                         {"borrow", cairn::Capture::borrow}};
-  app.add_option("--capture", options.capture,
-                 "copy arrays while staging, or write from them in place")
-      ->transform(CLI::CheckedTransformer(capture));
+  app.add_option("--max-to-keep", options.max_to_keep, "Newest steps to keep (default 3)")
+      ->check(CLI::Range(std::int64_t{1}, kMaxSteps));
+  add_choice(app, "--resume",
+             {{"auto", trainer::Resume::automatic},
+              {"required", trainer::Resume::required},
+              {"never", trainer::Resume::never}},
+             options.resume,
+             "From the latest step: if any (auto), it must be there, or it must not");
+  add_choice(app, "--capture", {{"copy", cairn::Capture::copy}, {"borrow", cairn::Capture::borrow}},
+             options.capture, "Copy arrays while staging, or write from them in place");
   app.add_option("--log", options.log, "Loss log; a resumed run continues it");
   app.add_option("--final-state", options.final_state, "Write the final state to this file");
   app.add_option("--announce-saves", options.announce,
