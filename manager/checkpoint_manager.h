@@ -34,7 +34,7 @@ class CAIRN_EXPORT CheckpointManager {
   CheckpointManager(CheckpointManager&&) noexcept;
   CheckpointManager& operator=(CheckpointManager&&) noexcept;
 
-  /// The root, as given.
+  /// The root, as an absolute path.
   [[nodiscard]] const std::string& directory() const noexcept;
   [[nodiscard]] const std::shared_ptr<engine::Engine>& engine() const noexcept;
 

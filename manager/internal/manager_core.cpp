@@ -6,12 +6,21 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cassert>
+#include <filesystem>
 
 namespace cairn {
 namespace {
 
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
                            // the two
+
+/// So that a later chdir() sends nothing elsewhere.
+std::string absolute_path(std::string path) {
+  if (path.empty())
+    throw with_operation(ErrorCode::invalid_argument, "the root's path is empty", "open manager",
+                         "");
+  return std::filesystem::absolute(path).string();
+}
 
 void check_options(const ManagerOptions& options) {
   auto refuse = [](std::string reason) {
@@ -52,7 +61,7 @@ Task<void> sync_root(EnginePtr engine, std::string path) {
 }  // namespace
 
 CheckpointManager::Impl::Impl(std::string d, ManagerOptions o)
-    : directory(std::move(d)),
+    : directory(absolute_path(std::move(d))),
       options(std::move(o)),
       engine(options.engine ? options.engine : engine::Engine::shared_default()) {
   check_options(options);

@@ -70,13 +70,59 @@ std::string names_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
+namespace {
+
+/// Throws what a user needs to know of a step that is not there: a save that never committed, or
+/// the steps there are. Returns where the root is not there either.
+Task<void> explain_missing(EnginePtr engine, std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) co_return;
+  auto [error, handle] =
+      co_await engine::Directory::async_open(engine, path.substr(0, slash + 1), kAsTuple);
+  if (error) co_return;
+  auto root = std::make_shared<Folder>(engine, std::move(handle), path.substr(0, slash));
+  auto entries = co_await list_folder(root);
+  const std::string unfinished = last_component(path) + std::string(orbax::kTemporaryInfix);
+  std::vector<Step> steps;
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.name == unfinished) {
+      throw step_error(ErrorCode::incomplete_checkpoint,
+                       "a save of this step was begun and never committed", path, "",
+                       "Restore another step");
+    }
+    if (const auto step = orbax::step_from_name(entry.name)) steps.push_back(*step);
+  }
+  std::ranges::sort(steps);
+  // The newest are what is looked for, and a line has an end.
+  constexpr std::size_t kNamedMax = 10;
+  std::vector<std::string> names;
+  for (std::size_t i = steps.size() > kNamedMax ? steps.size() - kNamedMax : 0; i < steps.size();
+       ++i) {
+    names.push_back(std::to_string(steps[i]));
+  }
+  throw step_error(ErrorCode::not_found,
+                   "there is no such step; the newest are: " + names_of(names), path);
+}
+
+}  // namespace
+
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
   if (orbax::is_temporary_name(last_component(path))) {
     throw step_error(ErrorCode::incomplete_checkpoint, "this save never committed", path, "",
                      "Restore another step");
   }
   auto step = std::make_shared<OpenStep>();
-  step->folder = co_await open_folder(engine, path);
+  std::exception_ptr failure;
+  try {
+    step->folder = co_await open_folder(engine, path);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    if (code_of(failure) == ErrorCode::not_found) co_await explain_missing(engine, path);
+    std::rethrow_exception(failure);
+  }
   co_await read_step_metadata(step);
   auto entries = co_await list_folder(step->folder);
   for (const engine::DirectoryEntry& entry : entries) {

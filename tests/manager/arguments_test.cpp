@@ -161,6 +161,12 @@ TEST_P(Arguments, MissingStepsAndItemsAreNamed) {
   EXPECT_TRUE(manager.save(4, small()).get());
   EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore(5).get()); }).first,
             ErrorCode::not_found);
+  const auto [step_code, step_text] =
+      error_of([&] { static_cast<void>(manager.restore(5).get()); });
+  EXPECT_THAT(step_text, HasSubstr("the newest are: 4"));
+  std::filesystem::create_directory(root() + "/6.orbax-checkpoint-tmp");
+  EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore(6).get()); }).first,
+            ErrorCode::incomplete_checkpoint);
   const auto [code, text] = error_of([&] { manager.delete_step(5).get(); });
   EXPECT_EQ(code, ErrorCode::not_found);
   EXPECT_THAT(text, HasSubstr("4"));
