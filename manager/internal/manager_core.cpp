@@ -206,11 +206,13 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
     job->require_full_staging = options.require_full_staging;
     const std::lock_guard lock(mutex_);
     if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
-    if (composite_ && *composite_ != composite) {
+    // Until one has committed, a save under way stands for the mode that it will fix.
+    const std::optional<bool> mode =
+        composite_ || queue_.empty() ? composite_ : std::optional(queue_.front()->composite);
+    if (mode && *mode != composite) {
       throw with_operation(ErrorCode::invalid_argument,
-                           *composite_
-                               ? "earlier saves had several items, this one is not a Composite"
-                               : "earlier saves had a single item, this one is a Composite",
+                           *mode ? "earlier saves had several items, this one is not a Composite"
+                                 : "earlier saves had a single item, this one is a Composite",
                            "", "", "Use one form throughout, or another manager");
     }
     const SaveOutcome outcome = decide(step, job->options);

@@ -260,6 +260,18 @@ TEST_P(Api, ManySavesMayWaitWithTheirArraysCaptured) {
   EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{0, 2, 3}));
 }
 
+TEST_P(Api, ASaveUnderWayFixesTheModeForThoseBehindIt) {
+  CheckpointManager manager(root(), options(faulty()));
+  faults->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture first = manager.save(0, state(0));
+  args::Composite items;
+  items.add("a", args::StandardSave(state(1)));
+  const SaveFuture second = manager.save(1, std::move(items));
+  EXPECT_THROW(static_cast<void>(second.get()), Error);
+  faults->release();
+  EXPECT_TRUE(first.get());
+}
+
 TEST_P(Api, AManagerCanBeMoved) {
   CheckpointManager first(root() + "/a", options());
   CheckpointManager second(root() + "/b", options());
