@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_reader.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cassert>
@@ -207,8 +208,11 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
     const std::lock_guard lock(mutex_);
     if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
     // Until one has committed, a save under way stands for the mode that it will fix.
-    const std::optional<bool> mode =
-        composite_ || queue_.empty() ? composite_ : std::optional(queue_.front()->composite);
+    const auto undecided =
+        std::ranges::find_if(queue_, [](const JobPtr& queued) { return !queued->settled; });
+    const std::optional<bool> mode = composite_ || undecided == queue_.end()
+                                         ? composite_
+                                         : std::optional((*undecided)->composite);
     if (mode && *mode != composite) {
       throw with_operation(ErrorCode::invalid_argument,
                            *mode ? "earlier saves had several items, this one is not a Composite"
@@ -366,7 +370,7 @@ void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::except
 }
 
 void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failure) {
-  const bool late = std::exchange(job->settled, true);
+  const bool late = job->settled.exchange(true);
   if (!late) --saving_;
   if (failure) {
     if (!late) settle_failed(job, failure);

@@ -16,6 +16,7 @@
 #include <cairn/manager/internal/root_lock.h>
 #include <cairn/manager/internal/step_directory.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -61,7 +62,7 @@ class SaveJob {
   Event staged = std::make_shared<impl::SharedState<void>>();
   Event done = std::make_shared<impl::SharedState<void>>();
   std::int64_t started_ns = 0;         ///< steady clock, at save()
-  bool settled = false;                ///< its futures have their result
+  std::atomic<bool> settled{false};    ///< its futures have their result
   bool released = false;               ///< it no longer counts as pending
   engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine
 
