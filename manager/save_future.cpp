@@ -49,6 +49,18 @@ void SaveState::request_cancel() {
 
 namespace impl {
 
+std::exception_ptr own_copy(const std::exception_ptr& error) {
+  if (!error) return nullptr;
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& known) {
+    // Made anew: copies of a std::runtime_error share their text.
+    return std::make_exception_ptr(Error(known.code(), known.reason(), known.context()));
+  } catch (...) {
+    return error;
+  }
+}
+
 void refuse_blocking_on_engine_threads() {
   if (!engine::on_any_strand()) return;
   throw Error(ErrorCode::invalid_argument,

@@ -2,6 +2,8 @@
 // What stands behind every future of the public interface: a result that is set once, waited for
 // from any thread, by blocking or with a completion token.
 
+#include <cairn/export.h>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -41,9 +43,14 @@ struct Signature<void> {
 template <class T>
 struct DeliverByCopy : std::is_void<T> {};
 
+/// The same error in an exception object of its own; null for null. Exceptions are shared between
+/// threads by counts inside the C++ runtime, which no sanitizer sees: so that none has to, every
+/// receiver gets its own.
+[[nodiscard]] CAIRN_EXPORT std::exception_ptr own_copy(const std::exception_ptr& error);
+
 /// Throws when the calling thread is one that must not block (an engine's strand); set by the
 /// library.
-void refuse_blocking_on_engine_threads();
+CAIRN_EXPORT void refuse_blocking_on_engine_threads();
 
 /// Thread-safe. set() is called once.
 template <class T>
@@ -117,19 +124,13 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
     changed_.wait(lock, [this] { return value_.has_value(); });
   }
 
-  /// The error without marking it as seen; null when there is none or nothing is ready.
-  [[nodiscard]] std::exception_ptr error() const {
-    const std::lock_guard lock(mutex_);
-    return error_;
-  }
-
   /// Needs ready(). The pair that a handler gets.
   [[nodiscard]] std::pair<std::exception_ptr, Value> deliver() {
     std::function<void()> delivered;
     std::pair<std::exception_ptr, Value> result;
     {
       const std::lock_guard lock(mutex_);
-      result.first = error_;
+      result.first = own_copy(error_);
       if constexpr (DeliverByCopy<T>::value) {
         result.second = *value_;
       } else {

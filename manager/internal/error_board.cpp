@@ -7,7 +7,7 @@ namespace cairn::internal {
 
 std::exception_ptr combine(const std::vector<std::exception_ptr>& errors) {
   if (errors.empty()) return nullptr;
-  if (errors.size() == 1) return errors.front();
+  if (errors.size() == 1) return impl::own_copy(errors.front());
   try {
     std::rethrow_exception(errors.front());
   } catch (const Error& first) {
@@ -36,7 +36,7 @@ void ErrorBoard::fail(EntryPtr failure) {
 
 void ErrorBoard::finish(Waiting waiting) {
   std::vector<std::exception_ptr> errors;
-  for (const EntryPtr& entry : waiting.entries) errors.push_back(entry->error);
+  for (const EntryPtr& entry : waiting.entries) errors.push_back(impl::own_copy(entry->error));
   waiting.waiter->on_delivered = [entries = std::move(waiting.entries)] {
     for (const EntryPtr& entry : entries) entry->seen = true;
   };
@@ -95,7 +95,7 @@ void ErrorBoard::check() {
   {
     const std::lock_guard lock(mutex_);
     for (const EntryPtr& entry : unseen_) {
-      if (!entry->seen.exchange(true)) errors.push_back(entry->error);
+      if (!entry->seen.exchange(true)) errors.push_back(impl::own_copy(entry->error));
     }
     unseen_.clear();
   }

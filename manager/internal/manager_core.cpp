@@ -191,8 +191,8 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
       report_failure(*state, step, error);
       board.end();
     } else {
-      state->staged_state->set(error, impl::Unit());
-      state->committed_state->set(error, SaveResult());
+      state->staged_state->set(impl::own_copy(error), impl::Unit());
+      state->committed_state->set(impl::own_copy(error), SaveResult());
     }
     return future;
   };
@@ -352,15 +352,15 @@ void CheckpointManager::Impl::expire(const JobPtr& job) {
 void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
                                              const std::exception_ptr& failure) {
   log(LogLevel::error, "save", step, message_of(failure));
-  auto entry = std::make_shared<ErrorBoard::Entry>(failure);
+  auto entry = std::make_shared<ErrorBoard::Entry>(impl::own_copy(failure));
   board.fail(entry);
   auto seen = [entry] { entry->seen = true; };
   if (!state.staged_state->ready()) {
     state.staged_state->on_delivered = seen;
-    state.staged_state->set(failure, impl::Unit());
+    state.staged_state->set(impl::own_copy(failure), impl::Unit());
   }
   state.committed_state->on_delivered = seen;
-  state.committed_state->set(failure, SaveResult());
+  state.committed_state->set(impl::own_copy(failure), SaveResult());
 }
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {

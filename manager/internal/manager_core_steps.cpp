@@ -133,7 +133,7 @@ Task<void> CheckpointManager::Impl::run_delete(Step step,
     log(LogLevel::error, "delete", step, message_of(failure));
     gone ? index.finish_delete(step) : index.abort_delete(step);
   }
-  done->set(failure, impl::Unit());
+  done->set(impl::own_copy(failure), impl::Unit());
   board.end();
 }
 
