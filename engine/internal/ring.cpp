@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <array>
+#include <atomic>
 #include <cassert>
 #include <cerrno>
 #include <cstring>
@@ -93,7 +94,13 @@ std::string explain(int error) {
 
 }  // namespace
 
+// A new ring may be mapped where an old one was, by another thread. The kernel orders that, but
+// where no tool can see it; a word that the end of each ring writes, and the beginning of each
+// reads, says so.
+static std::atomic<std::uint64_t> rings_ended{0};
+
 Ring::Ring(unsigned entries) {
+  static_cast<void>(rings_ended.load(std::memory_order_acquire));
   set_up(entries);
   try {
     probe();
@@ -106,6 +113,8 @@ Ring::Ring(unsigned entries) {
 }
 
 Ring::~Ring() {
+  // Before the addresses are given back: who gets them next has seen this.
+  rings_ended.fetch_add(1, std::memory_order_release);
   io_uring_queue_exit(&ring_);
 }
 
