@@ -2,16 +2,16 @@
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/nursery.h>
+#include <cairn/manager/engine_error.h>
 #include <cairn/manager/internal/storage.h>
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <new>
 
-namespace cairn::internal {
-namespace {
+namespace cairn {
 
-ErrorCode from_kind(engine::ErrorKind kind) {
+ErrorCode error_code_of(engine::ErrorKind kind) noexcept {
   using engine::ErrorKind;
   switch (kind) {
     case ErrorKind::not_found:
@@ -46,6 +46,11 @@ ErrorCode from_kind(engine::ErrorKind kind) {
   }
   return ErrorCode::internal;
 }
+
+}  // namespace cairn
+
+namespace cairn::internal {
+namespace {
 
 /// The same error with the operation put before what is there.
 Error within(const Error& error, const std::string& operation) {
@@ -97,7 +102,7 @@ Error system_failure(const engine::error_code& code, std::string operation, std:
   context.path = std::move(path);
   context.offset = offset;
   context.remedy = std::string(engine::remedy(code));
-  return Error(from_kind(engine::classify(code)), code.message(), context);
+  return Error(error_code_of(engine::classify(code)), code.message(), context);
 }
 
 void raise_failure(const engine::error_code& code, std::string operation, std::string path,

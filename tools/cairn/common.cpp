@@ -1,5 +1,6 @@
 #include "common.h"
 
+#include <cairn/manager/engine_error.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,37 +28,6 @@ std::shared_ptr<engine::Engine> create(const Settings& settings, std::size_t sta
     context.remedy = engine::remedy(error.code());
     throw Error(ErrorCode::not_supported, error.what(), context);
   }
-}
-
-ErrorCode code_for(engine::ErrorKind kind) {
-  using engine::ErrorKind;
-  switch (kind) {
-    case ErrorKind::not_found:
-      return ErrorCode::not_found;
-    case ErrorKind::already_exists:
-      return ErrorCode::already_exists;
-    case ErrorKind::permission_denied:
-      return ErrorCode::permission_denied;
-    case ErrorKind::no_space:
-      return ErrorCode::no_space;
-    case ErrorKind::resource_exhausted:
-      return ErrorCode::resource_exhausted;
-    case ErrorKind::invalid_argument:
-      return ErrorCode::invalid_argument;
-    case ErrorKind::not_supported:
-      return ErrorCode::not_supported;
-    case ErrorKind::busy:
-      return ErrorCode::busy;
-    case ErrorKind::ok:
-    case ErrorKind::io_error:
-    case ErrorKind::data_loss:
-    case ErrorKind::cancelled:
-    case ErrorKind::timed_out:
-    case ErrorKind::closed:
-    case ErrorKind::unknown:
-      break;
-  }
-  return ErrorCode::io_error;
 }
 
 }  // namespace
@@ -108,7 +78,7 @@ Error io_failure(const engine::error_code& code, std::string operation, std::str
   context.operation = std::move(operation);
   context.path = std::move(path);
   context.remedy = engine::remedy(code);
-  return Error(code_for(engine::classify(code)), code.message(), context);
+  return Error(error_code_of(engine::classify(code)), code.message(), context);
 }
 
 Error system_error(int error, std::string operation, std::string path) {
