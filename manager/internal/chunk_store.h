@@ -24,7 +24,9 @@ struct StoredChunk {
   std::uint32_t crc32c = 0;  ///< of them, where the array's chain has no checksum
   bool as_is = false;        ///< left unencoded in an encoded array
   bool linked = false;       ///< shared with the step before
-  std::string value;         ///< the bytes, where they are in the database instead
+  bool inlined = false;      ///< in the database instead
+  std::string value;         ///< the bytes, until they are there
+  [[nodiscard]] bool in_file() const noexcept { return !inlined; }
 };
 
 /// An item's chunks, as far as they are stored.
@@ -50,8 +52,7 @@ class ChunkStore {
   /// Everything is written: data durable, and the text that says where it is (which the next
   /// function writes).
   virtual Task<void> finish_data() = 0;
-  /// Metadata durable, its directories not yet. Returns the bytes of the record that ties `_CAIRN`
-  /// to the item: of the manifest, or of `_METADATA`.
+  /// Metadata durable, its directories not yet.
   virtual Task<void> finish_metadata() = 0;
   /// Directories below the item's own durable.
   virtual Task<void> sync_folders() = 0;

@@ -62,7 +62,7 @@ class EntryList {
     }
     for (std::size_t i = 0; i < layout.placed.size(); ++i) {
       StoredChunk& stored = content_.placed[i];
-      if (!stored.value.empty()) {
+      if (stored.inlined) {
         put(layout.placed[i], std::move(stored.value));
         continue;
       }

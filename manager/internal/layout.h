@@ -136,11 +136,16 @@ void check_names(const ItemLayout& layout, const std::vector<FlatEntry>& flat);
 /// The elements of a leaf that are in memory; scalars are viewed through `scalar`, 8 bytes.
 [[nodiscard]] ArrayView view_of(const Tree& node, std::byte* scalar);
 /// Index box of a chunk, clipped to the array.
-[[nodiscard]] IndexRange chunk_range(const ArrayLayout& array, std::uint64_t chunk);
+[[nodiscard]] IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
+                                     std::uint64_t chunk);
+[[nodiscard]] inline IndexRange chunk_range(const ArrayLayout& array, std::uint64_t chunk) {
+  return chunk_range(array.metadata, array.grid, chunk);
+}
 /// Bytes of the elements of that box: without the padding.
 [[nodiscard]] std::uint64_t element_bytes_of(const ItemLayout& layout, const ChunkPlace& place);
 /// "w/zarr.json", "w/c/0/1"; a bare leaf has no prefix.
-[[nodiscard]] std::string metadata_key(const std::string& name, Layout layout);
+[[nodiscard]] std::string metadata_key(const std::string& name,
+                                       Layout layout = Layout::ocdbt_zarr3);
 [[nodiscard]] std::string chunk_entry_key(const std::string& name, const ArrayLayout& array,
                                           std::uint64_t chunk);
 /// Grid index of a linear chunk number.

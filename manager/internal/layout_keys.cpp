@@ -31,10 +31,10 @@ Shape grid_index(const Shape& grid, std::uint64_t chunk) {
   return index;
 }
 
-IndexRange chunk_range(const ArrayLayout& array, std::uint64_t chunk) {
-  const zarr::ArrayMetadata& metadata = array.metadata;
-  IndexRange range{grid_index(array.grid, chunk), Shape(array.grid.size())};
-  for (std::size_t d = 0; d < array.grid.size(); ++d) {
+IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
+                       std::uint64_t chunk) {
+  IndexRange range{grid_index(grid, chunk), Shape(grid.size())};
+  for (std::size_t d = 0; d < grid.size(); ++d) {
     range.origin[d] *= metadata.chunk_shape[d];
     range.shape[d] = std::min(metadata.chunk_shape[d], metadata.shape[d] - range.origin[d]);
   }

@@ -24,9 +24,7 @@ Task<void> OcdbtStore::write_fixed(std::uint64_t offset, std::span<const std::by
   co_await files_->write_fixed(offset, bytes);
 }
 
-Task<void> OcdbtStore::write(PieceList list, std::span<const std::byte> bytes, FileClass kind) {
-  FilePlace place;
-  if (list.bytes > 0) place = co_await files_->append(kind, bytes.first(list.bytes));
+void OcdbtStore::note(PieceList list, const FilePlace& place) {
   for (Piece& piece : list.pieces) {
     StoredChunk& stored = content_.placed[piece.place];
     stored.file = place.file;
@@ -34,8 +32,21 @@ Task<void> OcdbtStore::write(PieceList list, std::span<const std::byte> bytes, F
     stored.length = piece.length;
     stored.crc32c = piece.crc32c;
     stored.as_is = piece.as_is;
+    stored.inlined = !piece.value.empty();
     stored.value = std::move(piece.value);
   }
+}
+
+void OcdbtStore::note_fixed(PieceList list, std::uint64_t offset) {
+  FilePlace place;
+  place.offset = offset;
+  note(std::move(list), place);
+}
+
+Task<void> OcdbtStore::write(PieceList list, std::span<const std::byte> bytes, FileClass kind) {
+  FilePlace place;
+  if (list.bytes > 0) place = co_await files_->append(kind, bytes.first(list.bytes));
+  note(std::move(list), place);
 }
 
 Task<void> OcdbtStore::finish_data() {

@@ -21,10 +21,14 @@ class OcdbtStore final : public ChunkStore {
 
   /// An extent whose place is known, or a part of it, at `offset` of the file of known size.
   Task<void> write_fixed(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// Where the pieces of such an extent are.
+  void note_fixed(PieceList list, std::uint64_t offset);
   /// After open().
   [[nodiscard]] DataFiles& files() noexcept { return *files_; }
 
  private:
+  void note(PieceList list, const FilePlace& place);
+
   std::shared_ptr<SaveState> state_;
   ItemContent& content_;
   bool linkable_;
