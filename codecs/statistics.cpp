@@ -69,8 +69,7 @@ Statistics gather_bytes(DType dtype, std::span<const std::byte> elements) {
       values[bits] = bits == 255 ? std::numeric_limits<double>::quiet_NaN()
                                  : std::ldexp(1.0, static_cast<int>(bits) - 127);
     } else {
-      values[bits] =
-          internal::small_float_to_double(dtype, static_cast<std::uint16_t>(bits));
+      values[bits] = internal::small_float_to_double(dtype, static_cast<std::uint16_t>(bits));
     }
   }
   return gather<std::uint8_t>(elements, [&values](std::uint8_t bits) { return values[bits]; });

@@ -91,9 +91,9 @@ struct StandardRestore {
   StandardRestore() = default;
   explicit StandardRestore(std::vector<Selection> s) : selection(std::move(s)) {}
   /// Empty: everything. Otherwise what it names alone is read, chunk by chunk, and comes in its
-  /// place in the tree; elements of a list that were not asked for are null. Errors: not_found for a
-  /// path that is not there, with names like it; invalid_argument for a range that does not lie in
-  /// its array, a range of several arrays, and an array that is named twice.
+  /// place in the tree; elements of a list that were not asked for are null. Errors: not_found for
+  /// a path that is not there, with names like it; invalid_argument for a range that does not lie
+  /// in its array, a range of several arrays, and an array that is named twice.
   std::vector<Selection> selection;
 };
 /// A JSON document.

@@ -33,8 +33,7 @@ void for_runs(DType dtype, const IndexRange& what, const IndexRange& from, const
   const std::vector<Index> from_strides = c_strides(dtype, from.shape);
   const std::vector<Index> to_strides = c_strides(dtype, to.shape);
   const std::size_t outer = outer_axes(what, from, to);
-  const std::size_t run =
-      byte_count(dtype, std::span(what.shape).subspan(outer));
+  const std::size_t run = byte_count(dtype, std::span(what.shape).subspan(outer));
   std::size_t from_at = offset_in(from, what, from_strides);
   std::size_t to_at = offset_in(to, what, to_strides);
   Shape index(outer, 0);

@@ -149,7 +149,8 @@ Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, std::string r
   const StoredLeaf& leaf = index.leaves()[piece.leaf];
   std::string text = "chunk " + leaf.array->chunk_key(piece.chunk);
   if (piece.inner) text += ", inner chunk " + leaf.array->inner->chunk_key(*piece.inner);
-  return index.leaf_error(leaf, ErrorCode::data_loss, text + ": " + reason, std::move(path), offset);
+  return index.leaf_error(leaf, ErrorCode::data_loss, text + ": " + reason, std::move(path),
+                          offset);
 }
 
 std::string length_fault(const StoredArray& array, std::uint64_t length) {

@@ -33,8 +33,8 @@ Task<void> ChunkReader::run(ReadPlan plan) {
 Task<void> ChunkReader::read_all(engine::Nursery& nursery, ChunkReader* self, ReadPlan* plan) {
   for (std::size_t i = 0; i < plan->inlined.size(); i += kInlinedPerJob) {
     if (!co_await nursery.wait_below(kReadsInFlight)) co_return;
-    nursery.spawn(self->read_inlined(&plan->inlined, i,
-                                     std::min(plan->inlined.size(), i + kInlinedPerJob)));
+    nursery.spawn(
+        self->read_inlined(&plan->inlined, i, std::min(plan->inlined.size(), i + kInlinedPerJob)));
   }
   DataFilePtr file;
   std::optional<std::uint32_t> open_file;
@@ -63,11 +63,10 @@ Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, 
     for (std::size_t i = begin; i < end; ++i) {
       const ReadPlan::Inlined& one = (*inlined)[i];
       const DatabaseEntry& entry = index_.database().entries()[one.entry];
-      scratch.resize(std::max(
-          scratch.size(), sink_.scratch_bytes(PieceView(index_.leaves()[one.piece.leaf], one.piece))));
-      const auto error =
-          take(one.piece, std::as_bytes(std::span(entry.value)), scratch,
-               index_.database().path_of(entry), std::nullopt);
+      scratch.resize(std::max(scratch.size(), sink_.scratch_bytes(PieceView(
+                                                  index_.leaves()[one.piece.leaf], one.piece))));
+      const auto error = take(one.piece, std::as_bytes(std::span(entry.value)), scratch,
+                              index_.database().path_of(entry), std::nullopt);
       if (error) damages.push_back(*error);
     }
   };
@@ -149,7 +148,8 @@ Task<void> ChunkReader::read_extent(ReadExtent extent, DataFilePtr data_file) {
     for (const ChunkPiece& piece : extent.pieces) {
       std::optional<Error> damage;
       if (piece.offset - begin + piece.length > count) {
-        damage = chunk_error(index_, piece, "the file ended before it did", file->path, piece.offset);
+        damage =
+            chunk_error(index_, piece, "the file ended before it did", file->path, piece.offset);
       } else {
         damage = take(piece, memory.subspan(piece.offset - begin, piece.length),
                       memory.subspan(scratch_at, scratch_size), file->path, piece.offset);

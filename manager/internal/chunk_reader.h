@@ -39,7 +39,8 @@ class ChunkReader {
   bool settle(ReadExtent& extent, const DataFile& file);
   [[nodiscard]] std::uint64_t scratch_of(const ReadExtent& extent) const;
   /// On a worker. What is wrong with the piece; none: nothing.
-  [[nodiscard]] std::optional<Error> take(const ChunkPiece& piece, std::span<const std::byte> stored,
+  [[nodiscard]] std::optional<Error> take(const ChunkPiece& piece,
+                                          std::span<const std::byte> stored,
                                           std::span<std::byte> scratch, const std::string& path,
                                           std::optional<std::uint64_t> offset);
   [[nodiscard]] std::vector<ReadExtent> inner_pieces(const ReadExtent& shard,

@@ -62,7 +62,8 @@ BoxView LoadSink::target(const StoredLeaf& leaf) const {
 
 std::size_t LoadSink::scratch_bytes(const PieceView& piece) const {
   const DType dtype = piece.array.metadata.dtype;
-  const bool direct = piece.wanted == piece.box && !run_of(dtype, piece.wanted, target(piece.leaf)).empty();
+  const bool direct =
+      piece.wanted == piece.box && !run_of(dtype, piece.wanted, target(piece.leaf)).empty();
   return piece.array.verbatim || direct ? 0 : piece.array.chunk_bytes;
 }
 

@@ -131,8 +131,8 @@ const DatabaseEntry* ItemDatabase::find(std::string_view key) const {
 std::span<const DatabaseEntry> ItemDatabase::below(std::string_view prefix) const {
   const auto first = std::ranges::lower_bound(entries_, prefix, {}, &DatabaseEntry::key);
   const std::optional<std::string> end = prefix_end(std::string(prefix));
-  const auto last = end ? std::ranges::lower_bound(first, entries_.end(), std::string_view(*end), {},
-                                                   &DatabaseEntry::key)
+  const auto last = end ? std::ranges::lower_bound(first, entries_.end(), std::string_view(*end),
+                                                   {}, &DatabaseEntry::key)
                         : entries_.end();
   return {first, last};
 }
@@ -188,8 +188,8 @@ Task<void> ItemDatabase::fetch_one(std::size_t index, std::uint64_t most) {
     throw database_error(file->path, entry.offset,
                          "the value of '" + entry.key + "' is said to have " +
                              std::to_string(entry.length) + " bytes here; the file has " +
-                             std::to_string(status.size) + ", and at most " +
-                             std::to_string(most) + " are allowed");
+                             std::to_string(status.size) + ", and at most " + std::to_string(most) +
+                             " are allowed");
   }
   std::string value(entry.length, '\0');
   co_await read_at(file, entry.offset, std::as_writable_bytes(std::span(value)));

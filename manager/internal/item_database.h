@@ -46,8 +46,8 @@ class ItemDatabase {
  public:
   explicit ItemDatabase(FolderPtr item) : item_(std::move(item)) {}
 
-  /// Reads the manifest where there is one. Errors here and below: data_loss naming file, offset and
-  /// field; not_found for a file that the database refers to.
+  /// Reads the manifest where there is one. Errors here and below: data_loss naming file, offset
+  /// and field; not_found for a file that the database refers to.
   Task<void> open();
   [[nodiscard]] bool is_ocdbt() const noexcept { return manifest_.has_value(); }
   /// manifest.ocdbt as stored; empty for a directory.
@@ -68,8 +68,8 @@ class ItemDatabase {
   [[nodiscard]] std::string path_of_missing(const std::string& key) const;
   /// Bytes of the value; asks the file system for a whole file's.
   Task<std::uint64_t> size_of(DatabaseEntry entry);
-  /// Reads the values of these keys and keeps them as inlined ones. `most`: bytes that one may have.
-  /// Keys that are not there are passed over.
+  /// Reads the values of these keys and keeps them as inlined ones. `most`: bytes that one may
+  /// have. Keys that are not there are passed over.
   Task<void> fetch(std::vector<std::string> keys, std::uint64_t most);
 
  private:

@@ -89,9 +89,8 @@ Task<void> ItemIndex::index_names(Selections selections) {
 std::vector<std::string> ItemIndex::list_nodes(std::vector<std::string>& fetched) const {
   std::set<std::string> names;
   for (const DatabaseEntry& entry : database_.entries()) {
-    for (const std::string_view file :
-         {zarr::metadata_file(zarr::Format::v3), zarr::metadata_file(zarr::Format::v2),
-          kGroupFile}) {
+    for (const std::string_view file : {zarr::metadata_file(zarr::Format::v3),
+                                        zarr::metadata_file(zarr::Format::v2), kGroupFile}) {
       const auto name = node_of(entry.key, file);
       if (!name) continue;
       names.insert(*name);

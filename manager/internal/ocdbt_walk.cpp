@@ -17,12 +17,12 @@ constexpr std::size_t kNodesInFlight = 16;
 
 struct ItemDatabase::Pending {
   Pending() = default;
-  std::string path;           ///< of the file that has it, below the item
-  std::string transitive;     ///< what the paths in its own table are relative to
-  ocdbt::Reference where;     ///< `file` does not count: `path` is
-  std::uint8_t height = 0;    ///< what its parent calls for
-  std::string prefix;         ///< what its keys omit
-  std::string min_key;        ///< without the prefix
+  std::string path;                ///< of the file that has it, below the item
+  std::string transitive;          ///< what the paths in its own table are relative to
+  ocdbt::Reference where;          ///< `file` does not count: `path` is
+  std::uint8_t height = 0;         ///< what its parent calls for
+  std::string prefix;              ///< what its keys omit
+  std::string min_key;             ///< without the prefix
   std::optional<std::string> end;  ///< first key behind it, whole
   [[nodiscard]] std::string first_key() const { return prefix + min_key; }
 };
@@ -77,8 +77,8 @@ Task<void> ItemDatabase::read_nodes(engine::Nursery& nursery, ItemDatabase* self
     // Mostly all nodes share a file.
     if (!file || pending[i].path != open_path) {
       open_path = pending[i].path;
-      file = co_await open_file(self->item_, open_path, engine::OpenMode::read,
-                                engine::DirectIo::off);
+      file =
+          co_await open_file(self->item_, open_path, engine::OpenMode::read, engine::DirectIo::off);
     }
     nursery.spawn(self->read_node(&pending[i], file, &nodes[i]));
   }
@@ -115,9 +115,9 @@ void ItemDatabase::take_entries(const Pending& from, const ocdbt::Node& node, co
   for (const ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
     std::string key = from.prefix + entry.key;
     if (from.end && key >= *from.end) {
-      throw database_error(join_path(item_->path, from.path), from.where.offset,
-                           "the node has the key '" + key + "', but the next node begins at '" +
-                               *from.end + "'");
+      throw database_error(
+          join_path(item_->path, from.path), from.where.offset,
+          "the node has the key '" + key + "', but the next node begins at '" + *from.end + "'");
     }
     if (!everything && !keys.contains(key)) continue;
     DatabaseEntry added;

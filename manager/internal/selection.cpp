@@ -50,7 +50,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
 /// A path as a text that no other path has.
 std::string identity(const KeyPath& path, std::size_t keys) {
   std::string text;
-  for (std::size_t i = 0; i < keys; ++i) text += std::to_string(path[i].name.size()) + ':' + path[i].name;
+  for (std::size_t i = 0; i < keys; ++i)
+    text += std::to_string(path[i].name.size()) + ':' + path[i].name;
   return text;
 }
 
@@ -104,14 +105,15 @@ std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPa
                     "the tree has nothing at this path" + near_names(text, texts));
     }
     if (selection.range && count > 1) {
-      throw refusal(ErrorCode::invalid_argument, text,
-                    "a range was given, but there are " + std::to_string(count) +
-                        " leaves at this path");
+      throw refusal(
+          ErrorCode::invalid_argument, text,
+          "a range was given, but there are " + std::to_string(count) + " leaves at this path");
     }
   }
   std::ranges::stable_sort(chosen, {}, &Chosen::leaf);
-  const auto twice = std::ranges::adjacent_find(
-      chosen, [](const Chosen& a, const Chosen& b) { return a.leaf == b.leaf && a.range != b.range; });
+  const auto twice = std::ranges::adjacent_find(chosen, [](const Chosen& a, const Chosen& b) {
+    return a.leaf == b.leaf && a.range != b.range;
+  });
   if (twice != chosen.end()) {
     throw refusal(ErrorCode::invalid_argument, texts[twice->leaf],
                   "the leaf was asked for twice, with different ranges");

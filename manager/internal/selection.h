@@ -33,8 +33,8 @@ struct Chosen {
 /// Throws Error(invalid_argument) unless `range` lies in an array of `shape`.
 void check_range(const IndexRange& range, const Shape& shape, const std::string& key_path);
 
-/// Up to five of `names` that are written much like `name`: "; did you mean ...?", or the first ones
-/// there are.
+/// Up to five of `names` that are written much like `name`: "; did you mean ...?", or the first
+/// ones there are.
 [[nodiscard]] std::string near_names(const std::string& name,
                                      const std::vector<std::string>& names);
 

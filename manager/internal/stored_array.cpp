@@ -26,7 +26,8 @@ bool is_verbatim(const zarr::ArrayMetadata& metadata) {
 std::uint64_t checked_count(const zarr::ArrayMetadata& metadata, const Shape& grid) {
   for (const Index extent : metadata.shape) {
     if (extent > kExtentMax)
-      throw FormatError("zarr metadata", "shape", std::to_string(extent), "extents of at most 2^62");
+      throw FormatError("zarr metadata", "shape", std::to_string(extent),
+                        "extents of at most 2^62");
   }
   try {
     static_cast<void>(byte_count(metadata.dtype, metadata.shape));

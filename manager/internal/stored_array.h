@@ -30,7 +30,9 @@ struct StoredArray {
 
   /// The box of a chunk, not clipped to the array.
   [[nodiscard]] IndexRange chunk_box(std::uint64_t chunk) const;
-  [[nodiscard]] IndexRange whole() const { return {Shape(metadata.shape.size(), 0), metadata.shape}; }
+  [[nodiscard]] IndexRange whole() const {
+    return {Shape(metadata.shape.size(), 0), metadata.shape};
+  }
   [[nodiscard]] std::string chunk_key(std::uint64_t chunk) const;
   /// The chunk that `key` names, which chunk_key() would spell the same way; none for other keys.
   [[nodiscard]] std::optional<std::uint64_t> chunk_of(std::string_view key) const;
