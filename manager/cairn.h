@@ -14,6 +14,7 @@
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/options.h>
+#include <cairn/manager/read_tree.h>
 #include <cairn/manager/save_future.h>
 #include <cairn/manager/version.h>
 #include <cairn/version.h>

@@ -1,6 +1,6 @@
 #include <cairn/codecs/cairn_record.h>
 #include <cairn/engine/cpu_pool.h>
-#include <cairn/manager/internal/item_database.h>
+#include <cairn/manager/internal/database_builder.h>
 #include <cairn/manager/internal/ocdbt_store.h>
 
 #include <limits>

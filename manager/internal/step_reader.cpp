@@ -51,15 +51,32 @@ Task<void> read_step_metadata(OpenStepPtr step) {
   }
 }
 
-/// A step that was renamed away while it was read.
-Task<bool> is_gone(FolderPtr folder) {
-  const std::string path = folder->path;
-  auto [error, again] = co_await engine::Directory::async_open(folder->engine, path, kAsTuple);
-  if (error) co_return engine::classify(error) == engine::ErrorKind::not_found;
-  auto [stat_error, before] = co_await folder->handle.async_stat(std::string(), kAsTuple);
-  auto [stat_error2, now] = co_await again.async_stat(std::string(), kAsTuple);
-  co_return !stat_error && !stat_error2 &&
-      (before.inode != now.inode || before.device != now.device);
+constexpr std::string_view kTreeHandlers[] = {".StandardCheckpointHandler",
+                                              ".PyTreeCheckpointHandler", ".ArrayCheckpointHandler",
+                                              ".PyTreeHandler"};
+constexpr std::string_view kJsonHandlers[] = {".JsonCheckpointHandler", ".JsonHandler"};
+
+/// As the step's metadata has it; empty where it has none.
+std::string handler_of(const OpenStep& step, const std::string& item) {
+  if (!step.metadata) return "";
+  const auto found = step.metadata->item_handlers.find(item);
+  return found == step.metadata->item_handlers.end() ? "" : found->second;
+}
+
+/// Takes the lock, reads the metadata and finds the items.
+Task<void> read_step_items(OpenStepPtr step) {
+  co_await read_step_metadata(step);
+  auto entries = co_await list_folder(step->folder);
+  step->direct =
+      has_tree_files(entries) || (step->metadata && step->metadata->item_handlers.contains(""));
+  if (step->direct) {
+    step->items.emplace_back();
+    co_return;
+  }
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type == engine::FileType::directory) step->items.push_back(entry.name);
+  }
+  std::ranges::sort(step->items);
 }
 
 std::string names_of(const std::vector<std::string>& names) {
@@ -67,10 +84,6 @@ std::string names_of(const std::vector<std::string>& names) {
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text.empty() ? "none" : text;
 }
-
-}  // namespace
-
-namespace {
 
 /// Throws what a user needs to know of a step that is not there: a save that never committed, or
 /// the steps there are. Returns where the root is not there either.
@@ -123,45 +136,68 @@ Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
     if (code_of(failure) == ErrorCode::not_found) co_await explain_missing(engine, path);
     std::rethrow_exception(failure);
   }
-  co_await read_step_metadata(step);
-  auto entries = co_await list_folder(step->folder);
-  for (const engine::DirectoryEntry& entry : entries) {
-    if (entry.type == engine::FileType::directory) step->items.push_back(entry.name);
-  }
-  std::ranges::sort(step->items);
+  co_await read_step_items(step);
   co_return step;
 }
 
+Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path) {
+  auto step = std::make_shared<OpenStep>();
+  step->folder = co_await open_folder(engine, path);
+  co_await read_step_items(step);
+  co_return step;
+}
+
+Task<FolderPtr> item_folder(OpenStepPtr step, std::string item) {
+  if (item.empty()) co_return step->folder;
+  co_return co_await open_subfolder(step->folder, item);
+}
+
+ItemForm item_form(const OpenStep& step, const std::string& item) {
+  return handler_of(step, item).ends_with("ArrayCheckpointHandler") ? ItemForm::single_array
+                                                                    : ItemForm::tree;
+}
+
 Task<ItemKind> item_kind(OpenStepPtr step, std::string item) {
-  if (step->metadata) {
-    const auto found = step->metadata->item_handlers.find(item);
-    if (found != step->metadata->item_handlers.end()) {
-      const std::string& handler = found->second;
-      if (handler.ends_with("StandardCheckpointHandler") ||
-          handler.ends_with("PyTreeCheckpointHandler")) {
-        co_return ItemKind::tree;
-      }
-      if (handler.ends_with("JsonCheckpointHandler")) co_return ItemKind::json;
-    }
+  const std::string handler = handler_of(*step, item);
+  for (const std::string_view name : kTreeHandlers) {
+    if (handler.ends_with(name)) co_return ItemKind::tree;
+  }
+  for (const std::string_view name : kJsonHandlers) {
+    if (handler.ends_with(name)) co_return ItemKind::json;
   }
   // Without a handler that we know, the files tell.
-  FolderPtr folder = co_await open_subfolder(step->folder, item);
-  const auto tree = co_await find_status(folder, std::string(orbax::kTreeMetadataFile));
-  if (tree) co_return ItemKind::tree;
-  const auto json = co_await find_status(folder, "metadata");
-  co_return json ? ItemKind::json : ItemKind::unknown;
+  FolderPtr folder = co_await item_folder(step, item);
+  co_return co_await kind_by_files(folder);
+}
+
+Task<bool> is_gone(FolderPtr folder) {
+  const std::string path = folder->path;
+  auto [error, again] = co_await engine::Directory::async_open(folder->engine, path, kAsTuple);
+  if (error) co_return engine::classify(error) == engine::ErrorKind::not_found;
+  auto [stat_error, before] = co_await folder->handle.async_stat(std::string(), kAsTuple);
+  auto [stat_error2, now] = co_await again.async_stat(std::string(), kAsTuple);
+  co_return !stat_error && !stat_error2 &&
+      (before.inode != now.inode || before.device != now.device);
 }
 
 namespace {
 
 Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
-  FolderPtr folder = co_await open_subfolder(step->folder, item);
-  std::optional<std::string> text = co_await read_file_if_there(folder, "metadata", kJsonBytesMax);
-  if (!text && item == "metrics")
-    text = co_await read_file_if_there(folder, "metrics", kJsonBytesMax);
-  if (!text)
+  FolderPtr folder = co_await item_folder(step, item);
+  const auto entries = co_await list_folder(folder);
+  const std::string name = json_file(entries);
+  if (name.empty())
     throw step_error(ErrorCode::not_found, "the item has no JSON document", folder->path, item);
-  co_return orbax::parse_json(*text, "JSON item");
+  const std::string text = co_await read_file(folder, name, kJsonBytesMax);
+  try {
+    co_return orbax::parse_json(text, "JSON item");
+  } catch (const FormatError& error) {
+    ErrorContext context;
+    context.path = join_path(folder->path, name);
+    context.item = item;
+    context.offset = error.offset();
+    throw Error(ErrorCode::data_loss, error.what(), context);
+  }
 }
 
 }  // namespace
@@ -169,7 +205,8 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how) {
   if (std::ranges::find(step->items, item) == step->items.end()) {
     throw step_error(ErrorCode::not_found,
-                     "the step has no such item; items: " + names_of(step->items),
+                     step->direct ? std::string("the step is a single item, which has no name")
+                                  : "the step has no such item; items: " + names_of(step->items),
                      step->folder->path, item);
   }
   ItemKind kind = co_await item_kind(step, item);
@@ -193,18 +230,18 @@ Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::Item
     boost::json::value value = co_await read_json(step, item);
     co_return Restored::Item(std::move(value));
   }
-  FolderPtr folder = co_await open_subfolder(step->folder, item);
-  TreeReader reader(folder, item);
-  co_await reader.open();
+  FolderPtr folder = co_await item_folder(step, item);
+  TreeReader reader(folder, item, item_form(*step, item));
+  Selections selection;
+  if (auto* standard = std::get_if<args::StandardRestore>(&how))
+    selection = std::move(standard->selection);
+  co_await reader.open(std::move(selection));
   Tree tree = co_await reader.load();
   co_return Restored::Item(std::move(tree));
 }
 
-namespace {
-
-/// The item that a restore of a single tree means: the manager's, else Orbax v1's, else the only
-/// tree.
 Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
+  if (step->direct) co_return std::string();
   for (const std::string& name : {item_name, std::string("default"), std::string("state")}) {
     if (std::ranges::find(step->items, name) != step->items.end()) co_return name;
   }
@@ -220,6 +257,8 @@ Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
                    step->folder->path, "", "Name the items in a CompositeRestore");
 }
 
+namespace {
+
 Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArgs args,
                                  std::string item_name) {
   std::vector<std::pair<std::string, args::ItemRestore>> wanted;
@@ -234,8 +273,8 @@ Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArg
     }
   } else {
     std::string name = co_await single_item(step, item_name);
-    if (std::holds_alternative<args::StandardRestore>(args.value)) {
-      wanted.emplace_back(std::move(name), args::StandardRestore());
+    if (auto* standard = std::get_if<args::StandardRestore>(&args.value)) {
+      wanted.emplace_back(std::move(name), std::move(*standard));
     } else {
       wanted.emplace_back(std::move(name), args::JsonRestore());
     }
