@@ -147,7 +147,9 @@ Task<void> ItemIndex::index_tree(Selections selections) {
   };
   auto [keys, fetched] =
       co_await engine::async_run(item_->engine->cpu(), std::move(pick), asio::use_awaitable);
-  co_await database_.load(selections.empty() ? KeySet::all() : std::move(keys));
+  // Named first: g++ 12 destroys the operands of a conditional within co_await twice.
+  KeySet wanted = selections.empty() ? KeySet::all() : std::move(keys);
+  co_await database_.load(std::move(wanted));
   co_await database_.fetch(std::move(fetched), kArrayMetadataBytesMax);
   co_await read_strings();
   auto set = [this] { set_arrays(); };
