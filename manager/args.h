@@ -4,6 +4,7 @@
 #include <cairn/codecs/leaf.h>
 #include <cairn/codecs/tree.h>
 #include <cairn/export.h>
+#include <cairn/manager/codec.h>
 
 #include <boost/json/value.hpp>
 #include <cstdint>
@@ -17,18 +18,6 @@
 
 namespace cairn {
 
-/// How array bytes are encoded on their way to the disk. Every array also carries a crc32c per
-/// chunk. This release has raw(); a codec is chosen per leaf, else per item, else by the manager's
-/// option.
-class Codec {
- public:
-  [[nodiscard]] static Codec raw() noexcept { return Codec(); }
-  friend bool operator==(Codec, Codec) noexcept { return true; }
-
- private:
-  Codec() = default;
-};
-
 /// The codec of one leaf, or none for the item's; called on a worker thread while the save is
 /// planned.
 using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
@@ -41,6 +30,7 @@ struct StandardSave {
   Tree tree;
   std::optional<Codec> codec;  ///< none: the manager's
   CodecChooser codec_for;      ///< per leaf; may be empty
+  std::optional<Layout> layout;  ///< none: the manager's
 };
 
 /// A JSON document as one item.

@@ -8,6 +8,7 @@
 #include <cairn/engine/engine.h>
 #include <cairn/manager/args.h>
 #include <cairn/manager/checkpoint_manager.h>
+#include <cairn/manager/codec.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
 #include <cairn/manager/inspect.h>

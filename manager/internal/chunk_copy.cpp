@@ -39,15 +39,15 @@ std::optional<std::span<const std::byte>> dense_run(const ArrayView& view,
 }
 
 void store_chunk(const ArrayView& view, const IndexRange& range, std::span<const Index> chunk_shape,
-                 std::byte* to) {
+                 std::byte* to, std::uint32_t seed) {
   const std::size_t full = byte_count(view.dtype(), chunk_shape);
   if (equal(range.shape, chunk_shape)) {
     if (const auto run = dense_run(view, range)) {
-      put_checksum(to + full, copy_crc32c(*run, to));
+      put_checksum(to + full, copy_crc32c(*run, to, seed));
       return;
     }
     copy_region(view, range.origin, range.shape, to);
-    append_checksum(to, full);
+    append_checksum(to, full, seed);
     return;
   }
   std::memset(to, 0, full);
@@ -59,11 +59,11 @@ void store_chunk(const ArrayView& view, const IndexRange& range, std::span<const
     scatter_region(dense.data(), view.dtype(), range.shape, to,
                    c_strides(view.dtype(), chunk_shape));
   }
-  append_checksum(to, full);
+  append_checksum(to, full, seed);
 }
 
-void append_checksum(std::byte* to, std::size_t elements) {
-  put_checksum(to + elements, crc32c(std::span(to, elements)));
+void append_checksum(std::byte* to, std::size_t elements, std::uint32_t seed) {
+  put_checksum(to + elements, crc32c(std::span(to, elements), seed));
 }
 
 bool checksum_matches(const std::byte* stored, std::size_t elements, std::uint32_t& expected,

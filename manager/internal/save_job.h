@@ -42,6 +42,7 @@ struct WriterContext {
   RootLock lock;
   engine::AsyncSemaphore
       turn;  ///< one save or deletion writes at a time, in the order of the calls
+  std::shared_ptr<Pace> pace = std::make_shared<Pace>();  ///< strand
   std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
 };
 
@@ -78,7 +79,7 @@ class SaveJob {
 
  private:
   Task<void> open_step();
-  Task<void> capture_items(engine::Nursery& nursery);
+  Task<void> capture_items(engine::Nursery* nursery);
   Task<void> finish_items();
   Task<void> write_step_metadata();
   void check_staging() const;
