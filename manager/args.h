@@ -28,8 +28,8 @@ namespace args {
 struct StandardSave {
   StandardSave(Tree t) : tree(std::move(t)) {}  // NOLINT(google-explicit-constructor)
   Tree tree;
-  std::optional<Codec> codec;  ///< none: the manager's
-  CodecChooser codec_for;      ///< per leaf; may be empty
+  std::optional<Codec> codec;    ///< none: the manager's
+  CodecChooser codec_for;        ///< per leaf; may be empty
   std::optional<Layout> layout;  ///< none: the manager's
 };
 

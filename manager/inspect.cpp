@@ -131,10 +131,11 @@ Task<ItemInfo> describe_item_at(EnginePtr engine, std::string path) {
   co_return info;
 }
 
-Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path,
+Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path, std::string item,
                                               std::vector<args::Selection> selection) {
-  OpenStepPtr step = co_await open_item(engine, path);
-  TreeReader reader(step->folder, "", item_form(*step, ""));
+  OpenStepPtr step = co_await open_step_or_item(engine, path);
+  FolderPtr folder = co_await item_folder(step, item);
+  TreeReader reader(folder, item, item_form(*step, item));
   co_await reader.open(std::move(selection));
   const std::vector<Statistics> statistics = co_await reader.statistics();
   std::vector<LeafValues> values;
@@ -188,10 +189,10 @@ Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine, std::strin
 }
 
 Future<std::vector<LeafValues>> inspect_values(std::shared_ptr<engine::Engine> engine,
-                                               std::string item_path,
+                                               std::string path, std::string item,
                                                std::vector<args::Selection> selection) {
-  return start(engine, describe_values(engine, item_path, std::move(selection)), "inspect values",
-               item_path);
+  return start(engine, describe_values(engine, path, std::move(item), std::move(selection)),
+               "inspect values", path);
 }
 
 Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine, std::string root) {

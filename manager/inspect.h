@@ -122,10 +122,11 @@ CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> en
 /// The same of an item's directory.
 CAIRN_EXPORT Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine,
                                               std::string item_path);
-/// Extremes, mean and NaN counts of the arrays of a tree item, or of a step that is one, chunk by
-/// chunk: no more is held than the engine's window. `selection` as in args::StandardRestore.
+/// Extremes, mean and NaN counts of the arrays of a tree, chunk by chunk: no more is held than the
+/// engine's window. `path`: a step, of which `item` names one (empty: the step itself), or an
+/// item's directory, with an empty `item`. `selection` as in args::StandardRestore.
 CAIRN_EXPORT Future<std::vector<LeafValues>> inspect_values(
-    std::shared_ptr<engine::Engine> engine, std::string item_path,
+    std::shared_ptr<engine::Engine> engine, std::string path, std::string item = {},
     std::vector<args::Selection> selection = {});
 /// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
 CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine,

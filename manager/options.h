@@ -19,12 +19,12 @@ namespace cairn {
 /// What an automatic codec may know when it decides about a chunk.
 struct EncodeLoad {
   EncodeLoad() = default;
-  std::size_t writes = 0;      ///< buffers of this save that wait for the disk or are being written
-  std::size_t capturing = 0;   ///< extents whose copies have not ended
-  std::size_t encoding = 0;    ///< chunks being encoded now
-  std::size_t workers = 1;     ///< threads that copy and encode
-  double disk_rate = 0;        ///< bytes/s that the disk has taken lately; 0: not known yet
-  double encode_rate = 0;      ///< bytes/s that one worker has encoded lately; 0: likewise
+  std::size_t writes = 0;     ///< buffers of this save that wait for the disk or are being written
+  std::size_t capturing = 0;  ///< extents whose copies have not ended
+  std::size_t encoding = 0;   ///< chunks being encoded now
+  std::size_t workers = 1;    ///< threads that copy and encode
+  double disk_rate = 0;       ///< bytes/s that the disk has taken lately; 0: not known yet
+  double encode_rate = 0;     ///< bytes/s that one worker has encoded lately; 0: likewise
 };
 enum class EncodeDecision : std::uint8_t {
   encode,

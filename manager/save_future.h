@@ -25,11 +25,11 @@ enum class SaveOutcome : std::uint8_t {
 /// The arrays of an item that were encoded alike, and why.
 struct CodecSummary {
   CodecSummary() = default;
-  std::string codec;              ///< "raw", "blosc planes", "zstd(3)", ...
-  std::string reason;             ///< "as asked", or why auto chose it
+  std::string codec;   ///< "raw", "blosc planes", "zstd(3)", ...
+  std::string reason;  ///< "as asked", or why auto chose it
   std::uint64_t arrays = 0;
-  std::uint64_t bytes = 0;          ///< of elements
-  std::uint64_t stored_bytes = 0;   ///< of their chunks, linked ones included
+  std::uint64_t bytes = 0;         ///< of elements
+  std::uint64_t stored_bytes = 0;  ///< of their chunks, linked ones included
   std::uint64_t chunks = 0;
   std::uint64_t chunks_stored = 0;  ///< left as they were because the disk was waiting
   double expected_ratio = 1;        ///< bytes / stored_bytes by the samples; 1 where none was taken

@@ -137,6 +137,10 @@ IndexRange box_of(const StoredLeaf& leaf, const ChunkPiece& piece) {
 
 }  // namespace
 
+ReadPlan plan_reads(const ItemIndex& index, const DamageSink& sink) {
+  return Planner(index, sink).plan();
+}
+
 PieceView::PieceView(const StoredLeaf& l, const ChunkPiece& piece)
     : leaf(l), array(piece.inner ? *l.array->inner : *l.array), box(box_of(l, piece)) {
   const auto shared = intersection(box, leaf.wanted());

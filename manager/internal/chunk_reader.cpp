@@ -1,3 +1,4 @@
+#include <cairn/codecs/crc32c.h>
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_reader.h>
@@ -116,10 +117,22 @@ std::uint64_t ChunkReader::scratch_of(const ReadExtent& extent) const {
   return bytes;
 }
 
+/// What a format without checksums cannot carry is in Cairn's record.
+void ChunkReader::check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const {
+  if (piece.inner) return;
+  const auto expected = index_.recorded_checksum(index_.leaves()[piece.leaf], piece.chunk);
+  if (!expected) return;
+  const std::uint32_t found = crc32c(stored);
+  if (found == *expected) return;
+  throw FormatError("chunk", "crc32c in " + std::string(kRecordFile), std::to_string(found),
+                    std::to_string(*expected));
+}
+
 std::optional<Error> ChunkReader::take(const ChunkPiece& piece, std::span<const std::byte> stored,
                                        std::span<std::byte> scratch, const std::string& path,
                                        std::optional<std::uint64_t> offset) {
   try {
+    check_record(piece, stored);
     sink_.take(PieceView(index_.leaves()[piece.leaf], piece), stored, scratch);
   } catch (const FormatError& damage) {
     return chunk_error(index_, piece, damage.what(), path, offset);

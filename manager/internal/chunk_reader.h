@@ -38,6 +38,7 @@ class ChunkReader {
   /// Sets a whole file's length and range; false where that is damage.
   bool settle(ReadExtent& extent, const DataFile& file);
   [[nodiscard]] std::uint64_t scratch_of(const ReadExtent& extent) const;
+  void check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const;
   /// On a worker. What is wrong with the piece; none: nothing.
   [[nodiscard]] std::optional<Error> take(const ChunkPiece& piece,
                                           std::span<const std::byte> stored,

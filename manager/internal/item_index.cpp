@@ -55,9 +55,31 @@ Error ItemIndex::leaf_error(const StoredLeaf& leaf, ErrorCode code, std::string 
   return Error(code, std::move(reason), context);
 }
 
+std::optional<std::uint32_t> ItemIndex::recorded_checksum(const StoredLeaf& leaf,
+                                                          std::uint64_t chunk) const {
+  const auto found = checksums_.find(leaf.name);
+  if (found == checksums_.end() || chunk >= found->second->crc32c.size()) return std::nullopt;
+  return found->second->crc32c[chunk];
+}
+
+/// Checksums hold for what the record was written with: who rewrote the item may not have known of
+/// it.
+void ItemIndex::index_checksums() {
+  if (!record_ || !record_matches()) return;
+  for (const ChunkChecksums& array : record_->chunk_checksums)
+    checksums_.emplace(array.array, &array);
+}
+
+bool ItemIndex::record_matches() const {
+  if (!record_ || record_->manifest_hash.empty()) return true;
+  return record_->manifest_hash ==
+         (database_.is_ocdbt() ? content_hash(database_.manifest_text()) : metadata_hash_);
+}
+
 Task<void> ItemIndex::open(Selections selections) {
   co_await read_metadata();
   co_await database_.open();
+  index_checksums();
   if (metadata_) {
     co_await index_tree(std::move(selections));
   } else {
@@ -80,6 +102,7 @@ Task<void> ItemIndex::read_metadata() {
     }
     try {
       if (record) record_ = decode_record(*record);
+      if (record_ && text) metadata_hash_ = content_hash(*text);
     } catch (const FormatError& error) {
       throw format_damage(error, join_path(item_->path, std::string(kRecordFile)));
     }
@@ -147,7 +170,9 @@ Task<void> ItemIndex::index_tree(Selections selections) {
   };
   auto [keys, fetched] =
       co_await engine::async_run(item_->engine->cpu(), std::move(pick), asio::use_awaitable);
-  co_await database_.load(selections.empty() ? KeySet::all() : std::move(keys));
+  // Named first: g++ 12 destroys the operands of a conditional within co_await twice.
+  KeySet wanted = selections.empty() ? KeySet::all() : std::move(keys);
+  co_await database_.load(std::move(wanted));
   co_await database_.fetch(std::move(fetched), kArrayMetadataBytesMax);
   co_await read_strings();
   auto set = [this] { set_arrays(); };

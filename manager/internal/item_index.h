@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -56,6 +57,9 @@ class ItemIndex {
   [[nodiscard]] const ItemDatabase& database() const noexcept { return database_; }
   [[nodiscard]] ItemDatabase& database() noexcept { return database_; }
   [[nodiscard]] const std::optional<CairnRecord>& record() const noexcept { return record_; }
+  /// Whether the item's manifest, or its metadata where it has none, is what the record was written
+  /// with.
+  [[nodiscard]] bool record_matches() const;
   /// Orbax's metadata; none for bare zarr arrays and groups.
   [[nodiscard]] const std::optional<orbax::TreeMetadata>& metadata() const noexcept {
     return metadata_;
@@ -64,6 +68,10 @@ class ItemIndex {
   [[nodiscard]] bool missing_is_damage() const noexcept {
     return metadata_ && metadata_->store_array_data_equal_to_fill_value;
   }
+  /// The crc32c of a chunk's stored bytes that Cairn's record has; none where it has none, or is of
+  /// another database.
+  [[nodiscard]] std::optional<std::uint32_t> recorded_checksum(const StoredLeaf& leaf,
+                                                               std::uint64_t chunk) const;
   /// An error about a leaf. `path`: the file at fault.
   [[nodiscard]] Error leaf_error(const StoredLeaf& leaf, ErrorCode code, std::string reason,
                                  std::string path,
@@ -77,6 +85,7 @@ class ItemIndex {
   Task<void> index_names(Selections selections);
   [[nodiscard]] std::vector<std::string> list_nodes(std::vector<std::string>& fetched) const;
   void take_named(const std::vector<std::string>& names, const Selections& selections);
+  void index_checksums();
   void set_arrays();
   void set_array(StoredLeaf& leaf);
   [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
@@ -91,9 +100,11 @@ class ItemIndex {
   ItemDatabase database_;
   std::optional<orbax::TreeMetadata> metadata_;
   std::optional<CairnRecord> record_;
+  std::string metadata_hash_;  ///< of _METADATA, where there is a record
   std::vector<StoredLeaf> leaves_;
   std::vector<KeyPath> gaps_;
-  std::unordered_map<std::string, StoredArrayPtr> known_;  ///< by format and text
+  std::unordered_map<std::string_view, const ChunkChecksums*> checksums_;  ///< by array, of record_
+  std::unordered_map<std::string, StoredArrayPtr> known_;                  ///< by format and text
 };
 
 /// The key of an array's metadata: "w/zarr.json"; a bare array's has no prefix.

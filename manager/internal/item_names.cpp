@@ -69,7 +69,9 @@ Task<void> ItemIndex::index_names(Selections selections) {
     keys.add_prefix(name.empty() ? "" : name + "/");
   }
   keys.seal();
-  co_await database_.load(selections.empty() ? KeySet::all() : std::move(keys));
+  // Named first: g++ 12 destroys the operands of a conditional within co_await twice.
+  KeySet wanted = selections.empty() ? KeySet::all() : std::move(keys);
+  co_await database_.load(std::move(wanted));
   std::vector<std::string> fetched;
   std::vector<std::string> names = list_nodes(fetched);
   if (names.empty() && !selections.empty()) {

@@ -13,6 +13,43 @@ DamageSink throwing() {
   return [](const Error& error) { throw error; };
 }
 
+template <class Stored, class Number>
+Tree number_of(const Array& array) {
+  return Tree(static_cast<Number>(array.values<Stored>()[0]));
+}
+
+/// A number of any width is a Python number to Orbax; what no number of ours holds exactly stays an
+/// array of rank 0.
+Tree scalar_of(Array array) {
+  if (!array.shape().empty()) return Tree(std::move(array));
+  switch (array.dtype()) {
+    case DType::boolean:
+      return Tree(std::to_integer<int>(array.bytes()[0]) != 0);
+    case DType::int8:
+      return number_of<std::int8_t, std::int64_t>(array);
+    case DType::int16:
+      return number_of<std::int16_t, std::int64_t>(array);
+    case DType::int32:
+      return number_of<std::int32_t, std::int64_t>(array);
+    case DType::int64:
+      return number_of<std::int64_t, std::int64_t>(array);
+    case DType::uint8:
+      return number_of<std::uint8_t, std::int64_t>(array);
+    case DType::uint16:
+      return number_of<std::uint16_t, std::int64_t>(array);
+    case DType::uint32:
+      return number_of<std::uint32_t, std::int64_t>(array);
+    case DType::uint64:
+      return number_of<std::uint64_t, std::uint64_t>(array);
+    case DType::float32:
+      return number_of<float, double>(array);
+    case DType::float64:
+      return number_of<double, double>(array);
+    default:
+      return Tree(std::move(array));
+  }
+}
+
 }  // namespace
 
 Task<void> TreeReader::open(Selections selections) {
@@ -49,13 +86,15 @@ Task<Tree> TreeReader::load() {
 }
 
 Task<void> TreeReader::verify(VerifyReport* report, DamageSink sink) {
-  const auto& record = index_.record();
-  if (record && !record->manifest_hash.empty() &&
-      record->manifest_hash != content_hash(index_.database().manifest_text())) {
+  if (!index_.record_matches()) {
+    const bool ocdbt = index_.database().is_ocdbt();
     ErrorContext context;
-    context.path = join_path(index_.folder()->path, "manifest.ocdbt");
+    context.path = join_path(index_.folder()->path,
+                             ocdbt ? "manifest.ocdbt" : std::string(orbax::kTreeMetadataFile));
     context.item = index_.name();
-    sink(Error(ErrorCode::data_loss, "the manifest is not the one that the item was committed with",
+    sink(Error(ErrorCode::data_loss,
+               std::string(ocdbt ? "the manifest" : "the file") +
+                   " is not the one that the item was committed with",
                context));
   }
   ReadPlan reads = co_await plan(sink);
@@ -113,19 +152,7 @@ Tree TreeReader::value_of(const StoredLeaf& leaf, Array array) {
     case ValueType::scalar:
       break;
   }
-  if (!array.shape().empty()) return Tree(std::move(array));
-  switch (array.dtype()) {
-    case DType::boolean:
-      return Tree(std::to_integer<int>(array.bytes()[0]) != 0);
-    case DType::int64:
-      return Tree(array.values<std::int64_t>()[0]);
-    case DType::uint64:
-      return Tree(array.values<std::uint64_t>()[0]);
-    case DType::float64:
-      return Tree(array.values<double>()[0]);
-    default:
-      return Tree(std::move(array));
-  }
+  return scalar_of(std::move(array));
 }
 
 void TreeReader::restore_tuples(Tree& tree) const {

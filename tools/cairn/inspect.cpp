@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <boost/json/serialize.hpp>
-#include <cmath>
 #include <map>
 
 #include "common.h"
@@ -26,10 +25,8 @@ boost::json::array to_json(const Shape& shape) {
 /// By key path.
 using Values = std::map<std::string, LeafValues>;
 
-/// JSON has no NaN and no infinities; null stands for what is no number.
 boost::json::value number_json(long double value) {
-  const auto number = static_cast<double>(value);
-  return std::isfinite(number) ? boost::json::value(number) : boost::json::value(nullptr);
+  return static_cast<double>(value);
 }
 
 boost::json::object values_json(const LeafValues& values) {
@@ -197,14 +194,29 @@ void print_shown(const Shown& shown) {
   for (std::size_t i = 0; i < info.items.size(); ++i) print_item(info.items[i], shown.values[i]);
 }
 
-/// The values of an item's arrays, as far as the leaves that were asked for are in it.
-Values read_values(const std::shared_ptr<engine::Engine>& engine, const std::string& path,
-                   const std::vector<std::string>& leaves) {
+/// The values of the arrays of tree items, or of those leaves that were asked for, which need not
+/// be in all of them.
+std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, const Shown& shown,
+                                const std::vector<std::string>& leaves) {
   std::vector<args::Selection> selection;
   for (const std::string& leaf : leaves) selection.emplace_back(leaf);
-  Values values;
-  for (LeafValues& leaf : inspect_values(engine, path, std::move(selection)).get())
-    values.emplace(leaf.key_path, std::move(leaf));
+  std::vector<Values> values(shown.info.items.size());
+  std::optional<Error> missed;
+  bool any = false;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const ItemInfo& item = shown.info.items[i];
+    if (item.kind != "tree") continue;
+    const std::string name = shown.kind == PathKind::item ? "" : item.name;
+    try {
+      for (LeafValues& leaf : inspect_values(engine, shown.info.path, name, selection).get())
+        values[i].emplace(leaf.key_path, std::move(leaf));
+      any = true;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::not_found || leaves.empty()) throw;
+      missed = error;
+    }
+  }
+  if (missed && !any) throw Error(*missed);
   return values;
 }
 
@@ -232,13 +244,8 @@ Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& 
 int run_inspect(const Settings& settings, const InspectOptions& options) {
   const auto engine = make_engine(settings);
   Shown shown = look(engine, options);
-  for (const ItemInfo& item : shown.info.items) {
-    const bool alone = shown.kind == PathKind::item || item.name.empty();
-    const std::string path = alone ? shown.info.path : join_path(shown.info.path, item.name);
-    shown.values.push_back(options.values && item.kind == "tree"
-                               ? read_values(engine, path, options.leaves)
-                               : Values());
-  }
+  shown.values = options.values ? read_values(engine, shown, options.leaves)
+                                : std::vector<Values>(shown.info.items.size());
   if (settings.json) {
     print_json(shown_json(shown));
   } else {

@@ -112,9 +112,12 @@ std::vector<std::string> paths_of(const std::shared_ptr<engine::Engine>& engine,
 int run_verify(const Settings& settings, const VerifyOptions& options) {
   const auto engine = make_engine(settings);
   const PathKind kind = kind_of(engine, options.path, options.step);
-  if (!settings.json && kind != PathKind::root)
+  if (!settings.json) {
     print(fmt::format("{}: taken for {}\n", printable(options.path),
-                      kind == PathKind::item ? "an item" : "a step"));
+                      kind == PathKind::item   ? "an item"
+                      : kind == PathKind::step ? "a step"
+                                               : "a root"));
+  }
   int status = kGood;
   boost::json::array outcomes;
   for (const std::string& path : paths_of(engine, kind, options)) {

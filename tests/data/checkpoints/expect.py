@@ -33,5 +33,5 @@ def describe(value, path="", out=None):
 
 def write_expected(folder, name, value):
     (folder / "expected").mkdir(exist_ok=True)
-    text = json.dumps(describe(value), indent=0, ensure_ascii=False)
-    (folder / "expected" / f"{name}.json").write_text(text + "\n")
+    lines = [json.dumps(k) + ": " + json.dumps(v, ensure_ascii=False) for k, v in describe(value).items()]
+    (folder / "expected" / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

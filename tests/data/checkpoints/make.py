@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 import orbax.checkpoint.experimental.v1 as v1
 import tensorstore as ts
 from orbax.checkpoint._src.serialization import ocdbt_utils
+from orbax.checkpoint._src.serialization import tensorstore_utils as ts_utils
 
 from expect import describe, write_expected
 
@@ -96,7 +97,7 @@ def two_processes(folder):
         shutil.rmtree(path)
     (folder / name / "manifest.ocdbt").unlink()
     for process in range(2):
-        context = ocdbt_utils.get_ts_context() if hasattr(ocdbt_utils, "get_ts_context") else ts.Context()
+        context = ts.Context()
         base = f"file://{folder}/{name}/ocdbt.process_{process}/"
         config = {"max_inline_value_bytes": 1024, "max_decoded_node_bytes": 100_000_000}
 
@@ -116,7 +117,7 @@ def two_processes(folder):
             ).result()  # fmt: skip
             small[...] = np.arange(4)
     asyncio.run(
-        ocdbt_utils.merge_ocdbt_per_process_files(folder / name, ts_context=ts.Context(), use_zarr3=False)
+        ocdbt_utils.merge_ocdbt_per_process_files(folder / name, ts_context=ts_utils.get_ts_context(use_ocdbt=True), use_zarr3=False)
     )
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         write_expected(folder, name, checkpointer.restore(folder / name))
@@ -131,8 +132,8 @@ def left_out(folder):
         shutil.rmtree(folder / name / array)
     w = ts.open(
         {"driver": "zarr3", "kvstore": f"file://{folder}/{name}/w/", "metadata": {
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}}, "fill_value": 9}},
-        dtype=ts.int16, shape=[6], create=True,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}}, "data_type": "int16", "fill_value": 9}},
+        shape=[6], create=True,
     ).result()  # fmt: skip
     w[2:4] = [1, 2]
     ts.open({"driver": "zarr3", "kvstore": f"file://{folder}/{name}/zero/"}, dtype=ts.float64, shape=[3], create=True).result()
