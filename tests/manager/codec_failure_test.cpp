@@ -85,8 +85,8 @@ TEST_P(CodecFailure, AFailedWriteOfAnEncodedChunkFailsTheSave) {
 }
 
 TEST_P(CodecFailure, AFailedCutOrSyncFailsTheSave) {
+  CheckpointManager manager(root(), faulty(Codec::blosc(1)));
   for (const IoOp op : {IoOp::truncate, IoOp::sync_data}) {
-    CheckpointManager manager(root(), faulty(Codec::blosc(1)));
     faults->fail(FaultPlan::only({op}), 1, EIO);
     expect_failure(manager, manager.save(0, tree), ErrorCode::io_error);
     manager.delete_step(0).get();
@@ -132,10 +132,10 @@ TEST_P(CodecFailure, ASaveCancelledBetweenCaptureAndEncodingLeavesNothing) {
 }
 
 TEST_P(CodecFailure, PlainLayoutsFailAndCleanUpLikewise) {
+  ManagerOptions o = faulty(Codec::zstd(1));
+  o.layout = Layout::zarr3;
+  CheckpointManager manager(root(), o);
   for (const std::uint64_t nth : {1u, 4u, 9u}) {
-    ManagerOptions o = faulty(Codec::zstd(1));
-    o.layout = Layout::zarr3;
-    CheckpointManager manager(root(), o);
     const Tree many(Dict{{"a", Tree(normal_bfloat16({1 << 20}, 1))},
                          {"b", Tree(normal_bfloat16({5000}, 1))},
                          {"c", Tree(normal_bfloat16({5000}, 1))},
