@@ -72,7 +72,10 @@ TEST_P(Codecs, EveryLayoutAndCodecGivesBackEveryDtype) {
   CheckpointManager manager(root(), o);
   Step step = 0;
   for (const Layout layout : kLayouts) {
-    for (const Codec codec : every_codec()) {
+    // Each array is some synced files in a plain layout: two codecs do there.
+    const auto codecs =
+        uses_ocdbt(layout) ? every_codec() : std::vector<Codec>{Codec::raw(), Codec::blosc(3)};
+    for (const Codec codec : codecs) {
       SCOPED_TRACE(std::string(to_string(layout)) + " " + to_string(codec));
       args::StandardSave save(tree);
       save.layout = layout;
