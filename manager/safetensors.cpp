@@ -35,13 +35,15 @@ std::string to_text(const Shape& shape) {
   return text + "]";
 }
 
-Error invalid(const std::string& tensor, std::string reason) {
+Error invalid(const std::string& path, const std::string& tensor, std::string reason) {
   ErrorContext context;
+  context.path = path;
   context.key_path = tensor;
   return Error(ErrorCode::invalid_argument, std::move(reason), context);
 }
 
-void check_range(const safetensors::TensorInfo& info, const IndexRange& range) {
+void check_range(const std::string& path, const safetensors::TensorInfo& info,
+                 const IndexRange& range) {
   const std::size_t rank = info.shape.size();
   bool inside = range.origin.size() == rank && range.shape.size() == rank;
   for (std::size_t d = 0; inside && d < rank; ++d) {
@@ -49,9 +51,9 @@ void check_range(const safetensors::TensorInfo& info, const IndexRange& range) {
              range.shape[d] <= info.shape[d] - range.origin[d];
   }
   if (inside) return;
-  throw invalid(info.name, "a range from " + to_text(range.origin) + " of shape " +
-                               to_text(range.shape) + " does not lie within shape " +
-                               to_text(info.shape));
+  throw invalid(path, info.name,
+                "a range from " + to_text(range.origin) + " of shape " + to_text(range.shape) +
+                    " does not lie within shape " + to_text(info.shape));
 }
 
 [[noreturn]] void not_there(const std::string& name, const std::vector<SafetensorsInputPtr>& inputs,
@@ -72,11 +74,12 @@ void check_range(const safetensors::TensorInfo& info, const IndexRange& range) {
 
 using Selection = std::unordered_map<std::string, const SafetensorsSelection*>;
 
-Selection index_selection(const std::vector<SafetensorsSelection>& tensors) {
+Selection index_selection(const std::vector<SafetensorsSelection>& tensors,
+                          const std::string& path) {
   Selection selection;
   for (const SafetensorsSelection& tensor : tensors) {
     if (!selection.emplace(tensor.name, &tensor).second) {
-      throw invalid(tensor.name, "selected twice");
+      throw invalid(path, tensor.name, "selected twice");
     }
   }
   return selection;
@@ -84,7 +87,7 @@ Selection index_selection(const std::vector<SafetensorsSelection>& tensors) {
 
 std::vector<Wanted> select(const std::vector<SafetensorsInputPtr>& inputs,
                            const SafetensorsReadOptions& options, const std::string& path) {
-  const Selection selection = index_selection(options.tensors);
+  const Selection selection = index_selection(options.tensors, path);
   std::vector<Wanted> wanted;
   for (const SafetensorsInputPtr& input : inputs) {
     for (std::size_t i = 0; i < input->header.tensors.size(); ++i) {
@@ -94,7 +97,7 @@ std::vector<Wanted> select(const std::vector<SafetensorsInputPtr>& inputs,
         const auto found = selection.find(info.name);
         if (found == selection.end()) continue;
         if (const auto& range = found->second->range) {
-          check_range(info, *range);
+          check_range(input->file->path, info, *range);
           box = *range;
         }
       }

@@ -18,7 +18,7 @@ struct NamedFile {
   NamedFile(std::string t, std::string n) : temporary(std::move(t)), name(std::move(n)) {}
   std::string temporary;
   std::string name;
-  bool written = false;  ///< the temporary name is there
+  bool written = false;  ///< the temporary name may be there
   bool renamed = false;
 };
 
@@ -104,9 +104,10 @@ void name_files(Job& job) {
 /// Writes one file under its temporary name, synced.
 Task<void> write_one(JobPtr job, std::size_t index) {
   NamedFile& named = job->files[index];
+  // Before it is there: an open may fail after it has made the file.
+  named.written = true;
   FilePtr file = co_await open_file(job->folder, named.temporary, engine::OpenMode::create,
                                     job->engine->direct_io());
-  named.written = true;
   // Messages are for people who know the file by its real name.
   file->path = join_path(job->folder->path, named.name);
   co_await write_planned(job->engine, file, &job->plan[index]);
@@ -215,11 +216,9 @@ Task<void> give_up(JobPtr job) {
 
 SafetensorsWritten describe(const Job& job, std::size_t index_bytes) {
   SafetensorsWritten written;
+  const bool plain = job.path.find('/') == std::string::npos;
   for (const NamedFile& file : job.files) {
-    written.files.push_back(join_path(job.folder->path, file.name));
-  }
-  if (job.path.find('/') == std::string::npos) {
-    for (std::size_t i = 0; i < job.files.size(); ++i) written.files[i] = job.files[i].name;
+    written.files.push_back(join_path(plain ? "" : job.folder->path, file.name));
   }
   for (const PlannedFile& file : job.plan) {
     written.tensors += file.tensors.size();

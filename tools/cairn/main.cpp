@@ -134,7 +134,7 @@ class CommandLine {
         .add_option("--max-shard-size", export_.max_shard_bytes,
                     "Bytes of one file at most (500MB, 5GB, 4GiB); more go into OUT-00001-of-00002 "
                     "and so on, with an index")
-        ->transform(CLI::AsSizeValue(false))
+        ->transform(CLI::AsSizeValue(true))
         ->type_name("SIZE");
     command
         .add_option("--alignment", export_.alignment,
