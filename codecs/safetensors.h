@@ -75,8 +75,13 @@ struct ShardIndex {
 /// "model-00002-of-00005.safetensors": shard `number`, from 1, of `count`.
 [[nodiscard]] CAIRN_EXPORT std::string shard_name(std::string_view stem, std::size_t number,
                                                   std::size_t count);
-/// Whether `name` is shard_name(stem, n, m) for some n and m.
-[[nodiscard]] CAIRN_EXPORT bool is_shard_name(std::string_view name,
-                                              std::string_view stem) noexcept;
+/// What shard_name() made a name of; none for any other name.
+struct ShardName {
+  std::string_view stem;  ///< points into the name
+  std::size_t number = 0;
+  std::size_t count = 0;
+};
+[[nodiscard]] CAIRN_EXPORT std::optional<ShardName> parse_shard_name(
+    std::string_view name) noexcept;
 
 }  // namespace cairn::safetensors

@@ -211,20 +211,28 @@ std::string shard_name(std::string_view stem, std::size_t number, std::size_t co
   return fmt::format("{}-{:05}-of-{:05}{}", stem, number, count, kFileSuffix);
 }
 
-bool is_shard_name(std::string_view name, std::string_view stem) noexcept {
-  const auto take = [&name](std::string_view part) {
-    if (!name.starts_with(part)) return false;
-    name.remove_prefix(part.size());
+std::optional<ShardName> parse_shard_name(std::string_view name) noexcept {
+  const auto take_end = [&name](std::string_view part) {
+    if (!name.ends_with(part)) return false;
+    name.remove_suffix(part.size());
     return true;
   };
-  const auto take_number = [&name] {
+  const auto take_number = [&name](std::size_t& number) {
     if (name.size() < kShardDigits) return false;
-    const auto digits = name.substr(0, kShardDigits);
-    name.remove_prefix(kShardDigits);
-    return digits.find_first_not_of("0123456789") == std::string_view::npos;
+    for (const char digit : name.substr(name.size() - kShardDigits)) {
+      if (digit < '0' || digit > '9') return false;
+      number = number * 10 + static_cast<std::size_t>(digit - '0');
+    }
+    name.remove_suffix(kShardDigits);
+    return true;
   };
-  return take(stem) && take("-") && take_number() && take("-of-") && take_number() &&
-         name == kFileSuffix;
+  ShardName shard;
+  if (!take_end(kFileSuffix) || !take_number(shard.count) || !take_end("-of-") ||
+      !take_number(shard.number) || !take_end("-")) {
+    return std::nullopt;
+  }
+  shard.stem = name;
+  return shard;
 }
 
 }  // namespace cairn::safetensors

@@ -55,7 +55,8 @@ struct SafetensorsContent {
 ///  - an index, whose name ends with ".json": the files that it names lie beside it. Tensors in
 ///    them that the index does not name are read too, as transformers does;
 ///  - a directory: its model.safetensors, else its model.safetensors.index.json, else the only
-///    index, else the only file, by the suffixes ".safetensors" and ".safetensors.index.json".
+///    index, else the only file, by the suffixes ".safetensors" and ".safetensors.index.json"; a
+///    shard ("model-00001-of-00005.safetensors") is not taken for a file.
 /// Every header is checked whole before a byte of data is read; of the data only what is selected
 /// is, through the engine's window, with direct I/O where the engine uses it. Memory: the arrays,
 /// the window, and what the headers take (each at most 100 MB).

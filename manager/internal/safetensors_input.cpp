@@ -150,9 +150,13 @@ std::string listed(const std::vector<std::string>& names) {
 std::string pick_file(const std::vector<engine::DirectoryEntry>& entries, const std::string& path) {
   std::vector<std::string> indexes;
   std::vector<std::string> files;
+  std::vector<std::string> shards;
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.name.ends_with(kIndexSuffix)) indexes.push_back(entry.name);
-    if (entry.name.ends_with(kFileSuffix)) files.push_back(entry.name);
+    if (!entry.name.ends_with(kFileSuffix)) continue;
+    // What stays of a checkpoint without its index is not the whole of it.
+    const auto shard = safetensors::parse_shard_name(entry.name);
+    (shard && shard->count != 1 ? shards : files).push_back(entry.name);
   }
   std::ranges::sort(indexes);
   std::ranges::sort(files);
@@ -162,6 +166,10 @@ std::string pick_file(const std::vector<engine::DirectoryEntry>& entries, const 
   if (std::ranges::binary_search(indexes, usual_index)) return usual_index;
   const auto& names = indexes.empty() ? files : indexes;
   if (names.size() == 1) return names[0];
+  if (names.empty() && !shards.empty()) {
+    throw invalid("the directory has no index for shards such as " + shards[0], path,
+                  "Name a shard to read that alone");
+  }
   if (names.empty()) throw invalid("the directory has no safetensors file and no index", path);
   throw invalid("the directory has several: " + listed(names), path, "Name one of them");
 }

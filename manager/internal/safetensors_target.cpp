@@ -165,17 +165,17 @@ Task<void> remove_older(JobPtr job) {
   const bool index_is_old = job->had_index && !job->sharded();
   if (file_is_old) co_await remove_tree(job->folder, job->name);
   if (index_is_old) co_await remove_tree(job->folder, job->index_name());
-  if (job->had_index) {
-    const auto entries = co_await list_folder(job->folder);
-    for (const engine::DirectoryEntry& entry : entries) {
-      const bool ours =
-          std::ranges::find(job->files, entry.name, &NamedFile::name) != job->files.end();
-      if (!ours && safetensors::is_shard_name(entry.name, job->stem)) {
-        co_await remove_tree(job->folder, entry.name);
-      }
-    }
+  if (file_is_old || index_is_old) co_await sync_folder(job->folder);
+  if (!job->had_index) co_return;
+  // Shards that no index names; should they come back, they mislead nobody.
+  const auto entries = co_await list_folder(job->folder);
+  for (const engine::DirectoryEntry& entry : entries) {
+    const auto shard = safetensors::parse_shard_name(entry.name);
+    if (!shard || shard->stem != job->stem) continue;
+    const bool ours =
+        std::ranges::find(job->files, entry.name, &NamedFile::name) != job->files.end();
+    if (!ours) co_await remove_tree(job->folder, entry.name);
   }
-  if (file_is_old || job->had_index) co_await sync_folder(job->folder);
 }
 
 Task<void> commit(JobPtr job) {

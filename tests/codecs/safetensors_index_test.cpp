@@ -98,12 +98,39 @@ TEST(SafetensorsIndex, EveryTruncationIsAFormatError) {
 
 TEST(SafetensorsIndex, KnowsTheNamesOfShards) {
   EXPECT_EQ(shard_name("model", 2, 5), "model-00002-of-00005.safetensors");
-  EXPECT_TRUE(is_shard_name("model-00002-of-00005.safetensors", "model"));
+  const auto shard = parse_shard_name("a-model-00002-of-00015.safetensors");
+  ASSERT_TRUE(shard);
+  EXPECT_EQ(shard->stem, "a-model");
+  EXPECT_EQ(shard->number, 2u);
+  EXPECT_EQ(shard->count, 15u);
   for (const auto* name : {"model.safetensors", "model-00002-of-00005.safetensors.index.json",
                            "model-0002-of-00005.safetensors", "model-0000x-of-00005.safetensors",
-                           "other-00002-of-00005.safetensors", "model-00002-of-00005", "model-"}) {
-    EXPECT_FALSE(is_shard_name(name, "model")) << name;
+                           "00002-of-00005.safetensors", "model-00002-of-00005", ".safetensors"}) {
+    EXPECT_FALSE(parse_shard_name(name)) << name;
   }
+}
+
+TEST(SafetensorsIndex, DamagedTextIsRefusedOrGivesNamesOfFilesBesideTheIndex) {
+  ShardIndex index;
+  index.weight_map = {{"w\xc3\xa9", "x"}, {"b", "y"}};
+  index.total_size = 12;
+  const auto text = encode_index(index);
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    for (int value = 0; value < 256; ++value) {
+      auto changed = text;
+      changed[i] = static_cast<char>(value);
+      try {
+        for (const auto& [tensor, file] : decode_index(changed).weight_map) {
+          EXPECT_EQ(file.find('/'), std::string::npos);
+          EXPECT_NE(file, "");
+        }
+      } catch (const FormatError&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, text.size() * 50);
 }
 
 }  // namespace

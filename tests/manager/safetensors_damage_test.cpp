@@ -92,6 +92,9 @@ TEST_P(DamagedSafetensors, RefusesWhatIsNoFileWithoutWaiting) {
   put("many/b.safetensors", one("b"));
   put("many/a.safetensors", one("a"));
   refuses("many", ErrorCode::invalid_argument, "several: a.safetensors, b.safetensors");
+  std::filesystem::create_directory(at("rest"));
+  put("rest/m-00001-of-00002.safetensors", one("a"));
+  refuses("rest", ErrorCode::invalid_argument, "no index for shards such as m-00001-of-00002");
 }
 
 TEST_P(DamagedSafetensors, RefusesIndexesThatContradictTheirFiles) {
