@@ -62,8 +62,9 @@ struct SafetensorsContent {
 /// the window, and what the headers take (each at most 100 MB).
 /// Errors: not_found (path, a shard, a selected tensor), invalid_argument (names file, offset,
 /// field, found, allowed where bytes do not follow the format; an index and files that contradict
-/// each other; a range outside its tensor), not_supported (F4, F6_E2M3, F6_E3M2: elements that
-/// share bytes), data_loss (a file became shorter meanwhile), and those of the system.
+/// each other; a range outside its tensor), not_supported (F4, F6_E2M3, F6_E3M2, whose
+/// elements share bytes; dtypes of a newer version), data_loss (a file became shorter meanwhile),
+/// and those of the system.
 CAIRN_EXPORT Future<SafetensorsContent> read_safetensors(std::shared_ptr<engine::Engine> engine,
                                                          std::string path,
                                                          SafetensorsReadOptions options = {});

@@ -181,9 +181,9 @@ Error safetensors_format_error(const FormatError& error, const std::string& path
   ErrorContext context;
   context.path = path;
   context.offset = base + error.offset().value_or(0);
-  const bool packed = error.allowed().starts_with("not supported");
+  const bool sound = error.kind() == FormatError::Kind::unsupported;
   const FormatError placed(error.structure(), error.field(), error.found(), error.allowed());
-  return Error(packed ? ErrorCode::not_supported : ErrorCode::invalid_argument, placed.what(),
+  return Error(sound ? ErrorCode::not_supported : ErrorCode::invalid_argument, placed.what(),
                context);
 }
 

@@ -57,6 +57,8 @@ TEST_P(DamagedSafetensors, NamesFileOffsetFieldFoundAndAllowed) {
         raw_safetensors(R"({"a":{"dtype":")" + type + R"(","shape":[8],"data_offsets":[0,4]}})", 4),
         "found " + type + ", which packs elements", ErrorCode::not_supported);
   }
+  refuses_bytes(raw_safetensors(R"({"a":{"dtype":"F128","shape":[1],"data_offsets":[0,16]}})", 16),
+                "found \"F128\"; allowed: BOOL, ", ErrorCode::not_supported);
 }
 
 TEST_P(DamagedSafetensors, EveryTruncationIsRefused) {
