@@ -52,6 +52,12 @@ bool covers_all(const CodecChain& codecs) noexcept {
 
 }  // namespace
 
+Codec::Codec(const Codec&) = default;
+Codec::Codec(Codec&&) noexcept = default;
+Codec& Codec::operator=(const Codec&) = default;
+Codec& Codec::operator=(Codec&&) noexcept = default;
+Codec::~Codec() = default;
+
 bool operator==(const Sharding& a, const Sharding& b) {
   return a.chunk_shape == b.chunk_shape && a.codecs == b.codecs &&
          a.index_codecs == b.index_codecs && a.index_at_start == b.index_at_start;

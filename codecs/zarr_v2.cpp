@@ -101,9 +101,10 @@ static_assert(static_cast<int>(blosc::Shuffle::none) == 0 &&
               static_cast<int>(blosc::Shuffle::bit) == 2);
 
 void decode_compressor(const JsonMembers& root, ArrayMetadata& metadata) {
-  const json::value& value = root.require("compressor", "null or an object with id");
-  if (value.is_null()) return;
-  const auto compressor = JsonMembers::of(value, std::string(kFile), "compressor");
+  // zarr-python takes a missing one, as missing filters, for null; TensorStore writes both always.
+  const json::value* value = root.find("compressor");
+  if (value == nullptr || value->is_null()) return;
+  const auto compressor = JsonMembers::of(*value, std::string(kFile), "compressor");
   const std::string_view id = compressor.string("id");
   if (id == "zstd") {
     internal::refuse_unknown(compressor, {"id", "level", "checksum"});
