@@ -18,6 +18,7 @@ void fail_chunk(const Place* place, const std::string& field, std::string found,
   throw FormatError("chunk", to_string(place) + field, std::move(found), std::move(allowed));
 }
 
+// An empty content is sound here: whether it is enough, the codec before it says.
 std::span<const std::byte> checked_content(std::span<const std::byte> stored,
                                            const std::string& field, const Place* place) {
   if (stored.size() < kChecksumBytes) {
