@@ -55,9 +55,7 @@ void verify_metadata(const OpenStep& step, VerifyReport& report) {
   for (const auto& [name, handler] : step.metadata->item_handlers) {
     // Orbax names items that have no folder, as its descriptor; only what should hold data is
     // missed.
-    const bool holds_data = handler.ends_with("StandardCheckpointHandler") ||
-                            handler.ends_with("PyTreeCheckpointHandler") ||
-                            handler.ends_with("JsonCheckpointHandler");
+    const bool holds_data = kind_by_handler(handler).has_value();
     if (holds_data && std::ranges::find(step.items, name) == step.items.end()) {
       add(name, "the metadata names this item, but its folder is not there");
     }

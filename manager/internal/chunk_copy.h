@@ -24,15 +24,5 @@ void store_chunk(const ArrayView& view, const IndexRange& range, std::span<const
                  std::byte* to, std::uint32_t seed = 0);
 /// Appends the checksum to `elements` bytes at `to`.
 void append_checksum(std::byte* to, std::size_t elements, std::uint32_t seed = 0);
-/// True when the checksum behind the `elements` bytes at `stored` is theirs.
-[[nodiscard]] bool checksum_matches(const std::byte* stored, std::size_t elements,
-                                    std::uint32_t& expected, std::uint32_t& found);
-/// Copies `range` out of a chunk's elements into the dense C-order array at `to` of shape
-/// `array_shape`.
-void load_chunk(const std::byte* elements, DType dtype, const IndexRange& range,
-                std::span<const Index> chunk_shape, std::span<const Index> array_shape,
-                std::byte* to);
-/// Reverses the bytes of each component, for big-endian arrays written elsewhere.
-void swap_bytes(std::byte* elements, std::size_t bytes, DType dtype);
 
 }  // namespace cairn::internal

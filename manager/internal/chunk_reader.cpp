@@ -80,8 +80,8 @@ Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, 
 Task<ChunkReader::DataFilePtr> ChunkReader::open_data_file(std::uint32_t file) {
   const FolderPtr& item = index_.folder();
   auto opened = std::make_shared<DataFile>();
-  opened->file = co_await open_file(item, index_.database().files()[file], engine::OpenMode::read,
-                                    item->engine->direct_io());
+  opened->file =
+      co_await open_item_file(item, index_.database().files()[file], item->engine->direct_io());
   auto [error, status] = co_await opened->file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", opened->file->path);
   opened->size = status.size;

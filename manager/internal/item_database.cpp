@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/item_database.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 
 namespace cairn::internal {
@@ -43,6 +44,17 @@ Error database_error(const std::string& path, std::optional<std::uint64_t> offse
   context.path = path;
   context.offset = offset;
   return Error(ErrorCode::data_loss, std::move(reason), context);
+}
+
+Task<FilePtr> open_item_file(FolderPtr item, std::string path, engine::DirectIo direct) {
+  auto [error, file] =
+      co_await item->handle.async_open_file(path, engine::OpenMode::read, direct, kAsTuple);
+  const std::string full = join_path(item->path, path);
+  if (error == engine::from_errno(EXDEV) || error == engine::from_errno(ELOOP)) {
+    throw database_error(full, std::nullopt, "a symbolic link leads out of the item's directory");
+  }
+  if (error) raise_failure(error, "open", full);
+  co_return std::make_shared<OpenFile>(std::move(file), full);
 }
 
 Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std::string text) {
@@ -175,14 +187,10 @@ Task<void> ItemDatabase::fetch(std::vector<std::string> keys, std::uint64_t most
 Task<void> ItemDatabase::fetch_one(std::size_t index, std::uint64_t most) {
   DatabaseEntry& entry = entries_[index];
   const std::string path = files_[entry.file];
-  if (entry.place == ValuePlace::whole_file) {
-    entry.value = co_await read_file(item_, path, most);
-    entry.place = ValuePlace::inlined;
-    co_return;
-  }
-  FilePtr file = co_await open_file(item_, path, engine::OpenMode::read, engine::DirectIo::off);
+  FilePtr file = co_await open_item_file(item_, path, engine::DirectIo::off);
   auto [error, status] = co_await file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", file->path);
+  if (entry.place == ValuePlace::whole_file) entry.length = status.size;
   if (entry.length > most || entry.offset > status.size ||
       entry.length > status.size - entry.offset) {
     throw database_error(file->path, entry.offset,

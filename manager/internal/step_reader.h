@@ -28,12 +28,19 @@ struct OpenStep {
 };
 using OpenStepPtr = std::shared_ptr<OpenStep>;
 
+[[nodiscard]] Error step_error(ErrorCode code, std::string reason, const std::string& path,
+                               std::string item = "", std::string remedy = "");
+/// "a, b", or "none".
+[[nodiscard]] std::string names_of(const std::vector<std::string>& names);
+
 /// Opens the step at `path`. Errors: not_found, incomplete_checkpoint for a temporary directory.
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
 /// A directory that may be a step or an item: what it has of a step is optional.
 Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path);
 /// The directory of an item.
 Task<FolderPtr> item_folder(OpenStepPtr step, std::string item);
+/// What a handler that we know keeps; none for others.
+[[nodiscard]] std::optional<ItemKind> kind_by_handler(std::string_view handler);
 /// By the handler in the step's metadata, else by the item's files.
 Task<ItemKind> item_kind(OpenStepPtr step, std::string item);
 [[nodiscard]] ItemForm item_form(const OpenStep& step, const std::string& item);

@@ -13,7 +13,7 @@ from expect import write_expected
 
 
 def read(group):
-    return {name: read(node) if isinstance(node, zarr.Group) else node[...] for name, node in group.members()}
+    return {name: read(node) if isinstance(node, zarr.Group) else np.asarray(node[...]) for name, node in group.members()}
 
 
 def version3(folder):
