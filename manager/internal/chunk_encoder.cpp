@@ -29,9 +29,8 @@ std::size_t encode_raw(const ArrayLayout& array, const std::byte* elements,
 
 std::size_t encode_planes(const ArrayLayout& array, std::span<const std::byte> elements,
                           std::span<std::byte> to) {
-  const std::size_t frame =
-      blosc::encode_planes(elements, size_of(array.metadata.dtype),
-                           to.first(blosc::frame_bound(elements.size())));
+  const std::size_t frame = blosc::encode_planes(elements, size_of(array.metadata.dtype),
+                                                 to.first(blosc::frame_bound(elements.size())));
   if (checksum_bytes(array) == 0) return frame;
   append_checksum(to.data(), frame);
   return frame + kChecksumBytes;
@@ -69,13 +68,10 @@ PieceList encode_extent(const ItemLayout& layout, const Extent& extent,
     piece.offset = align_up(end, kPackAlignment);
     assert(piece.offset + array.stored_bytes <= to.size());
     std::memset(to.data() + end, 0, piece.offset - end);
-    piece.length = encode_one(array, staging + place.offset,
-                              to.subspan(piece.offset, array.stored_bytes));
+    piece.length =
+        encode_one(array, staging + place.offset, to.subspan(piece.offset, array.stored_bytes));
     // Where the chain has a checksum, what precedes it is not summed twice.
-    piece.crc32c = checksum_bytes(array) > 0
-                       ? 0
-                       : crc32c(to.subspan(piece.offset, piece.length));
-    list.input_bytes += array.chunk_bytes;
+    piece.crc32c = checksum_bytes(array) > 0 ? 0 : crc32c(to.subspan(piece.offset, piece.length));
     if (inlines && piece.length <= kInlineBytes) {
       piece.value.assign(reinterpret_cast<const char*>(to.data() + piece.offset), piece.length);
       end = piece.offset;

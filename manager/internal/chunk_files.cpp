@@ -11,8 +11,7 @@ namespace {
 constexpr std::size_t kFilesInFlight = 32;
 
 /// The group's own metadata, by which zarr-python opens the item as a whole.
-constexpr std::string_view kGroup3 =
-    R"({"attributes":{},"node_type":"group","zarr_format":3})";
+constexpr std::string_view kGroup3 = R"({"attributes":{},"node_type":"group","zarr_format":3})";
 constexpr std::string_view kGroup2 = R"({"zarr_format":2})";
 
 /// All directories on the way to `key`.

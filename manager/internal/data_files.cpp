@@ -136,7 +136,8 @@ Task<void> DataFiles::finish() {
   // Side by side, so that the file system can sync them in one transaction of its journal.
   engine::Nursery files(engine_->executor());
   for (const auto& [number, cut] : full_) {
-    files.spawn(close_growing(std::exchange(handles_[number], nullptr), states_[number].bytes, cut));
+    files.spawn(
+        close_growing(std::exchange(handles_[number], nullptr), states_[number].bytes, cut));
   }
   for (FilePtr& handle : handles_) {
     if (handle) files.spawn(sync_and_close(std::exchange(handle, nullptr)));

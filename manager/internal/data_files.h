@@ -80,7 +80,8 @@ class DataFiles {
   std::vector<DataFileState> states_;
   std::vector<FilePtr> handles_;  ///< parallel; none for linked and for closed ones
   std::array<Growing, kFileClasses> growing_;
-  std::vector<std::pair<std::uint32_t, bool>> full_;  ///< grown files, and whether they are to be cut
+  std::vector<std::pair<std::uint32_t, bool>>
+      full_;  ///< grown files, and whether they are to be cut
 };
 
 /// A fresh name for a data file, as TensorStore's own.

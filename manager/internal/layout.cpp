@@ -140,8 +140,7 @@ class Planner {
     metadata.format = zarr3 ? zarr::Format::v3 : zarr::Format::v2;
     metadata.dtype = kind.dtype;
     metadata.shape = *kind.shape;
-    metadata.chunk_shape =
-        zarr::choose_chunk_shape(kind.dtype, *kind.shape, chunk_target(bytes));
+    metadata.chunk_shape = zarr::choose_chunk_shape(kind.dtype, *kind.shape, chunk_target(bytes));
     metadata.codecs = chain_of(choice, kind.dtype, metadata.format);
     metadata.v2_keys = !zarr3;
     metadata.key_separator = zarr3 ? '/' : '.';
@@ -228,8 +227,8 @@ class Planner {
     layout_.placed.insert(layout_.placed.end(), places.begin(), places.end());
     layout_.staging_bytes += extent.staging_bytes;
     // What is linked, and so not written, is not known beforehand either.
-    extent.fixed = extent.kind == ExtentKind::direct && uses_ocdbt(settings_.layout) &&
-                   !settings_.incremental;
+    extent.fixed =
+        extent.kind == ExtentKind::direct && uses_ocdbt(settings_.layout) && !settings_.incremental;
     if (extent.fixed) {
       extent.offset = layout_.fixed_bytes;
       layout_.fixed_bytes += extent.staging_bytes;

@@ -14,8 +14,9 @@ constexpr std::size_t kFileNameBytesMax = 255;  // of every Linux file system
 
 /// Files of an item that is a directory of arrays: ours, Orbax's and zarr's.
 constexpr std::array<std::string_view, 11> kReservedNames = {
-    "zarr.json", ".zgroup",       ".zattrs",            ".zmetadata", "_METADATA", "_CAIRN",
-    "_sharding", "_strings.json", "commit_success.txt", "manifest.ocdbt", "array_metadatas"};
+    "zarr.json",          ".zgroup",        ".zattrs",        ".zmetadata",
+    "_METADATA",          "_CAIRN",         "_sharding",      "_strings.json",
+    "commit_success.txt", "manifest.ocdbt", "array_metadatas"};
 
 class NameCheck {
  public:

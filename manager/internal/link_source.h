@@ -45,9 +45,9 @@ class LinkSource {
 
   const ItemLayout& layout_;
   CairnRecord record_;
-  std::vector<const ArrayTrace*> array_of_leaf_;                  ///< null: a new array
-  std::vector<const ChunkChecksums*> checksums_of_leaf_;          ///< null: none kept
-  std::vector<std::optional<std::uint32_t>> number_of_file_;      ///< in DataFiles; none: not linked
+  std::vector<const ArrayTrace*> array_of_leaf_;              ///< null: a new array
+  std::vector<const ChunkChecksums*> checksums_of_leaf_;      ///< null: none kept
+  std::vector<std::optional<std::uint32_t>> number_of_file_;  ///< in DataFiles; none: not linked
 };
 
 }  // namespace cairn::internal

@@ -167,8 +167,8 @@ void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::Ite
     settings.warn = [writer = writer_, step = job.step](std::string message) {
       writer->log(LogLevel::warning, "link", step, std::move(message));
     };
-    job.items.emplace_back(
-        name, make_tree_saver(name, std::move(*tree), std::move(settings), job.state));
+    job.items.emplace_back(name,
+                           make_tree_saver(name, std::move(*tree), std::move(settings), job.state));
   } else {
     job.items.emplace_back(
         name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value),

@@ -102,10 +102,10 @@ class TreeSaver final : public ItemSaver {
   std::unique_ptr<ItemContent> content_;
   std::unique_ptr<ExtentCapture> extents_;
   std::unique_ptr<ChunkStore> store_;
-  OcdbtStore* ocdbt_ = nullptr;         ///< store_, where it is one
-  std::unique_ptr<LinkSource> links_;   ///< none unless incremental
-  std::vector<std::uint8_t> heat_;      ///< of placed chunks, where incremental
-  std::vector<Inlined> inlined_;        ///< parallel to ItemLayout::inlined
+  OcdbtStore* ocdbt_ = nullptr;        ///< store_, where it is one
+  std::unique_ptr<LinkSource> links_;  ///< none unless incremental
+  std::vector<std::uint8_t> heat_;     ///< of placed chunks, where incremental
+  std::vector<Inlined> inlined_;       ///< parallel to ItemLayout::inlined
   std::size_t uncaptured_ = 0;
   std::shared_ptr<impl::SharedState<void>> all_captured_ =
       std::make_shared<impl::SharedState<void>>();

@@ -29,15 +29,15 @@ std::optional<TreeSaver::Borrowed> TreeSaver::borrowable(const Extent& extent) c
 }
 
 Task<void> TreeSaver::write_borrowed(std::uint64_t offset, std::span<const std::byte> bytes) {
-  gate_.expect_write();
+  gate_.expect_write(bytes.size());
   co_await ocdbt_->write_fixed(offset, bytes);
   gate_.written(bytes.size());
 }
 
 Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
   const Extent& extent = layout_.extents[index];
-  auto [error, tail] =
-      co_await engine_->staging().async_acquire(extent.staging_bytes - memory.body.size(), kAsTuple);
+  auto [error, tail] = co_await engine_->staging().async_acquire(
+      extent.staging_bytes - memory.body.size(), kAsTuple);
   if (error) raise_failure(error, "wait for staging memory", "");
   std::byte* const block = tail.data();
   auto checksum = [memory] { return crc32c(memory.rest, crc32c(memory.body)); };

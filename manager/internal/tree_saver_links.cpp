@@ -13,8 +13,8 @@ Task<void> TreeSaver::open_links(FolderPtr root) {
   const std::string trouble =
       co_await links_->open(root, item_, &ocdbt_->files(), settings_.max_link_age);
   if (!trouble.empty() && settings_.warn) {
-    settings_.warn("item '" + item_ + "' is written in full, or more of it than need be: " +
-                   trouble);
+    settings_.warn("item '" + item_ +
+                   "' is written in full, or more of it than need be: " + trouble);
   }
 }
 
@@ -100,8 +100,7 @@ ChunkTraces TreeSaver::traces() const {
     if (arrays[leaf].chunks.empty()) continue;
     const PlannedLeaf& planned = layout_.leaves[leaf];
     arrays[leaf].array = planned.name;
-    arrays[leaf].metadata =
-        hash_of(std::as_bytes(std::span(layout_.arrays[planned.layout].text)));
+    arrays[leaf].metadata = hash_of(std::as_bytes(std::span(layout_.arrays[planned.layout].text)));
     traces.arrays.push_back(std::move(arrays[leaf]));
   }
   return traces;

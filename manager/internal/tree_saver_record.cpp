@@ -92,8 +92,7 @@ std::optional<ItemSummary> TreeSaver::summary() const {
   for (std::size_t i = 0; i < layout_.leaves.size(); ++i) {
     const PlannedLeaf& leaf = layout_.leaves[i];
     const zarr::ArrayMetadata& metadata = layout_.arrays[leaf.layout].metadata;
-    CodecSummary& codec =
-        codecs[{label_of(leaf.choice), std::string(text_of(leaf.choice.reason))}];
+    CodecSummary& codec = codecs[{label_of(leaf.choice), std::string(text_of(leaf.choice.reason))}];
     const std::uint64_t bytes = byte_count(metadata.dtype, metadata.shape);
     ++codec.arrays;
     codec.bytes += bytes;
