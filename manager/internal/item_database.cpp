@@ -51,7 +51,7 @@ Task<FilePtr> open_item_file(FolderPtr item, std::string path, engine::DirectIo 
       co_await item->handle.async_open_file(path, engine::OpenMode::read, direct, kAsTuple);
   const std::string full = join_path(item->path, path);
   if (error == engine::from_errno(EXDEV) || error == engine::from_errno(ELOOP)) {
-    throw database_error(full, std::nullopt, "a symbolic link leads out of the item's directory");
+    throw database_error(full, std::nullopt, "it is a symbolic link, or one leads out of the item's directory");
   }
   if (error) raise_failure(error, "open", full);
   co_return std::make_shared<OpenFile>(std::move(file), full);
