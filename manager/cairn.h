@@ -15,6 +15,7 @@
 #include <cairn/manager/logger.h>
 #include <cairn/manager/options.h>
 #include <cairn/manager/read_tree.h>
+#include <cairn/manager/safetensors.h>
 #include <cairn/manager/save_future.h>
 #include <cairn/manager/version.h>
 #include <cairn/version.h>
