@@ -147,4 +147,81 @@ std::size_t encode_weights(std::span<const std::uint8_t> weights, std::byte* to)
   return bits.bytes();
 }
 
+namespace {
+
+// `count` bits from bit `at` on, or back from there; those outside of `bytes` are 0.
+unsigned bits_at(std::span<const std::byte> bytes, std::size_t at, unsigned count) {
+  unsigned value = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    const auto bit = at + i;
+    if (bit / 8 >= bytes.size()) break;
+    value |= (std::to_integer<unsigned>(bytes[bit / 8]) >> bit % 8 & 1U) << i;
+  }
+  return value;
+}
+
+// Returns the bytes read; 0 on a distribution of other symbols, or on the end of `from`.
+std::size_t read_distribution(std::span<const std::byte> from, Distribution& distribution) {
+  distribution.state_bits = bits_at(from, 0, 4) + kStateBitsMin;
+  if (distribution.state_bits > kStateBitsMax) return 0;
+  std::size_t at = 4;
+  unsigned left = 1U << distribution.state_bits;
+  for (std::size_t weight = 0; left > 0; ++weight) {
+    if (weight > kWeightMax) return 0;
+    const auto bits = static_cast<unsigned>(std::bit_width(left + 1));
+    const unsigned half = 1U << (bits - 1);
+    const unsigned short_values = 2 * half - (left + 2);
+    unsigned value = bits_at(from, at, bits - 1);
+    at += bits - 1;
+    if (value >= short_values) {
+      value |= bits_at(from, at++, 1) << (bits - 1);
+      if (value >= half) value -= short_values;
+    }
+    const int states = static_cast<int>(value) - 1;
+    distribution.states[weight] = static_cast<std::int8_t>(states);
+    left -= static_cast<unsigned>(std::abs(states));
+    if (states != 0) continue;
+    for (unsigned zeroes = 3; zeroes == 3; weight += zeroes) {
+      zeroes = bits_at(from, at, 2);
+      at += 2;
+    }
+  }
+  const auto bytes = (at + 7) / 8;
+  return bytes <= from.size() ? bytes : 0;
+}
+
+}  // namespace
+
+std::size_t decode_weights(std::span<const std::byte> from,
+                           std::span<std::uint8_t, 255> weights) noexcept {
+  Distribution distribution;
+  const auto header_bytes = read_distribution(from, distribution);
+  if (header_bytes == 0 || header_bytes == from.size() || from.back() == std::byte{0}) return 0;
+  const auto table = make_states(distribution);
+  const auto stream = from.subspan(header_bytes);
+  // Without the bit that ends the stream.
+  auto left =
+      stream.size() * 8 -
+      static_cast<std::size_t>(std::countl_zero(std::to_integer<std::uint8_t>(stream.back()))) - 1;
+  const auto take = [&](unsigned count) {
+    left -= count;
+    return bits_at(stream, left, count);
+  };
+  if (left < 2 * distribution.state_bits) return 0;
+  std::array<unsigned, 2> states;
+  states[0] = take(distribution.state_bits);
+  states[1] = take(distribution.state_bits);
+  for (std::size_t count = 0; count + 1 < weights.size(); ++count) {
+    auto& state = states[count % 2];
+    const auto& entry = table[state];
+    weights[count] = entry.weight;
+    if (entry.bits > left) {
+      weights[count + 1] = table[states[(count + 1) % 2]].weight;
+      return count + 2;
+    }
+    state = entry.base + take(entry.bits);
+  }
+  return 0;
+}
+
 }  // namespace cairn::blosc::internal

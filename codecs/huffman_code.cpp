@@ -105,7 +105,7 @@ HuffmanCode make_code(const Histogram& histogram) noexcept {
   std::sort(leaves.begin(), leaves.end(), [](const Leaf& a, const Leaf& b) {
     return a.count != b.count ? a.count < b.count : a.symbol < b.symbol;
   });
-  std::array<std::uint8_t, kSymbols> lengths;
+  std::array<std::uint8_t, kSymbols> lengths{};
   const Lengths used(lengths.data(), count);
   huffman_lengths(leaves, used);
   if (used[0] > kCodeBitsMax) limit_lengths(used);

@@ -5,6 +5,7 @@
 #include <cairn/codecs/internal/huffman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace cairn::blosc::internal {
@@ -46,6 +47,59 @@ std::size_t write_description(const HuffmanCode& code, std::byte* to) noexcept {
   if (bytes == 0) return 0;
   *to = static_cast<std::byte>(bytes);
   std::memcpy(to + 1, coded.data(), bytes);
+  return 1 + bytes;
+}
+
+namespace {
+
+using Weights = std::array<std::uint8_t, kSymbols - 1>;
+
+std::size_t read_direct(std::span<const std::byte> from, std::size_t count, Weights& weights) {
+  if (from.size() < (count + 1) / 2) return 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto pair = std::to_integer<unsigned>(from[i / 2]);
+    weights[i] = static_cast<std::uint8_t>(i % 2 == 0 ? pair >> 4 : pair & 0xf);
+  }
+  return count;
+}
+
+// Lengths from all weights but the last.
+bool complete(std::span<const std::uint8_t> weights, HuffmanCode& code) {
+  unsigned sum = 0;
+  for (const auto weight : weights) {
+    if (weight > kWeightMax) return false;
+    if (weight > 0) sum += 1U << (weight - 1);
+  }
+  const auto longest = static_cast<unsigned>(std::bit_width(sum));
+  if (sum == 0 || longest > kCodeBitsMax) return false;
+  const unsigned rest = (1U << longest) - sum;
+  if (!std::has_single_bit(rest)) return false;
+  code.lengths = {};
+  for (std::size_t symbol = 0; symbol < weights.size(); ++symbol) {
+    const unsigned weight = weights[symbol];
+    code.lengths[symbol] = static_cast<std::uint8_t>(weight == 0 ? 0 : longest + 1 - weight);
+  }
+  const auto last_weight = static_cast<unsigned>(std::bit_width(rest));
+  code.lengths[weights.size()] = static_cast<std::uint8_t>(longest + 1 - last_weight);
+  return true;
+}
+
+}  // namespace
+
+std::size_t read_description(std::span<const std::byte> from, HuffmanCode& code) noexcept {
+  if (from.empty()) return 0;
+  const auto header = std::to_integer<std::size_t>(from[0]);
+  const auto rest = from.subspan(1);
+  Weights weights;
+  std::size_t count = 0, bytes = header;
+  if (header >= kDirectFrom) {
+    count = read_direct(rest, header - (kDirectFrom - 1), weights);
+    bytes = (count + 1) / 2;
+  } else if (header <= rest.size() && header > 0) {
+    count = decode_weights(rest.first(header), weights);
+  }
+  if (count == 0 || !complete({weights.data(), count}, code)) return 0;
+  assign_codes(code);
   return 1 + bytes;
 }
 

@@ -1,28 +1,11 @@
 #include <cairn/codecs/internal/literals_frame.h>
+#include <cairn/codecs/internal/zstd_layout.h>
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 namespace cairn::blosc::internal {
 namespace {
-
-constexpr std::uint32_t kMagic = 0xfd2fb528;
-/// Frame header: single segment (the content is the window), content size of 1, 2, 4 bytes.
-constexpr unsigned kSingleSegment = 0x20, kSizeShift = 6;
-/// The 2-byte form of a content size begins at 256.
-constexpr std::size_t kSizeOffset2 = 256, kSizeMax2 = 65'535 + kSizeOffset2;
-
-enum class BlockType : unsigned { raw = 0, rle = 1, compressed = 2 };
-constexpr std::size_t kBlockHeaderBytes = 3;
-
-enum class LiteralsType : unsigned { compressed = 2, treeless = 3 };
-/// From here on a block has four streams, which decoders read side by side.
-constexpr std::size_t kFourStreamsFrom = 256;
-constexpr std::size_t kStreams = 4;
-constexpr std::size_t kJumpTableBytes = 6;
-/// "No sequence follows the literals."
-constexpr std::byte kNoSequences{0};
 
 /// A table of an earlier block is used again while its symbols take at most this much more than
 /// when it was made.
@@ -56,16 +39,12 @@ void put_frame_header(std::byte*& to, std::size_t content_bytes) {
   }
 }
 
-struct SizeFormat {
-  unsigned number, bits;
-  [[nodiscard]] std::size_t header_bytes() const { return (4 + 2 * bits + 7) / 8; }
-};
 SizeFormat size_format(std::size_t content_bytes) {
-  if (content_bytes < kFourStreamsFrom) return {0, 10};
-  // The literals are smaller than the content when they are coded at all.
-  if (content_bytes < 1U << 10) return {1, 10};
-  if (content_bytes < 1U << 14) return {2, 14};
-  return {3, 18};
+  if (content_bytes < kFourStreamsFrom) return kSizeFormats[0];
+  // Coded literals are smaller than the content.
+  if (content_bytes < 1U << kSizeFormats[1].bits) return kSizeFormats[1];
+  if (content_bytes < 1U << kSizeFormats[2].bits) return kSizeFormats[2];
+  return kSizeFormats[3];
 }
 
 // One frame being written.

@@ -9,11 +9,13 @@
 #include <cairn/codecs/dtype.h>
 #include <cairn/export.h>
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -67,10 +69,18 @@ struct Sharding {
   bool index_at_start = false;
   friend CAIRN_EXPORT bool operator==(const Sharding&, const Sharding&);
 };
-struct Codec {
+struct CAIRN_EXPORT Codec {
   using Value = std::variant<Bytes, Transpose, Zstd, Gzip, Bz2, Blosc, Crc32c, Sharding>;
+  /// `v` is one of the above.
   template <class T>
-  Codec(T v) : value(std::move(v)) {}  // NOLINT(google-explicit-constructor)
+  requires std::constructible_from<Value, T> Codec(T v)
+      : value(std::move(v)) {}  // NOLINT(google-explicit-constructor)
+  // Not inline: g++ 12 warns of the alternatives that a variant does not hold.
+  Codec(const Codec&);
+  Codec(Codec&&) noexcept;
+  Codec& operator=(const Codec&);
+  Codec& operator=(Codec&&) noexcept;
+  ~Codec();
   Value value;
   friend bool operator==(const Codec&, const Codec&) = default;
 };

@@ -101,9 +101,10 @@ static_assert(static_cast<int>(blosc::Shuffle::none) == 0 &&
               static_cast<int>(blosc::Shuffle::bit) == 2);
 
 void decode_compressor(const JsonMembers& root, ArrayMetadata& metadata) {
-  const json::value& value = root.require("compressor", "null or an object with id");
-  if (value.is_null()) return;
-  const auto compressor = JsonMembers::of(value, std::string(kFile), "compressor");
+  // zarr-python takes a missing one, as missing filters, for null; TensorStore writes both always.
+  const json::value* value = root.find("compressor");
+  if (value == nullptr || value->is_null()) return;
+  const auto compressor = JsonMembers::of(*value, std::string(kFile), "compressor");
   const std::string_view id = compressor.string("id");
   if (id == "zstd") {
     internal::refuse_unknown(compressor, {"id", "level", "checksum"});
@@ -134,6 +135,8 @@ void check_filters(const JsonMembers& root) {
   }
 }
 
+// Order F is the transpose that reverses all axes, also where that moves nothing (rank 0 and 1), so
+// that the text comes back as it was.
 Transpose reversed(std::size_t rank) {
   Transpose transpose;
   transpose.order.resize(rank);
@@ -141,7 +144,8 @@ Transpose reversed(std::size_t rank) {
   return transpose;
 }
 
-// Appends an object, or null for a codec that is no compressor.
+// Appends an object, or null for a codec that is no compressor. Members in alphabetical order, as
+// TensorStore has them.
 struct CompressorWriter {
   std::string& out;
   void operator()(const Zstd& codec) const {

@@ -34,5 +34,9 @@ using StateTable = std::array<State, kStatesMax>;
 inline constexpr std::size_t kWeightBytesMax = 127;
 [[nodiscard]] std::size_t encode_weights(std::span<const std::uint8_t> weights,
                                          std::byte* to) noexcept;
+/// The way back, for up to 255 weights. Returns their number; 0 where `from` follows no such code,
+/// or one that this library's encoder never writes.
+[[nodiscard]] std::size_t decode_weights(std::span<const std::byte> from,
+                                         std::span<std::uint8_t, 255> weights) noexcept;
 
 }  // namespace cairn::blosc::internal

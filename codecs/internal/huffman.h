@@ -35,6 +35,11 @@ inline constexpr std::size_t kDescriptionBytesMax = 1 + 128;
 /// same length.
 [[nodiscard]] std::size_t write_description(const HuffmanCode& code, std::byte* to) noexcept;
 
+/// The way back: the bytes that the description takes; 0 where `from` holds none, or one of codes
+/// above 11 bits.
+[[nodiscard]] std::size_t read_description(std::span<const std::byte> from,
+                                           HuffmanCode& code) noexcept;
+
 /// Writes a stream: `from`'s symbols backwards, a bit that ends it, padding. Returns its bytes; up
 /// to kStreamSlack more may be overwritten. Every symbol has a code.
 using EncodeStream = std::size_t (*)(const HuffmanCode& code, std::span<const std::byte> from,

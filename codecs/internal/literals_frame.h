@@ -22,4 +22,10 @@ inline constexpr std::size_t kFrameSlack = 256;
                                                 std::size_t plane_bytes, EncodeStream encode_stream,
                                                 std::byte* to, std::size_t limit) noexcept;
 
+/// Decodes a frame of the kind that encode_literals_frame() and libzstd without matches write, with
+/// the content size that `content` has. False on anything else, damage included; `content` may then
+/// hold anything, and libzstd is to be asked. Bytes of `frame` may be anything.
+[[nodiscard]] bool decode_literals_frame(std::span<const std::byte> frame,
+                                         std::span<std::byte> content) noexcept;
+
 }  // namespace cairn::blosc::internal

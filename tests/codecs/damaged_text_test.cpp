@@ -89,5 +89,22 @@ TEST(DamagedText, OfArrayMetadataIsRefusedOrRead) {
   }
 }
 
+TEST(DamagedText, OfCodecsAndZarrV2IsRefusedOrRead) {
+  for (const auto& row : read_test_table("zarr/chunks.txt")) {
+    // These have most of what codecs may say.
+    if (row.at(0) == "tensorstore v3 codecs in a row" ||
+        row[0] == "tensorstore v3 shards in shards") {
+      expect_only_format_errors(row.at(1), [](const std::string& text) {
+        (void)zarr::chunk_size_bound(zarr::decode_metadata(text));
+      });
+    }
+    if (row[0] == "tensorstore v2 codec blosc zstd shuffle") {
+      expect_only_format_errors(row.at(1), [](const std::string& text) {
+        (void)zarr::chunk_size_bound(zarr::decode_v2_metadata(text));
+      });
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn
