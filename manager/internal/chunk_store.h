@@ -56,7 +56,7 @@ class ChunkStore {
   virtual Task<void> finish_metadata() = 0;
   /// Directories below the item's own durable.
   virtual Task<void> sync_folders() = 0;
-  /// What content_hash() of ties `_CAIRN` to the item; after finish_data(). Empty: `_METADATA`.
+  /// content_hash() of the manifest, after finish_data(); empty where there is none.
   [[nodiscard]] virtual std::string manifest_hash() const = 0;
 };
 

@@ -66,7 +66,7 @@ Task<void> DataFiles::write_fixed(std::uint64_t offset, std::span<const std::byt
 Task<void> DataFiles::grow(Growing* growing, std::uint64_t end) {
   const std::uint64_t step = std::clamp(growing->reserved, kReserveBytesMin, kReserveBytesMax);
   const std::uint64_t most = std::max(end, std::min(open_bytes_, bytes_max_));
-  const std::uint64_t target = std::min(std::max(end, growing->reserved + step), most);
+  const std::uint64_t target = std::min(end + step, most);
   auto [error] = co_await growing->file->file.async_allocate(target, kAsTuple);
   std::uint64_t reserved = target;
   if (error && engine::classify(error) == engine::ErrorKind::no_space && target > end) {

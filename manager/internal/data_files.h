@@ -14,8 +14,8 @@
 
 namespace cairn::internal {
 
-/// A growing file reserves as much as it holds already, within these bounds: few calls for large
-/// files, little in vain for small ones. What is left over is cut off before the sync.
+/// A growing file reserves as much ahead as it has already, within these bounds: few calls for
+/// large files, little in vain for small ones. What is left over is cut off before the sync.
 inline constexpr std::uint64_t kReserveBytesMin = 8u << 20;
 inline constexpr std::uint64_t kReserveBytesMax = 256u << 20;
 /// Of a file that later steps may link: small enough that one is rewritten, not a whole step.

@@ -1,32 +1,14 @@
 #include <cairn/codecs/crc32c.h>
 #include <cairn/engine/cpu_pool.h>
-#include <cairn/manager/future.h>
 #include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/extent_capture.h>
+#include <cairn/manager/internal/source_reader.h>
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 
 namespace cairn::internal {
 namespace {
-
-/// Waits for Source::read, whose callback may come from any thread. The source owns `to` until it
-/// calls back, so a cancelled save waits for that too; its children stay cancellable.
-Task<void> read_source(std::shared_ptr<Source> source, IndexRange range, std::span<std::byte> to) {
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);
-  auto state = std::make_shared<impl::SharedState<void>>();
-  std::function<void(std::exception_ptr)> done = [state](std::exception_ptr error) {
-    state->set(std::move(error), impl::Unit());
-  };
-  source->read(range, to, std::move(done));
-  const Future<void> future(state);
-  auto [failure] =
-      co_await future.result(asio::bind_cancellation_slot(asio::cancellation_slot(), kAsTuple));
-  co_await asio::this_coro::throw_if_cancelled(throws);
-  if (failure) std::rethrow_exception(failure);
-}
 
 /// What a part and a chunk of a leaf share.
 struct Overlap {
@@ -117,7 +99,7 @@ Task<void> ExtentCapture::fill_leaf_chunk(ChunkPlace place, std::byte* to) {
     if (overlap.empty) continue;
     std::vector<std::byte> dense(byte_count(dtype, overlap.in_part.shape));
     if (const auto* source = std::get_if<std::shared_ptr<Source>>(&part.source)) {
-      co_await read_source(*source, overlap.in_part, std::span(dense));
+      co_await await_source(*source, overlap.in_part, std::span(dense));
     }
     auto place_part = [&] {
       if (const auto* view = std::get_if<ArrayView>(&part.source)) {

@@ -80,6 +80,7 @@ Task<void> LinkSource::link(FolderPtr from, DataFiles* files, std::size_t file,
       raise_failure(error, "link", join_path(to->path, name));
     }
     *trouble = "cannot link " + join_path(from->path, name) + ": " + error.message();
+    co_await remove_tree(to, name);  // the answer alone may have been lost
     co_return;
   }
   const std::optional<engine::FileStatus> status = co_await find_status(to, name);

@@ -62,7 +62,6 @@ CairnRecord TreeSaver::record() const {
   record.tuples = layout_.tuples;
   record.unsigned_scalars = layout_.unsigned_scalars;
   record.manifest_hash = store_->manifest_hash();
-  if (record.manifest_hash.empty()) record.manifest_hash = content_hash(tree_metadata_);
   if (!uses_zarr3(layout_.layout)) record.chunk_checksums = checksums();
   const std::vector<LeafTotals> totals = this->totals();
   for (std::size_t i = 0; i < layout_.leaves.size(); ++i) {
