@@ -70,8 +70,7 @@ Task<void> ItemDatabase::walk(FolderPtr folder, std::string prefix, KeySet keys,
       FolderPtr below = co_await open_subfolder(folder, entry.name);
       co_await walk(below, std::move(key), keys, depth + 1);
     } else if (entry.type != engine::FileType::other && keys.contains(key)) {
-      // A symlink is taken for a file; opening it, the engine refuses one that leads out of the
-      // item.
+      // A symlink is there, and refused when it is opened.
       add_file_entry(std::move(key));
     }
   }

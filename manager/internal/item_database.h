@@ -102,7 +102,8 @@ class ItemDatabase {
 
 /// The manifest that has the versions, numbered or not, and its name.
 Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std::string text);
-/// Opens a file that an item refers to. A symbolic link that leads out of the item is data_loss.
+/// Opens a file that an item refers to. A symbolic link in its place, or one on the way that leads
+/// out of the item, is data_loss.
 Task<FilePtr> open_item_file(FolderPtr item, std::string path, engine::DirectIo direct);
 /// A data_loss error of a database's file.
 [[nodiscard]] Error database_error(const std::string& path, std::optional<std::uint64_t> offset,

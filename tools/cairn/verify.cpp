@@ -112,6 +112,7 @@ std::vector<std::string> paths_of(const std::shared_ptr<engine::Engine>& engine,
 int run_verify(const Settings& settings, const VerifyOptions& options) {
   const auto engine = make_engine(settings);
   const PathKind kind = kind_of(engine, options.path, options.step);
+  const std::vector<std::string> paths = paths_of(engine, kind, options);
   if (!settings.json) {
     print(fmt::format("{}: taken for {}\n", printable(options.path),
                       kind == PathKind::item   ? "an item"
@@ -120,7 +121,7 @@ int run_verify(const Settings& settings, const VerifyOptions& options) {
   }
   int status = kGood;
   boost::json::array outcomes;
-  for (const std::string& path : paths_of(engine, kind, options)) {
+  for (const std::string& path : paths) {
     const Outcome outcome =
         verify(engine, path, kind == PathKind::item ? PathKind::item : PathKind::step);
     if (outcome.gone && kind == PathKind::root && !options.step) continue;
