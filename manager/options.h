@@ -83,7 +83,7 @@ struct ManagerOptions {
 enum class Capture : std::uint8_t {
   copy,   ///< copied; staged() comes when the copies are done
   borrow  ///< the caller promises not to write to them until staged(), which comes with the last
-          ///< write
+          ///< write; what is not raw, dense and aligned is copied all the same
 };
 
 /// Set the members you need. (Not an aggregate: g++ 12 destroys an aggregate temporary inside a

@@ -70,7 +70,7 @@ void TreeSaver::set_inlined(const ChunkPlace& place, std::span<const std::byte> 
   std::string value = encode_value(layout_.array_of(place), elements.data());
   Inlined& inlined = inlined_[place.offset];
   inlined.length = static_cast<std::uint32_t>(value.size());
-  inlined.crc32c = crc32c(std::as_bytes(std::span(value)));
+  if (!uses_zarr3(layout_.layout)) inlined.crc32c = crc32c(std::as_bytes(std::span(value)));
   content_->inlined[place.offset] = std::move(value);
 }
 
