@@ -24,6 +24,7 @@ struct Settings {
   std::uint64_t bytes = std::uint64_t{1} << 30;
   std::string codec = "auto";
   std::string data = "bf16";
+  std::string policy = "load";
   int pairs = 5;
   std::uint64_t seed = 1;
   bool json = false;
@@ -153,6 +154,11 @@ int run(const Settings& settings) {
   options.engine = engine;
   cairn::CheckpointManager raw((work / "raw").string(), options);
   options.codec = codec;
+  if (settings.policy != "load") {
+    const auto decision =
+        settings.policy == "store" ? cairn::EncodeDecision::store : cairn::EncodeDecision::encode;
+    options.encode_policy = [decision](const cairn::EncodeLoad&) { return decision; };
+  }
   cairn::CheckpointManager encoded((work / "encoded").string(), options);
   save_once(raw, 0, arrays);  // takes the staging memory from the system
   Run last = save_once(encoded, 0, arrays);
@@ -210,6 +216,9 @@ int main(int argc, char** argv) {
   app.add_option("--data", settings.data, "what the arrays hold")
       ->capture_default_str()
       ->check(CLI::IsMember({"bf16", "fp32", "noise"}));
+  app.add_option("--policy", settings.policy, "what auto does with chunks that pay to encode")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"load", "store", "encode"}));
   app.add_option("--pairs", settings.pairs, "pairs of saves")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));

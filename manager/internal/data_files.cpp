@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
 
 namespace cairn::internal {
 namespace {
@@ -63,22 +64,30 @@ Task<void> DataFiles::write_fixed(std::uint64_t offset, std::span<const std::byt
   co_await write(handles_.front(), offset, bytes);
 }
 
-Task<void> DataFiles::grow(Growing* growing, std::uint64_t end) {
-  const std::uint64_t step = std::clamp(growing->reserved, kReserveBytesMin, kReserveBytesMax);
-  const std::uint64_t most = std::max(end, std::min(open_bytes_, bytes_max_));
-  const std::uint64_t target = std::min(end + step, most);
-  auto [error] = co_await growing->file->file.async_allocate(target, kAsTuple);
-  std::uint64_t reserved = target;
-  if (error && engine::classify(error) == engine::ErrorKind::no_space && target > end) {
-    // It may still fit: only what is certain to be written is asked for.
-    auto [again] = co_await growing->file->file.async_allocate(end, kAsTuple);
-    error = again;
-    reserved = end;
-  }
+Task<bool> DataFiles::allocate(Growing* growing, std::uint64_t bytes) {
+  auto [error] = co_await growing->file->file.async_allocate(bytes, kAsTuple);
+  if (error && engine::classify(error) == engine::ErrorKind::no_space) co_return false;
   if (error) {
-    raise_failure(error, "reserve " + std::to_string(reserved) + " bytes", growing->file->path);
+    raise_failure(error, "reserve " + std::to_string(bytes) + " bytes", growing->file->path);
   }
-  growing->reserved = reserved;
+  growing->reserved = bytes;
+  co_return true;
+}
+
+Task<void> DataFiles::grow(Growing* growing, std::uint64_t end) {
+  const std::uint64_t most = std::max(end, std::min(open_bytes_, bytes_max_));
+  if (growing->reserved == 0 && expected_bytes_ > end) {
+    const std::uint64_t whole = std::min(expected_bytes_, most);
+    // Where it does not fit it may still do when it is encoded.
+    if (co_await allocate(growing, whole)) co_return;
+  }
+  const std::uint64_t step = std::clamp(growing->reserved, kReserveBytesMin, kReserveBytesMax);
+  const std::uint64_t ahead = std::min(end + step, most);
+  if (ahead > end && co_await allocate(growing, ahead)) co_return;
+  // Only what is certain to be written.
+  if (co_await allocate(growing, end)) co_return;
+  raise_failure(engine::error_code(ENOSPC, boost::system::system_category()),
+                "reserve " + std::to_string(end) + " bytes", growing->file->path);
 }
 
 Task<FilePlace> DataFiles::reserve(FileClass kind, std::uint64_t bytes) {

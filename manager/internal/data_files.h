@@ -14,8 +14,10 @@
 
 namespace cairn::internal {
 
-/// A growing file reserves as much ahead as it has already, within these bounds: few calls for
-/// large files, little in vain for small ones. What is left over is cut off before the sync.
+/// A growing file reserves what it is expected to hold at first, because ext4 lets writes end
+/// before it reserves more (a tenth of the time of a save that reserved step by step); beyond that,
+/// or where there is not as much space, as much ahead as it has already, within these bounds. What
+/// is left over is cut off before the sync.
 inline constexpr std::uint64_t kReserveBytesMin = 8u << 20;
 inline constexpr std::uint64_t kReserveBytesMax = 256u << 20;
 /// Of a file that later steps may link: small enough that one is rewritten, not a whole step.
@@ -40,6 +42,8 @@ class DataFiles {
  public:
   /// `open_bytes`: what growing files hold together at most. `bytes_max`: of one of them.
   DataFiles(EnginePtr engine, FolderPtr folder, std::uint64_t open_bytes, std::uint64_t bytes_max);
+  /// What growing files will hold, as far as can be told; 0 until this is called.
+  void expect(std::uint64_t bytes) noexcept { expected_bytes_ = bytes; }
 
   /// Makes the file of known size and reserves its blocks. It has number 0.
   Task<void> open_fixed(std::uint64_t bytes);
@@ -69,6 +73,8 @@ class DataFiles {
   Task<FilePlace> reserve(FileClass kind, std::uint64_t bytes);
   Task<void> make_file(std::uint32_t* number, FilePtr* file);
   Task<void> grow(Growing* growing, std::uint64_t end);
+  /// False where there is no space.
+  Task<bool> allocate(Growing* growing, std::uint64_t bytes);
   Task<void> write(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes);
   Task<void> close_growing(FilePtr file, std::uint64_t end, bool cut);
 
@@ -76,6 +82,7 @@ class DataFiles {
   FolderPtr folder_;
   std::uint64_t open_bytes_;
   std::uint64_t bytes_max_;
+  std::uint64_t expected_bytes_ = 0;
   engine::AsyncSemaphore slots_;
   std::vector<DataFileState> states_;
   std::vector<FilePtr> handles_;  ///< parallel; none for linked and for closed ones

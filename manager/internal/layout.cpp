@@ -9,6 +9,7 @@
 namespace cairn::internal {
 namespace {
 
+static_assert(blosc::kHeaderBytes <= kPackAlignment);
 static_assert(std::endian::native == std::endian::little,
               "arrays are stored little-endian as they lie in memory");
 
@@ -187,7 +188,9 @@ class Planner {
         break;
       case Encoding::planes:
         extent.kind = ExtentKind::gated;
-        place.offset = blosc::kHeaderBytes;
+        // Aligned as the elements mostly are where they come from; a file of its own begins with
+        // the header.
+        place.offset = uses_ocdbt(settings_.layout) ? kPackAlignment : blosc::kHeaderBytes;
         break;
     }
     extent.staging_bytes =

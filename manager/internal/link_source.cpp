@@ -89,6 +89,7 @@ Task<void> LinkSource::link(FolderPtr from, DataFiles* files, std::size_t file,
     co_await remove_tree(to, name);
     co_return;
   }
+  ++linked_;
   number_of_file_[file] = files->add_linked(record.path, record.bytes, record.age + 1);
 }
 

@@ -31,6 +31,8 @@ class LinkSource {
   Task<std::string> open(FolderPtr root, std::string item, DataFiles* files,
                          std::int64_t max_link_age);
 
+  /// Whether there is anything to link.
+  [[nodiscard]] bool empty() const noexcept { return linked_ == 0; }
   /// The chunk as the step before has it; null where that had no such array.
   [[nodiscard]] const ChunkTrace* trace(const ChunkPlace& place) const;
   /// Where the chunk is in a linked file, if it has not changed.
@@ -45,6 +47,7 @@ class LinkSource {
 
   const ItemLayout& layout_;
   CairnRecord record_;
+  std::size_t linked_ = 0;                                    ///< files
   std::vector<const ArrayTrace*> array_of_leaf_;              ///< null: a new array
   std::vector<const ChunkChecksums*> checksums_of_leaf_;      ///< null: none kept
   std::vector<std::optional<std::uint32_t>> number_of_file_;  ///< in DataFiles; none: not linked

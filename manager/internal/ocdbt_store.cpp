@@ -17,6 +17,7 @@ Task<void> OcdbtStore::open(FolderPtr item) {
   const std::uint64_t bytes_max =
       linkable_ ? kLinkableFileBytes : std::numeric_limits<std::uint64_t>::max() / 2;
   files_ = std::make_unique<DataFiles>(state_->engine, folder, layout.open_bytes, bytes_max);
+  if (!linkable_) files_->expect(layout.open_bytes);
   if (layout.fixed_bytes > 0) co_await files_->open_fixed(layout.fixed_bytes);
 }
 
