@@ -170,6 +170,7 @@ void Engine::submit(IoOperation* operation) noexcept {
   assert(operation != nullptr);
   if (forked()) {
     operation->result.value = -EOWNERDEAD;
+    operation->result.refused = true;
     operation->complete();
     return;
   }

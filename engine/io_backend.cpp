@@ -27,6 +27,7 @@ class ForkSafeBackend final : public IoBackend {
   void submit(IoOperation* operation) noexcept override {
     if (!in_child()) return inner_->submit(operation);
     operation->result.value = -EOWNERDEAD;
+    operation->result.refused = true;
     operation->complete();
   }
   void cancel(IoOperation* operation) noexcept override {

@@ -27,8 +27,8 @@
 
 namespace cairn::engine::impl {
 
-/// The error of a result's value; >= 0 is none.
-[[nodiscard]] CAIRN_EXPORT error_code to_error(std::int64_t value) noexcept;
+/// The error of a result; none where its value is >= 0.
+[[nodiscard]] CAIRN_EXPORT error_code to_error(const IoResult& result) noexcept;
 
 /// What does not depend on plan and handler.
 class CAIRN_EXPORT OperationBase : public IoOperation {
@@ -56,6 +56,7 @@ class CAIRN_EXPORT OperationBase : public IoOperation {
 
  private:
   void submit() noexcept;
+  void go_on() noexcept;
   [[nodiscard]] bool must_repeat() noexcept;
 
   std::shared_ptr<Engine> engine_;

@@ -71,10 +71,9 @@ ClosePlan::ClosePlan(Descriptor fd) : StatusPlan(IoRequest(IoOp::close)), fd_(st
 }
 
 bool ClosePlan::next(IoRequest& request, IoResult& result) noexcept {
-  // These never reached the kernel. Any other answer means that the descriptor is gone.
-  const bool untouched =
-      result.value == -ECANCELED || result.value == -ESHUTDOWN || result.value == -EOWNERDEAD;
-  if (untouched) {
+  // Whatever the kernel answered, it has let go of the descriptor: a failed flush (fuse may give
+  // any errno) comes after that, and the number may be someone else's by now.
+  if (result.refused) {
     fd_ = Descriptor();
   } else {
     static_cast<void>(fd_.release());
@@ -134,7 +133,7 @@ bool OpenFilePlan::after_open(IoRequest& request, const IoResult& result) noexce
     return true;
   }
   if (result.value < 0) {
-    error_ = to_error(result.value);
+    error_ = to_error(result);
     return false;
   }
   opened_ = Descriptor(static_cast<int>(result.value));
@@ -147,7 +146,7 @@ bool OpenFilePlan::after_open(IoRequest& request, const IoResult& result) noexce
 
 void OpenFilePlan::settle_alignment(const IoResult& result) noexcept {
   if (result.value < 0) {
-    error_ = to_error(result.value);
+    error_ = to_error(result);
     return;
   }
   const FileStatus& status = result.status;
@@ -193,11 +192,11 @@ bool TransferPlan::next(IoRequest& request, IoResult& result) noexcept {
     case Step::transfer:
       return after_transfer(request, result);
     case Step::check_end:
-      if (result.value < 0) return fail(to_error(result.value));
+      if (result.value < 0) return fail(to_error(result));
       if (first_.offset + done_ >= result.status.size) return false;
       return fail(make_error_code(Errc::unaligned_short_transfer));
     case Step::start_write_back:
-      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result.value));
+      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result));
       if (drop_length_ == 0) return false;
       step_ = Step::drop_written;
       request.offset = drop_offset_;
@@ -206,14 +205,14 @@ bool TransferPlan::next(IoRequest& request, IoResult& result) noexcept {
       return true;
     case Step::drop_written:
       // A failed write-back shows here and not in the later fdatasync: it must fail the write.
-      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result.value));
+      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result));
       return false;
   }
   return false;
 }
 
 bool TransferPlan::after_transfer(IoRequest& request, const IoResult& result) noexcept {
-  if (result.value < 0) return fail(to_error(result.value));
+  if (result.value < 0) return fail(to_error(result));
   const bool reading = first_.op == IoOp::read;
   if (result.value == 0) {
     // The end of a file; a write that moves nothing would go on for ever.

@@ -35,7 +35,7 @@ class CAIRN_EXPORT RawPlan : public SinglePlan {
   template <class Handler>
   void invoke(Handler& handler) {
     static_cast<void>(opened_.release());
-    const error_code error = to_error(last_.value);
+    const error_code error = to_error(last_);
     std::move(handler)(error, std::move(last_));
   }
 
@@ -50,7 +50,7 @@ class StatusPlan : public SinglePlan {
   using SinglePlan::SinglePlan;
   template <class Handler>
   void invoke(Handler& handler) {
-    std::move(handler)(to_error(last_.value));
+    std::move(handler)(to_error(last_));
   }
 };
 
@@ -79,7 +79,7 @@ class StatPlan : public SinglePlan {
   using SinglePlan::SinglePlan;
   template <class Handler>
   void invoke(Handler& handler) {
-    std::move(handler)(to_error(last_.value), last_.status);
+    std::move(handler)(to_error(last_), last_.status);
   }
 };
 
@@ -89,7 +89,7 @@ class ListPlan : public SinglePlan {
   using SinglePlan::SinglePlan;
   template <class Handler>
   void invoke(Handler& handler) {
-    std::move(handler)(to_error(last_.value), std::move(last_.entries));
+    std::move(handler)(to_error(last_), std::move(last_.entries));
   }
 };
 
@@ -103,7 +103,7 @@ class CAIRN_EXPORT OpenDirectoryPlan : public SinglePlan {
   void invoke(Handler& handler) {
     Directory directory;
     if (opened_) directory = Directory(std::move(engine_), std::move(opened_));
-    std::move(handler)(to_error(last_.value), std::move(directory));
+    std::move(handler)(to_error(last_), std::move(directory));
   }
 
  private:

@@ -38,6 +38,7 @@ void ThreadsBackend::submit(IoOperation* operation) noexcept {
     }
   }
   operation->result.value = -ESHUTDOWN;
+  operation->result.refused = true;
   operation->complete();
 }
 
@@ -45,6 +46,7 @@ void ThreadsBackend::cancel(IoOperation* operation) noexcept {
   std::lock_guard lock(mutex_);
   if (!waiting_.remove(operation)) return;
   operation->result.value = -ECANCELED;
+  operation->result.refused = true;
   cancelled_.push(operation);
   cancelled_ready_.notify_one();
 }

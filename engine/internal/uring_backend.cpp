@@ -73,6 +73,7 @@ void UringBackend::submit(IoOperation* operation) noexcept {
   }
   if (refused) {
     operation->result.value = -ESHUTDOWN;
+    operation->result.refused = true;
     operation->complete();
   } else if (must_wake && !on_reactor()) {
     wake();  // the reactor itself looks into the inbox before it waits
@@ -90,6 +91,7 @@ void UringBackend::cancel(IoOperation* operation) noexcept {
     must_wake = inbox_is_empty();
     if (inbox_.remove(operation)) {
       operation->result.value = -ECANCELED;
+      operation->result.refused = true;
       ended_inbox_.push(operation);
     } else {
       try {
@@ -206,12 +208,15 @@ void UringBackend::cancel_on_reactor(const IoOperation* operation) noexcept {
   if (waiting_.remove(operation)) {
     auto* waiting = const_cast<IoOperation*>(operation);
     waiting->result.value = -ECANCELED;
+    waiting->result.refused = true;
     finish(waiting);
     return;
   }
   for (std::uint32_t i = 0; i < queue_depth_; ++i) {
     Slot& slot = slots_[i];
     if (slot.operation != operation || slot.cancelled) continue;
+    // The kernel would say the same of one that it did and of one that it did not carry out.
+    if (operation->request.op == IoOp::close) return;
     slot.cancelled = true;
     io_uring_sqe* sqe = ring_->entry();
     io_uring_prep_cancel64(sqe, slot_tag(i, slot.generation), 0);

@@ -151,6 +151,12 @@ TEST_P(FaultTest, FailedSyncsAreReported) {
   EXPECT_EQ(sync(file).value(), EIO);
 }
 
+TEST_P(FaultTest, AFileSystemThatShutItselfDownIsNotAnEngineThatDoes) {
+  File file = open(OpenMode::create).second;
+  plan_->fail(FaultPlan::only({IoOp::sync_data}), 1, ESHUTDOWN);
+  EXPECT_EQ(sync(file), engine::from_errno(ESHUTDOWN));
+}
+
 TEST_P(FaultTest, AllocateForgivesFileSystemsThatCannotButNotFullOnes) {
   File file = open(OpenMode::create).second;
   const auto allocate = [&] {

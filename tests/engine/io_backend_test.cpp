@@ -92,10 +92,28 @@ TEST_P(IoBackendTest, AWaitingOperationIsCancelledWhileTheKernelHangs) {
   backend->submit(&waiting);
   backend->cancel(&waiting);
   EXPECT_EQ(waiting.wait().value, -ECANCELED);
+  EXPECT_TRUE(waiting.result.refused);
   EXPECT_EQ(hung.operation().completions(), 0);
   hung.let_go();
   EXPECT_GE(hung.operation().result.value, 0);
   EXPECT_FALSE(std::filesystem::exists(temp_ / "dir"));
+}
+
+TEST_P(IoBackendTest, ACloseIsCarriedOutAlthoughItIsCancelledWhileItWaits) {
+  engine::BackendOptions options;
+  options.kind = GetParam();
+  options.queue_depth = 1;
+  options.threads = 1;
+  const auto backend = engine::make_backend(options);
+  HungOperation hung(*backend, GetParam(), temp_ / "fifo");
+  const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  TestOperation close(range_request(IoOp::close, fd, 0, 0));
+  backend->submit(&close);
+  backend->cancel(&close);
+  hung.let_go();
+  EXPECT_EQ(close.wait().value, 0);
+  EXPECT_FALSE(close.result.refused);
+  EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 
 TEST_P(IoBackendTest, AnOperationInTheKernelEndsWhenTheKernelSaysSo) {
