@@ -119,6 +119,7 @@ Engine::~Engine() {
 }
 
 boost::asio::any_io_executor Engine::executor() const {
+  check_usable();
   return impl_->strand.executor();
 }
 bool on_any_strand() noexcept {
@@ -133,7 +134,8 @@ BufferArena& Engine::staging() noexcept {
 BufferArena& Engine::window() noexcept {
   return impl_->window;
 }
-CpuPool& Engine::cpu() noexcept {
+CpuPool& Engine::cpu() {
+  check_usable();
   return *impl_->cpu;
 }
 Clock& Engine::clock() noexcept {
@@ -197,14 +199,12 @@ void Engine::note_opened(bool direct) noexcept {
 
 QuarantineEntry Engine::quarantine(std::shared_ptr<void> held, std::uint64_t operations,
                                    std::uint64_t bytes) {
+  check_usable();
   return impl_->quarantine->add(std::move(held), operations, bytes);
 }
 
 void Engine::check_usable() const {
-  if (!forked()) return;
-  throw boost::system::system_error(
-      make_error_code(Errc::forked_child),
-      "this engine was made before fork(): use it in the parent, make a new one in the child");
+  internal::check_not_forked(impl_->generation, "this engine");
 }
 
 bool Engine::forked() const noexcept {

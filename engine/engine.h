@@ -51,8 +51,9 @@ struct EngineStats {
 
 /// Shared by reference count. Members are thread-safe. The last owner's release waits for
 /// operations under way and for what has been posted; on a thread of the engine's own, or while
-/// tasks are in quarantine, it does not wait: the core ends by itself, later. After fork(), any
-/// call in the child fails with Errc::forked_child, and destruction there does nothing.
+/// tasks are in quarantine, it does not wait: the core ends by itself, later. After fork(), what
+/// would need its threads fails in the child with Errc::forked_child (where there is no error to
+/// give: thrown, as system_error), and destruction there does nothing.
 class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
  public:
   /// Throws boost::system::system_error when a forced backend or the memory cannot be had.
@@ -72,7 +73,7 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
 
   [[nodiscard]] BufferArena& staging() noexcept;
   [[nodiscard]] BufferArena& window() noexcept;
-  [[nodiscard]] CpuPool& cpu() noexcept;
+  [[nodiscard]] CpuPool& cpu();
   [[nodiscard]] Clock& clock() noexcept;
   /// For what outlives the engine, as a Watchdog may.
   [[nodiscard]] std::shared_ptr<Clock> shared_clock() const noexcept;

@@ -18,7 +18,9 @@
 namespace cairn::engine {
 
 /// Submits one request; completes with void(error_code, IoResult). The building block of all below.
-/// A handler without an executor of its own is posted to the engine's strand, here and below.
+/// A handler without an executor of its own is posted to the engine's strand, here and below. In a
+/// forked child, where the error is Errc::forked_child, it runs inside the call; so does one of
+/// Asio's own thread pool, as that of use_future is.
 template <class Token>
 auto async_io(std::shared_ptr<Engine> engine, IoRequest request, Token&& token);
 

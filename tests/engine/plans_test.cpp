@@ -21,43 +21,41 @@ IoResult answer(std::int64_t value) {
 
 // ---- close --------------------------------------------------------------------------------------
 
-// A descriptor of /dev/null, which the kernel closes and gives to someone else meanwhile.
-class ClosePlanTest : public ::testing::Test {
- protected:
-  ClosePlanTest() : fd_(::open("/dev/null", O_RDONLY | O_CLOEXEC)), plan_(Descriptor(fd_)) {
-    EXPECT_TRUE(plan_.begin(request_, result_));
-    EXPECT_EQ(request_.fd, fd_);
-  }
-  ~ClosePlanTest() override {
-    if (is_open()) ::close(fd_);
-  }
-  [[nodiscard]] bool is_open() const { return ::fcntl(fd_, F_GETFD) >= 0; }
+int open_something() {
+  return ::open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+bool is_open(int fd) {
+  return ::fcntl(fd, F_GETFD) >= 0;
+}
 
-  int fd_;
-  ClosePlan plan_;
-  IoRequest request_;
-  IoResult result_;
-};
-
-TEST_F(ClosePlanTest, ClosesOnceWhateverTheKernelAnswers) {
+TEST(ClosePlan, ClosesOnceWhateverTheKernelAnswers) {
   // As fuse does when a flush fails: any errno, and the descriptor is gone.
   for (const int error : {ECANCELED, ESHUTDOWN, EOWNERDEAD, EIO, EINTR}) {
-    ClosePlan plan{Descriptor(::dup(fd_))};
-    EXPECT_TRUE(plan.begin(request_, result_));
-    const int number = request_.fd;
-    ASSERT_EQ(::dup2(fd_, number), number);  // closed, and someone else's at once
-    result_ = answer(-error);
-    EXPECT_FALSE(plan.next(request_, result_));
-    EXPECT_GE(::fcntl(number, F_GETFD), 0) << "closed twice after errno " << error;
-    ::close(number);
+    const int fd = open_something();
+    const Descriptor other(open_something());
+    ClosePlan plan{Descriptor(fd)};
+    IoRequest request;
+    IoResult result;
+    ASSERT_TRUE(plan.begin(request, result));
+    ASSERT_EQ(request.fd, fd);
+    ASSERT_EQ(::dup2(other.get(), fd), fd);  // closed, and someone else's at once
+    result = answer(-error);
+    EXPECT_FALSE(plan.next(request, result));
+    EXPECT_TRUE(is_open(fd)) << "closed twice after errno " << error;
+    ::close(fd);
   }
 }
 
-TEST_F(ClosePlanTest, ClosesByItselfWhatTheBackendRefused) {
-  result_ = answer(-ESHUTDOWN);
-  result_.refused = true;
-  EXPECT_FALSE(plan_.next(request_, result_));
-  EXPECT_FALSE(is_open());
+TEST(ClosePlan, ClosesByItselfWhatTheBackendRefused) {
+  const int fd = open_something();
+  ClosePlan plan{Descriptor(fd)};
+  IoRequest request;
+  IoResult result;
+  ASSERT_TRUE(plan.begin(request, result));
+  result = answer(-ESHUTDOWN);
+  result.refused = true;
+  EXPECT_FALSE(plan.next(request, result));
+  EXPECT_FALSE(is_open(fd));
 }
 
 }  // namespace
