@@ -4,6 +4,8 @@
 #include <cairn/engine/internal/fork.h>
 #include <cairn/engine/internal/machine.h>
 #include <cairn/engine/internal/thread.h>
+#include <unistd.h>
+
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include <cerrno>
 #include <limits>
 #include <mutex>
+#include <new>
 #include <utility>
 
 namespace cairn::engine {
@@ -44,6 +47,24 @@ internal::PerProcess<DefaultEngine> default_engine;
 std::atomic<Engine::Impl*> forked_cores{nullptr};
 
 thread_local bool strand_thread = false;
+
+// A close that nobody waits for. The core outlives it: finish() waits for what is under way.
+class OwnedClose final : public IoOperation {
+ public:
+  OwnedClose(Engine::Impl& core, int fd) noexcept
+      : IoOperation(IoRequest(IoOp::close)), core_(core) {
+    request.fd = fd;
+  }
+  ~OwnedClose() override = default;
+  void complete() noexcept override {
+    if (result.refused) ::close(request.fd);
+    add(core_.completed, 1);
+    delete this;
+  }
+
+ private:
+  Engine::Impl& core_;
+};
 
 }  // namespace
 
@@ -182,6 +203,16 @@ void Engine::submit(IoOperation* operation) noexcept {
 
 void Engine::cancel(IoOperation* operation) noexcept {
   if (!forked()) impl_->backend->cancel(operation);
+}
+
+void Engine::close_later(int fd) noexcept {
+  assert(fd >= 0);
+  auto* const operation = forked() ? nullptr : new (std::nothrow) OwnedClose(*impl_, fd);
+  if (operation == nullptr) {
+    ::close(fd);
+    return;
+  }
+  submit(operation);
 }
 
 void Engine::note_completed(const IoRequest& request, const IoResult& result) noexcept {

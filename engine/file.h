@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cairn::engine {
@@ -24,8 +25,7 @@ namespace cairn::engine {
 template <class Token>
 auto async_io(std::shared_ptr<Engine> engine, IoRequest request, Token&& token);
 
-/// A descriptor that closes itself. Closing on destruction is a plain close(2), meant for clean-up
-/// paths; where the result matters, use async_close().
+/// A descriptor that closes itself, by a plain close(2).
 class CAIRN_EXPORT Descriptor {
  public:
   Descriptor() noexcept = default;
@@ -39,6 +39,26 @@ class CAIRN_EXPORT Descriptor {
 
  private:
   int fd_ = -1;
+};
+
+/// A descriptor that its engine closes: close(2) waits for a file server, and whoever lets a file go
+/// must not. Nobody learns how that close ended; where it matters, use async_close(). Move-only.
+class CAIRN_EXPORT EngineDescriptor {
+ public:
+  EngineDescriptor() noexcept = default;
+  EngineDescriptor(std::shared_ptr<Engine> engine, Descriptor fd) noexcept;
+  EngineDescriptor(EngineDescriptor&&) noexcept = default;
+  EngineDescriptor& operator=(EngineDescriptor&& other) noexcept;
+  ~EngineDescriptor();
+  [[nodiscard]] int get() const noexcept { return fd_.get(); }
+  [[nodiscard]] const std::shared_ptr<Engine>& engine() const noexcept { return engine_; }
+  /// The descriptor, for whoever closes it in another way.
+  [[nodiscard]] Descriptor take() noexcept { return std::move(fd_); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  Descriptor fd_;
 };
 
 class Directory;
@@ -96,8 +116,7 @@ class CAIRN_EXPORT File {
   [[nodiscard]] IoRequest transfer(IoOp op, std::uint64_t offset, const std::byte* buffer,
                                    std::size_t length) const;
 
-  std::shared_ptr<Engine> engine_;
-  Descriptor fd_;
+  EngineDescriptor fd_;
   bool direct_ = false;
   std::uint32_t alignment_ = 1;
   std::shared_ptr<impl::WriteBackWindow> window_;  // none with direct I/O
@@ -155,8 +174,7 @@ class CAIRN_EXPORT Directory {
   [[nodiscard]] IoRequest pair(IoOp op, std::string name, const Directory& to,
                                std::string to_name) const;
 
-  std::shared_ptr<Engine> engine_;
-  Descriptor fd_;
+  EngineDescriptor fd_;
 };
 
 }  // namespace cairn::engine

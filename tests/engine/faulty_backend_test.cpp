@@ -13,6 +13,7 @@
 #include <future>
 #include <iterator>
 #include <string>
+#include <thread>
 
 #include "support/backends.h"
 #include "support/io_calls.h"
@@ -265,6 +266,22 @@ TEST_P(FaultTest, ACancelledCloseStillClosesTheDescriptor) {
   std::promise<error_code> promise;
   file.async_close([&](error_code error) { promise.set_value(error); });
   EXPECT_EQ(promise.get_future().get().value(), ECANCELED);
+  EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+}
+
+TEST_P(FaultTest, LettingAFileGoDoesNotWaitForItsClose) {
+  File file = open(OpenMode::create).second;
+  const int fd = file.fd();
+  const auto before = engine_->stats();
+  plan_->hold(FaultPlan::only({IoOp::close}));
+  file = File();
+  plan_->wait_until_held(1);
+  EXPECT_GE(::fcntl(fd, F_GETFD), 0);
+  plan_->release();
+  root_ = Directory();
+  while (engine_->stats().operations_completed < before.operations_submitted + 2) {
+    std::this_thread::yield();
+  }
   EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 
