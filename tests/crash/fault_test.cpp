@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 #include "crash/history.h"
 #include "support/backends.h"
