@@ -84,8 +84,8 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   /// child.
   void submit(IoOperation* operation) noexcept;
   void cancel(IoOperation* operation) noexcept;
-  /// Closes `fd` without anybody waiting for it: on a dead file server a close may take for ever. In
-  /// a forked child, at once.
+  /// Closes `fd` without anybody waiting for it: on a dead file server a close may take for ever.
+  /// In a forked child, at once.
   void close_later(int fd) noexcept;
   /// Counts an operation of submit()'s; its complete() calls this first.
   void note_completed(const IoRequest& request, const IoResult& result) noexcept;

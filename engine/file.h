@@ -41,8 +41,8 @@ class CAIRN_EXPORT Descriptor {
   int fd_ = -1;
 };
 
-/// A descriptor that its engine closes: close(2) waits for a file server, and whoever lets a file go
-/// must not. Nobody learns how that close ended; where it matters, use async_close(). Move-only.
+/// A descriptor that its engine closes: close(2) waits for a file server, and whoever lets a file
+/// go must not. Nobody learns how that close ended; where it matters, use async_close(). Move-only.
 class CAIRN_EXPORT EngineDescriptor {
  public:
   EngineDescriptor() noexcept = default;
@@ -122,8 +122,8 @@ class CAIRN_EXPORT File {
   std::shared_ptr<impl::WriteBackWindow> window_;  // none with direct I/O
 };
 
-/// An open directory; names below are resolved in it and, with symlinks, never outside it.
-/// Move-only.
+/// An open directory. A path to open is resolved in it and, with symlinks, never outside it. A name
+/// of an entry is one component, neither . nor ..; others complete with EINVAL. Move-only.
 class CAIRN_EXPORT Directory {
  public:
   Directory() noexcept = default;
@@ -140,8 +140,9 @@ class CAIRN_EXPORT Directory {
   /// Opens a directory below this one (may hold several components). void(error_code, Directory).
   template <class Token>
   auto async_open_directory(std::string name, Token&& token);
-  /// Opens a file below this one; `direct` as DirectIo says. A file for metadata asks for off.
-  /// void(error_code, File).
+  /// Opens a file below this one (likewise); `direct` as DirectIo says. A file for metadata asks
+  /// for off. What could be created and then not be used is removed, where `name` is one component;
+  /// what is cancelled may leave it. void(error_code, File).
   template <class Token>
   auto async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token);
 

@@ -56,7 +56,8 @@ struct FileStatus {
   std::uint64_t device = 0;
   std::uint32_t mode = 0;  ///< permission bits
   std::uint32_t links = 0;
-  std::uint32_t direct_memory_alignment = 0;  ///< statx DIOALIGN, bytes; 0 = unknown or refused
+  bool direct_alignment_known = false;        ///< the kernel gave what follows (statx DIOALIGN)
+  std::uint32_t direct_memory_alignment = 0;  ///< bytes; known and 0: this file has no direct I/O
   std::uint32_t direct_offset_alignment = 0;  ///< likewise
 };
 

@@ -95,36 +95,37 @@ template <class Token>
 auto Directory::async_make_directory(std::string name, std::uint32_t mode, Token&& token) {
   IoRequest made = request(IoOp::make_directory, std::move(name));
   made.mode = mode;
-  return impl::initiate(fd_.engine(), impl::StatusPlan(std::move(made)), token);
+  return impl::initiate(fd_.engine(), impl::EntryPlan(std::move(made)), token);
 }
 
 template <class Token>
 auto Directory::async_remove_directory(std::string name, Token&& token) {
-  return impl::initiate(fd_.engine(), impl::StatusPlan(request(IoOp::remove_directory, std::move(name))),
-                        token);
+  return impl::initiate(fd_.engine(),
+                        impl::EntryPlan(request(IoOp::remove_directory, std::move(name))), token);
 }
 
 template <class Token>
 auto Directory::async_unlink(std::string name, Token&& token) {
-  return impl::initiate(fd_.engine(), impl::StatusPlan(request(IoOp::unlink, std::move(name))), token);
+  return impl::initiate(fd_.engine(), impl::EntryPlan(request(IoOp::unlink, std::move(name))),
+                        token);
 }
 
 template <class Token>
 auto Directory::async_rename(std::string name, Directory& to, std::string to_name, Token&& token) {
-  impl::StatusPlan plan(pair(IoOp::rename, std::move(name), to, std::move(to_name)));
+  impl::EntryPlan plan(pair(IoOp::rename, std::move(name), to, std::move(to_name)));
   return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_exchange(std::string name, Directory& to, std::string to_name,
                                Token&& token) {
-  impl::StatusPlan plan(pair(IoOp::exchange, std::move(name), to, std::move(to_name)));
+  impl::EntryPlan plan(pair(IoOp::exchange, std::move(name), to, std::move(to_name)));
   return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_link(std::string name, Directory& to, std::string to_name, Token&& token) {
-  impl::StatusPlan plan(pair(IoOp::link, std::move(name), to, std::move(to_name)));
+  impl::EntryPlan plan(pair(IoOp::link, std::move(name), to, std::move(to_name)));
   return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
@@ -135,7 +136,8 @@ auto Directory::async_list(Token&& token) {
 
 template <class Token>
 auto Directory::async_stat(std::string name, Token&& token) {
-  return impl::initiate(fd_.engine(), impl::StatPlan(request(IoOp::stat, std::move(name))), token);
+  return impl::initiate(fd_.engine(), impl::EntryStatPlan(request(IoOp::stat, std::move(name))),
+                        token);
 }
 
 template <class Token>

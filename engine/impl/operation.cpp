@@ -52,9 +52,11 @@ void OperationBase::submit() noexcept {
   release();
 }
 
-// A plan whose request was refused goes on only to close what it holds.
 void OperationBase::go_on() noexcept {
-  if (next()) {
+  // A backend that has shut down, or is another process's, refuses whatever comes, and does so
+  // inside submit(): there is no going on. After a cancel a plan may still close what it holds.
+  const bool backend_gone = result.refused && result.value != -ECANCELED;
+  if (next() && !backend_gone) {
     submit();
   } else {
     deliver();

@@ -115,8 +115,7 @@ class Operation final : public OperationBase {
     std::unique_ptr<Operation, Release> owned;
   };
 
-  static constexpr bool kMayLackExecutor =
-      std::is_same_v<Executor, boost::asio::any_io_executor>;
+  static constexpr bool kMayLackExecutor = std::is_same_v<Executor, boost::asio::any_io_executor>;
 
   // The handler's own executor, or else the engine's. None where that is of no use: in a forked
   // child the strand has no thread.

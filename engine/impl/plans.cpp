@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <string_view>
+#include <utility>
 
 namespace cairn::engine::impl {
 namespace {
@@ -31,11 +33,20 @@ bool is_unsupported(std::int64_t value) noexcept {
   return value == -EOPNOTSUPP || value == -ENOSYS || value == -ESPIPE || value == -EINVAL;
 }
 
+bool has_two_names(IoOp op) noexcept {
+  return op == IoOp::rename || op == IoOp::replace || op == IoOp::exchange || op == IoOp::link;
+}
+
 bool is_aligned(std::uint64_t value, std::uint32_t alignment) noexcept {
   return value % alignment == 0;
 }
 
 }  // namespace
+
+bool is_entry_name(const std::string& name) noexcept {
+  if (name.empty() || name == "." || name == "..") return false;
+  return name.find_first_of(std::string_view("/\0", 2)) == std::string::npos;
+}
 
 bool SinglePlan::begin(IoRequest& request, IoResult&) noexcept {
   request = std::move(first_);
@@ -54,6 +65,20 @@ bool RawPlan::next(IoRequest& request, IoResult& result) noexcept {
     opened_ = Descriptor(static_cast<int>(result.value));
   }
   return SinglePlan::next(request, result);
+}
+
+bool EntryPlan::begin(IoRequest& request, IoResult& result) noexcept {
+  const bool names_are_right =
+      is_entry_name(first_.path) && (!has_two_names(first_.op) || is_entry_name(first_.path2));
+  if (names_are_right) return StatusPlan::begin(request, result);
+  last_.value = -EINVAL;
+  return false;
+}
+
+bool EntryStatPlan::begin(IoRequest& request, IoResult& result) noexcept {
+  if (first_.path.empty() || is_entry_name(first_.path)) return StatPlan::begin(request, result);
+  last_.value = -EINVAL;
+  return false;
 }
 
 bool AllocatePlan::begin(IoRequest& request, IoResult& result) noexcept {
@@ -115,45 +140,97 @@ bool OpenFilePlan::begin(IoRequest& request, IoResult&) noexcept {
 }
 
 bool OpenFilePlan::next(IoRequest& request, IoResult& result) noexcept {
-  if (step_ != Step::ask_alignment) return after_open(request, result);
-  settle_alignment(result);
+  switch (step_) {
+    case Step::open_direct:
+    case Step::open_buffered:
+      return after_open(request, result);
+    case Step::ask_alignment:
+      return after_stat(request, result);
+    case Step::close_direct:
+      after_close(result);
+      request = std::move(first_);
+      return open_buffered(request);
+    case Step::close_given_up:
+      after_close(result);
+      request = std::move(first_);
+      return remove_created(request);
+    case Step::remove_created:
+      return false;  // what went wrong before matters more
+  }
   return false;
 }
 
 bool OpenFilePlan::after_open(IoRequest& request, const IoResult& result) noexcept {
+  const bool insisted = (request.flags & O_EXCL) != 0;
   if (result.value == -EINVAL && step_ == Step::open_direct) {
-    if (wish_ == DirectIo::required) {
-      error_ = make_error_code(Errc::direct_io_unavailable);
-      return false;
-    }
     // Linux creates the file before it finds that O_DIRECT cannot be: the name may be ours by now,
-    // and would have been EEXIST otherwise. So the second attempt must not insist on creating it.
-    request.flags &= ~(O_DIRECT | O_EXCL);
-    step_ = Step::open_buffered;
-    return true;
+    // and would have been EEXIST otherwise.
+    created_ = insisted;
+    if (wish_ != DirectIo::required) return open_buffered(request);
+    return give_up(request, make_error_code(Errc::direct_io_unavailable));
   }
   if (result.value < 0) {
     error_ = to_error(result);
-    return false;
+    return remove_created(request);
   }
   opened_ = Descriptor(static_cast<int>(result.value));
+  created_ = created_ || insisted;
   if (step_ == Step::open_buffered) return false;
   step_ = Step::ask_alignment;
-  request = IoRequest(IoOp::stat);
+  first_ = std::exchange(request, IoRequest(IoOp::stat));
   request.fd = opened_.get();
   return true;
 }
 
-void OpenFilePlan::settle_alignment(const IoResult& result) noexcept {
-  if (result.value < 0) {
-    error_ = to_error(result);
-    return;
-  }
+bool OpenFilePlan::after_stat(IoRequest& request, const IoResult& result) noexcept {
+  if (result.value < 0) return give_up(request, to_error(result));
   const FileStatus& status = result.status;
-  alignment_ = std::max(status.direct_memory_alignment, status.direct_offset_alignment);
-  if (alignment_ == 0) alignment_ = kDefaultDirectAlignment;
-  // The arenas' buffers could not serve such a file.
-  if (alignment_ > kBufferAlignment) error_ = make_error_code(Errc::direct_io_unavailable);
+  const auto [least, most] =
+      std::minmax(status.direct_memory_alignment, status.direct_offset_alignment);
+  alignment_ = status.direct_alignment_known ? most : kDefaultDirectAlignment;
+  // Above their own alignment the arenas' buffers could not serve such a file.
+  const bool refused = status.direct_alignment_known && least == 0;
+  if (!refused && alignment_ <= kBufferAlignment) return false;
+  if (wish_ != DirectIo::required) return close(request, Step::close_direct);
+  return give_up(request, make_error_code(Errc::direct_io_unavailable));
+}
+
+bool OpenFilePlan::open_buffered(IoRequest& request) noexcept {
+  // The file is there by now, where it was to be made: O_EXCL would find it.
+  request.flags &= ~O_DIRECT;
+  if (created_) request.flags &= ~O_EXCL;
+  step_ = Step::open_buffered;
+  return true;
+}
+
+bool OpenFilePlan::close(IoRequest& request, Step step) noexcept {
+  step_ = step;
+  if (request.op == IoOp::open) first_ = std::move(request);
+  request = IoRequest(IoOp::close);
+  request.fd = opened_.get();
+  return true;
+}
+
+void OpenFilePlan::after_close(const IoResult& result) noexcept {
+  if (result.refused) {
+    opened_ = Descriptor();
+  } else {
+    static_cast<void>(opened_.release());
+  }
+}
+
+bool OpenFilePlan::give_up(IoRequest& request, error_code error) noexcept {
+  error_ = error;
+  return opened_ ? close(request, Step::close_given_up) : remove_created(request);
+}
+
+bool OpenFilePlan::remove_created(IoRequest& request) noexcept {
+  // A longer path is not looked up beneath the directory by an unlink: what a symlink leads to is
+  // not ours.
+  if (!created_ || !is_entry_name(request.path)) return false;
+  step_ = Step::remove_created;
+  request.op = IoOp::unlink;
+  return true;
 }
 
 File OpenFilePlan::take_file() noexcept {

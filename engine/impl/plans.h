@@ -54,6 +54,17 @@ class StatusPlan : public SinglePlan {
   }
 };
 
+/// True for a name of one component, the only kind that cannot lead out of a directory.
+[[nodiscard]] CAIRN_EXPORT bool is_entry_name(const std::string& name) noexcept;
+
+/// Success or an error of an operation on one entry of a directory, or on two: names of several
+/// components are EINVAL, because the kernel would follow them, and symlinks among them, anywhere.
+class CAIRN_EXPORT EntryPlan : public StatusPlan {
+ public:
+  using StatusPlan::StatusPlan;
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+};
+
 /// Reserving blocks: a file system that cannot is no error, the writes will allocate.
 class CAIRN_EXPORT AllocatePlan : public StatusPlan {
  public:
@@ -81,6 +92,13 @@ class StatPlan : public SinglePlan {
   void invoke(Handler& handler) {
     std::move(handler)(to_error(last_), last_.status);
   }
+};
+
+/// Of an entry, or of the directory itself: "".
+class CAIRN_EXPORT EntryStatPlan : public StatPlan {
+ public:
+  using StatPlan::StatPlan;
+  bool begin(IoRequest& request, IoResult& result) noexcept;
 };
 
 class ListPlan : public SinglePlan {
@@ -111,7 +129,9 @@ class CAIRN_EXPORT OpenDirectoryPlan : public SinglePlan {
   Descriptor opened_;
 };
 
-/// Opens a file, with direct I/O where asked for and possible, and asks for its alignment.
+/// Opens a file, with direct I/O where asked for and possible, and asks for its alignment. Where
+/// direct I/O turns out not to be, it opens the file again without, or gives up; giving up closes
+/// the file and removes it when this made it.
 class CAIRN_EXPORT OpenFilePlan {
  public:
   using Signature = void(error_code, File);
@@ -126,16 +146,29 @@ class CAIRN_EXPORT OpenFilePlan {
   }
 
  private:
-  enum class Step : std::uint8_t { open_direct, open_buffered, ask_alignment };
+  enum class Step : std::uint8_t {
+    open_direct,
+    open_buffered,
+    ask_alignment,
+    close_direct,  // to open it again without direct I/O
+    close_given_up,
+    remove_created,
+  };
   bool after_open(IoRequest& request, const IoResult& result) noexcept;
-  void settle_alignment(const IoResult& result) noexcept;
+  bool after_stat(IoRequest& request, const IoResult& result) noexcept;
+  bool open_buffered(IoRequest& request) noexcept;
+  bool close(IoRequest& request, Step step) noexcept;
+  bool give_up(IoRequest& request, error_code error) noexcept;
+  bool remove_created(IoRequest& request) noexcept;
+  void after_close(const IoResult& result) noexcept;
   [[nodiscard]] File take_file() noexcept;
 
   std::shared_ptr<Engine> engine_;
-  IoRequest first_;
+  IoRequest first_;  // the open, while `request` is something else
   DirectIo wish_;
   Step step_ = Step::open_buffered;
   Descriptor opened_;
+  bool created_ = false;
   std::uint32_t alignment_ = 1;
   error_code error_;
 };

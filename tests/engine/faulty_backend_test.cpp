@@ -192,6 +192,24 @@ TEST_P(FaultTest, TheFallbackFromDirectIoTakesTheFileThatLinuxLeft) {
   EXPECT_TRUE(file);
 }
 
+TEST_P(FaultTest, ACreateThatIsRefusedLeavesNoFileBehind) {
+  plan_->fail_after(
+      [](const engine::IoRequest& request) { return (request.flags & O_DIRECT) != 0; }, 1, EINVAL);
+  EXPECT_EQ(open(OpenMode::create, DirectIo::required).first,
+            make_error_code(Errc::direct_io_unavailable));
+  EXPECT_EQ(plan_->injected(), 1u);
+  EXPECT_FALSE(std::filesystem::exists(temp_ / "file"));
+}
+
+TEST_P(FaultTest, AFileThatWasThereSurvivesARefusedOpen) {
+  std::ofstream(temp_ / "file") << "precious";
+  plan_->fail_after(
+      [](const engine::IoRequest& request) { return (request.flags & O_DIRECT) != 0; }, 1, EINVAL);
+  EXPECT_EQ(open(OpenMode::read, DirectIo::required).first,
+            make_error_code(Errc::direct_io_unavailable));
+  EXPECT_EQ(content(), "precious");
+}
+
 TEST_P(FaultTest, ShortDirectTransfersOffTheAlignmentAreErrors) {
   File file = open(OpenMode::create, DirectIo::automatic).second;
   if (!file.direct()) GTEST_SKIP() << "no direct I/O on " << temp_.string();

@@ -122,14 +122,20 @@ TEST_P(ForkTest, WaitingInTheChildEndsAtOnce) {
   CpuPool& pool = engine->cpu();
   const IoRequest request(IoOp::stat);
   // Starts Asio's own pool, whose threads the child does not have either.
-  async_run(pool, [] {}, asio::use_future).get();
+  async_run(
+      pool, [] {}, asio::use_future)
+      .get();
   const int status = in_child([&] {
     bool ran = false;
     error_code seen;
     async_io(engine, request, [&](error_code error, IoResult) { seen = error; });
     return seen == make_error_code(Errc::forked_child) &&
            says_forked([&] { async_io(engine, request, asio::use_future).get(); }) &&
-           says_forked([&] { async_run(pool, [&] { ran = true; }, asio::use_future).get(); }) &&
+           says_forked([&] {
+             async_run(
+                 pool, [&] { ran = true; }, asio::use_future)
+                 .get();
+           }) &&
            says_forked([&] { engine->window().async_acquire(1, asio::use_future).get(); }) &&
            says_forked([&] { engine->executor(); }) && says_forked([&] { engine->cpu(); }) &&
            says_forked([&] { static_cast<void>(engine->quarantine(nullptr, 1, 1)); }) && !ran;
