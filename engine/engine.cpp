@@ -14,6 +14,8 @@
 #include <limits>
 #include <mutex>
 #include <new>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace cairn::engine {
@@ -110,7 +112,12 @@ void Engine::Impl::finish() noexcept {
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 std::shared_ptr<Engine> Engine::create(EngineOptions options) {
-  return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(options))));
+  try {
+    return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(options))));
+  } catch (const std::system_error& error) {  // of std::thread
+    throw boost::system::system_error(from_errno(error.code().value()),
+                                      std::string("engine: ") + error.what());
+  }
 }
 
 std::shared_ptr<Engine> Engine::shared_default() {
@@ -173,6 +180,7 @@ EngineStats Engine::stats() const {
   check_usable();
   EngineStats stats;
   stats.backend = impl_->backend->info();
+  stats.direct_io = impl_->direct_io;
   stats.operations_submitted = value(impl_->submitted);
   stats.operations_completed = value(impl_->completed);
   stats.bytes_read = value(impl_->bytes_read);

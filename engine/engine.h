@@ -32,6 +32,7 @@ struct EngineOptions {
 /// A snapshot of counters; each is exact, together they are not of one moment.
 struct EngineStats {
   BackendInfo backend;
+  DirectIo direct_io = DirectIo::automatic;  ///< as asked for; files_direct tells what came of it
   std::uint64_t operations_submitted = 0;
   std::uint64_t operations_completed = 0;
   std::uint64_t bytes_read = 0;
@@ -56,7 +57,8 @@ struct EngineStats {
 /// give: thrown, as system_error), and destruction there does nothing.
 class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
  public:
-  /// Throws boost::system::system_error when a forced backend or the memory cannot be had.
+  /// Throws boost::system::system_error when a forced backend, the memory or a thread cannot be
+  /// had.
   [[nodiscard]] static std::shared_ptr<Engine> create(EngineOptions options = {});
   /// The engine that managers use when none is given: made at first use, kept while anyone uses it.
   [[nodiscard]] static std::shared_ptr<Engine> shared_default();

@@ -140,12 +140,12 @@ struct BackendOptions {
   BackendKind kind =
       BackendKind::automatic;  ///< environment CAIRN_IO_BACKEND=uring|threads overrides automatic
   unsigned queue_depth = 128;  ///< operations in the kernel at once
-  unsigned threads = 8;        ///< of the thread backend, and of uring's blocking helper (2)
+  unsigned threads = 8;        ///< of the thread backend
 };
 
 /// Makes the backend asked for. `automatic` falls back to threads where io_uring is refused and
 /// says why in info().reason. Throws boost::system::system_error when `uring` is forced and
-/// refused.
+/// refused, or the threads cannot be had.
 [[nodiscard]] CAIRN_EXPORT std::unique_ptr<IoBackend> make_backend(const BackendOptions& options);
 
 }  // namespace cairn::engine

@@ -16,7 +16,7 @@ namespace cairn::engine {
 
 struct Recording::Impl {
   mutable std::mutex mutex;
-  std::string root;   // canonical
+  std::string root;             // canonical
   internal::TreeImage durable;  // at the start; later inodes join it empty
   internal::TreeImage live;     // entries as the running program sees them; no content
   std::unordered_map<int, internal::InodeId> descriptors;

@@ -20,6 +20,7 @@ namespace {
 constexpr std::uint64_t kWakeTag = ~std::uint64_t{0};
 constexpr std::uint64_t kCancelTag = kWakeTag - 1;
 constexpr unsigned kHelperThreads = 2;
+constexpr unsigned kHelperThreadsMax = 64;  // as calls hang
 constexpr unsigned kMinQueueDepth = 1;
 constexpr unsigned kMaxQueueDepth = 4096;
 // Entries besides the operations': the wake-up, and cancels before they make the ring submit early.
@@ -35,7 +36,7 @@ UringBackend::UringBackend(const BackendOptions& options, std::string reason)
     : reason_(std::move(reason)),
       queue_depth_(std::clamp(options.queue_depth, kMinQueueDepth, kMaxQueueDepth)),
       slots_(queue_depth_),
-      helper_(kHelperThreads, "blocking calls of the uring backend") {
+      helper_(kHelperThreads, kHelperThreadsMax, "blocking calls of the uring backend") {
   for (std::uint32_t i = queue_depth_; i > 0; --i) free_slots_.push_back(i - 1);
   wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
