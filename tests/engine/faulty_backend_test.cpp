@@ -277,14 +277,17 @@ TEST_P(FaultTest, CancellationEndsATransferBetweenItsRequests) {
   EXPECT_EQ(content(), "01");
 }
 
-TEST_P(FaultTest, ACancelledCloseStillClosesTheDescriptor) {
-  File file = open(OpenMode::create).second;
-  const int fd = file.fd();
-  plan_->fail(FaultPlan::only({IoOp::close}), 1, ECANCELED);
-  std::promise<error_code> promise;
-  file.async_close([&](error_code error) { promise.set_value(error); });
-  EXPECT_EQ(promise.get_future().get().value(), ECANCELED);
-  EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+TEST_P(FaultTest, AFailedCloseHasClosedTheDescriptor) {
+  for (const int errno_value : {ECANCELED, EIO}) {
+    File file = open(OpenMode::create_lock).second;
+    const int fd = file.fd();
+    plan_->fail(FaultPlan::only({IoOp::close}), 1, errno_value);
+    std::promise<error_code> promise;
+    file.async_close([&](error_code error) { promise.set_value(error); });
+    EXPECT_EQ(promise.get_future().get().value(), errno_value);
+    EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+    plan_->clear();
+  }
 }
 
 TEST_P(FaultTest, LettingAFileGoDoesNotWaitForItsClose) {
