@@ -46,7 +46,7 @@ auto File::async_truncate(std::uint64_t length, Token&& token) {
 
 template <class Token>
 auto File::async_sync(Token&& token) {
-  return impl::initiate(fd_.engine(), impl::StatusPlan(request(IoOp::sync_data)), token);
+  return impl::initiate(fd_.engine(), impl::SyncPlan(request(IoOp::sync_data), window_), token);
 }
 
 template <class Token>

@@ -91,6 +91,26 @@ bool AllocatePlan::next(IoRequest& request, IoResult& result) noexcept {
   return SinglePlan::next(request, result);
 }
 
+SyncPlan::SyncPlan(IoRequest request, std::shared_ptr<WriteBackWindow> window)
+    : StatusPlan(std::move(request)), window_(std::move(window)) {}
+
+bool SyncPlan::begin(IoRequest& request, IoResult& result) noexcept {
+  if (window_) rest_ = window_->take_rest();
+  return StatusPlan::begin(request, result);
+}
+
+bool SyncPlan::next(IoRequest& request, IoResult& result) noexcept {
+  if (request.op == IoOp::write_back) {
+    if (is_unsupported(result.value)) result.value = 0;
+  } else if (result.value >= 0 && rest_.length != 0) {
+    request.op = IoOp::write_back;  // clean by now: only to be dropped
+    request.offset = rest_.offset;
+    request.length = rest_.length;
+    return true;
+  }
+  return StatusPlan::next(request, result);
+}
+
 ClosePlan::ClosePlan(Descriptor fd) : StatusPlan(IoRequest(IoOp::close)), fd_(std::move(fd)) {
   first_.fd = fd_.get();
 }

@@ -73,6 +73,19 @@ class CAIRN_EXPORT AllocatePlan : public StatusPlan {
   bool next(IoRequest& request, IoResult& result) noexcept;
 };
 
+/// fdatasync; then what is left of a buffered file is dropped from the cache.
+class CAIRN_EXPORT SyncPlan : public StatusPlan {
+ public:
+  /// `window`: of a buffered file, or null.
+  SyncPlan(IoRequest request, std::shared_ptr<WriteBackWindow> window);
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+
+ private:
+  std::shared_ptr<WriteBackWindow> window_;
+  ByteRange rest_;  // written before the sync began
+};
+
 /// Owns the descriptor, so that it is closed even when the request was cancelled or never
 /// submitted.
 class CAIRN_EXPORT ClosePlan : public StatusPlan {

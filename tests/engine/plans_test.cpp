@@ -134,6 +134,55 @@ TEST_F(TransferPlanTest, AShortDirectReadOffTheAlignmentIsTheEndOfTheFileOrAnErr
   }
 }
 
+// ---- write-back ---------------------------------------------------------------------------------
+
+TEST(SyncPlan, DropsTheRestOfAFileThatFilledAWindow) {
+  const auto window = std::make_shared<WriteBackWindow>();
+  ByteRange start;
+  ByteRange drop;
+  const std::uint64_t kWindow = kWriteBackWindowBytes;
+  EXPECT_TRUE(window->add({0, kWindow}, start, drop));
+  EXPECT_FALSE(window->add({kWindow, 100}, start, drop));
+  for (const bool dropped : {false, true}) {
+    SyncPlan plan(IoRequest(IoOp::sync_data), window);
+    IoRequest request;
+    IoResult result;
+    ASSERT_TRUE(plan.begin(request, result));
+    ASSERT_EQ(request.op, IoOp::sync_data);
+    result = answer(0);
+    ASSERT_EQ(plan.next(request, result), !dropped);  // what is gone is not dropped again
+    if (dropped) break;
+    EXPECT_EQ(request.op, IoOp::write_back);
+    EXPECT_EQ(request.offset, 0u);
+    EXPECT_EQ(request.length, kWindow + 100);
+    result = answer(-EOPNOTSUPP);
+    EXPECT_FALSE(plan.next(request, result));
+    error_code seen;
+    auto handler = [&seen](error_code error) { seen = error; };
+    plan.invoke(handler);
+    EXPECT_FALSE(seen);
+  }
+}
+
+TEST(SyncPlan, LeavesSmallFilesInTheCacheAndReportsAFailedSync) {
+  const auto window = std::make_shared<WriteBackWindow>();
+  ByteRange start;
+  ByteRange drop;
+  EXPECT_FALSE(window->add({0, 100}, start, drop));
+  EXPECT_EQ(window->take_rest().length, 0u);
+  EXPECT_TRUE(window->add({100, kWriteBackWindowBytes}, start, drop));
+  SyncPlan plan(IoRequest(IoOp::sync_data), window);
+  IoRequest request;
+  IoResult result;
+  ASSERT_TRUE(plan.begin(request, result));
+  result = answer(-EIO);
+  EXPECT_FALSE(plan.next(request, result));
+  error_code seen;
+  auto handler = [&seen](error_code error) { seen = error; };
+  plan.invoke(handler);
+  EXPECT_EQ(seen.value(), EIO);
+}
+
 // ---- names --------------------------------------------------------------------------------------
 
 TEST(EntryName, IsOneComponent) {
