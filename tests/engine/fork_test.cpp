@@ -137,7 +137,8 @@ TEST_P(ForkTest, WaitingInTheChildEndsAtOnce) {
                  .get();
            }) &&
            says_forked([&] { engine->window().async_acquire(1, asio::use_future).get(); }) &&
-           says_forked([&] { engine->executor(); }) && says_forked([&] { engine->cpu(); }) &&
+           says_forked([&] { static_cast<void>(engine->executor()); }) &&
+           says_forked([&] { static_cast<void>(engine->cpu()); }) &&
            says_forked([&] { static_cast<void>(engine->quarantine(nullptr, 1, 1)); }) && !ran;
   });
   EXPECT_EQ(status, 0);
