@@ -93,7 +93,7 @@ std::uint64_t AsyncSemaphore::next_ticket(Core& core) noexcept {
 
 void AsyncSemaphore::acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket,
                              std::size_t count, Waiter waiter) {
-  if (core->forked()) return waiter->complete(Errc::forked_child, Permit());
+  if (core->forked()) return waiter->refuse(Errc::forked_child, Permit());
   if (count > core->total) return waiter->complete(Errc::request_too_large, Permit());
   Core::Queue::Entries done;
   {

@@ -46,7 +46,8 @@ class CAIRN_EXPORT AsyncSemaphore {
   AsyncSemaphore& operator=(const AsyncSemaphore&) = delete;
 
   /// Completes with void(error_code, Permit) when `count` permits are free. More than there are:
-  /// Errc::request_too_large. Cancellation leaves the queue with operation_aborted.
+  /// Errc::request_too_large. Cancellation leaves the queue with operation_aborted. A handler
+  /// without an executor runs on Asio's own thread pool.
   template <class Token>
   auto async_acquire(std::size_t count, Token&& token);
   /// Permits at once, or none; never overtakes a waiting request.

@@ -186,7 +186,7 @@ std::uint64_t BufferArena::next_ticket(Core& core) noexcept {
 
 void BufferArena::acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket,
                           std::size_t bytes, Waiter waiter) {
-  if (core->forked()) return waiter->complete(Errc::forked_child, Buffer());
+  if (core->forked()) return waiter->refuse(Errc::forked_child, Buffer());
   if (bytes > kRequestMax) return waiter->complete(Errc::request_too_large, Buffer());
   Core::Queue::Entries done;
   {

@@ -69,7 +69,8 @@ class CAIRN_EXPORT BufferArena {
   /// Completes with void(error_code, Buffer) when `bytes` contiguous bytes are free. A request
   /// above capacity runs alone: it waits until the arena is empty and gets memory of its own.
   /// Cancellation leaves the queue with operation_aborted. Errors: ENOMEM for memory of its own
-  /// that cannot be had, Errc::request_too_large for an absurd size, Errc::forked_child.
+  /// that cannot be had, Errc::request_too_large for an absurd size, Errc::forked_child. A handler
+  /// without an executor runs on Asio's own thread pool: an arena knows no engine.
   template <class Token>
   auto async_acquire(std::size_t bytes, Token&& token);
   /// Memory at once, or an empty buffer; never overtakes a waiting request.

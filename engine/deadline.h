@@ -13,6 +13,8 @@
 
 namespace cairn::engine {
 
+class Engine;
+
 /// Calls back when a task makes no progress for some time, or takes too long altogether.
 /// Thread-safe.
 class CAIRN_EXPORT Watchdog {
@@ -26,8 +28,13 @@ class CAIRN_EXPORT Watchdog {
 
   /// Starts at once. `on_expired` is called at most once, posted to `executor`; after stop() on
   /// that executor (a strand) it is not called any more. It must not hold the watchdog's owner
-  /// alive.
+  /// alive. `executor` is not kept from running dry: its context outlives the watchdog, or stop()
+  /// comes first.
   Watchdog(std::shared_ptr<Clock> clock, boost::asio::any_io_executor executor, Limits limits,
+           std::function<void(Reason)> on_expired);
+  /// Likewise on `engine`'s clock and strand, without keeping it: it may be released meanwhile, and
+  /// then nothing is called.
+  Watchdog(const std::shared_ptr<Engine>& engine, Limits limits,
            std::function<void(Reason)> on_expired);
   /// stop()
   ~Watchdog();
@@ -40,6 +47,7 @@ class CAIRN_EXPORT Watchdog {
 
  private:
   struct State;
+  explicit Watchdog(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
 

@@ -165,7 +165,7 @@ ErrorKind classify_errno(int value) noexcept {
     case EUCLEAN:
       return ErrorKind::io_error;  // the file system found itself corrupt
     case ESHUTDOWN:
-      return ErrorKind::closed;  // also xfs after a forced shutdown
+      return ErrorKind::io_error;  // xfs after it has shut itself down
     case EHOSTDOWN:
       return ErrorKind::io_error;  // network file systems
     case ECONNRESET:
@@ -213,6 +213,8 @@ std::string_view remedy_of_errno(int value) noexcept {
       return "Look at `dmesg`: the device or the file system reported a failure.";
     case EUCLEAN:
       return "Check the file system (fsck): it found itself corrupt.";
+    case ESHUTDOWN:
+      return "The file system shut itself down: `dmesg` says why; unmount it and check it.";
     case EBADMSG:
       return "Check the device: stored bytes no longer match their checksum.";
     case ENODATA:

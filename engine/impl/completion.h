@@ -4,9 +4,12 @@
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/execution/context_as.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <cassert>
 #include <memory>
@@ -14,6 +17,19 @@
 #include <utility>
 
 namespace cairn::engine::impl {
+
+/// True for the executors of Asio's own thread pool: of handlers without one, and of use_future.
+/// In a forked child that pool has no threads once the parent has used it.
+template <class Executor>
+[[nodiscard]] bool runs_on_system_pool([[maybe_unused]] const Executor& executor) noexcept {
+  using Context = boost::asio::execution::context_as_t<boost::asio::execution_context&>;
+  if constexpr (boost::asio::can_query_v<const Executor&, Context>) {
+    return &boost::asio::query(executor, Context()) ==
+           &boost::asio::query(boost::asio::system_executor(), Context());
+  } else {
+    return false;
+  }
+}
 
 /// Takes the results of one operation. complete() is called at most once, from any thread; the
 /// handler runs later, on its associated executor, never inside the call.
@@ -25,6 +41,9 @@ class Completion {
   Completion& operator=(const Completion&) = delete;
   virtual ~Completion() = default;
   virtual void complete(Results... results) noexcept = 0;
+  /// The operation cannot be, as in a forked child: a handler of Asio's own pool runs inside this
+  /// call, because that pool may have no threads; any other as with complete().
+  virtual void refuse(Results... results) noexcept = 0;
 };
 
 template <class Handler, class... Results>
@@ -39,6 +58,11 @@ class HandlerCompletion final : public Completion<Results...> {
   void complete(Results... results) noexcept override {
     auto work = std::move(work_);
     boost::asio::post(work, Call(std::move(handler_), std::move(results)...));
+  }
+
+  void refuse(Results... results) noexcept override {
+    if (!runs_on_system_pool(work_)) return complete(std::move(results)...);
+    Call(std::move(handler_), std::move(results)...)();
   }
 
  private:

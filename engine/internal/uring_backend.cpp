@@ -20,6 +20,7 @@ namespace {
 constexpr std::uint64_t kWakeTag = ~std::uint64_t{0};
 constexpr std::uint64_t kCancelTag = kWakeTag - 1;
 constexpr unsigned kHelperThreads = 2;
+constexpr unsigned kHelperThreadsMax = 64;  // as calls hang
 constexpr unsigned kMinQueueDepth = 1;
 constexpr unsigned kMaxQueueDepth = 4096;
 // Entries besides the operations': the wake-up, and cancels before they make the ring submit early.
@@ -35,7 +36,7 @@ UringBackend::UringBackend(const BackendOptions& options, std::string reason)
     : reason_(std::move(reason)),
       queue_depth_(std::clamp(options.queue_depth, kMinQueueDepth, kMaxQueueDepth)),
       slots_(queue_depth_),
-      helper_(kHelperThreads, "blocking calls of the uring backend") {
+      helper_(kHelperThreads, kHelperThreadsMax, "blocking calls of the uring backend") {
   for (std::uint32_t i = queue_depth_; i > 0; --i) free_slots_.push_back(i - 1);
   wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
@@ -73,6 +74,7 @@ void UringBackend::submit(IoOperation* operation) noexcept {
   }
   if (refused) {
     operation->result.value = -ESHUTDOWN;
+    operation->result.refused = true;
     operation->complete();
   } else if (must_wake && !on_reactor()) {
     wake();  // the reactor itself looks into the inbox before it waits
@@ -90,6 +92,7 @@ void UringBackend::cancel(IoOperation* operation) noexcept {
     must_wake = inbox_is_empty();
     if (inbox_.remove(operation)) {
       operation->result.value = -ECANCELED;
+      operation->result.refused = true;
       ended_inbox_.push(operation);
     } else {
       try {
@@ -206,12 +209,15 @@ void UringBackend::cancel_on_reactor(const IoOperation* operation) noexcept {
   if (waiting_.remove(operation)) {
     auto* waiting = const_cast<IoOperation*>(operation);
     waiting->result.value = -ECANCELED;
+    waiting->result.refused = true;
     finish(waiting);
     return;
   }
   for (std::uint32_t i = 0; i < queue_depth_; ++i) {
     Slot& slot = slots_[i];
     if (slot.operation != operation || slot.cancelled) continue;
+    // The kernel would say the same of one that it did and of one that it did not carry out.
+    if (operation->request.op == IoOp::close) return;
     slot.cancelled = true;
     io_uring_sqe* sqe = ring_->entry();
     io_uring_prep_cancel64(sqe, slot_tag(i, slot.generation), 0);

@@ -36,6 +36,7 @@ TEST(Error, ErrnosHaveTheKindThatACallerActsOn) {
       {ENOSYS, ErrorKind::not_supported},
       {EWOULDBLOCK, ErrorKind::busy},
       {EIO, ErrorKind::io_error},
+      {ESHUTDOWN, ErrorKind::io_error},
       {ESTALE, ErrorKind::io_error},
       {EUCLEAN, ErrorKind::io_error},
       {EBADMSG, ErrorKind::data_loss},
