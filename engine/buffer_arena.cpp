@@ -239,4 +239,8 @@ std::size_t BufferArena::capacity() const noexcept {
   return core_->capacity;
 }
 
+std::span<std::byte> BufferArena::memory() const noexcept {
+  return {core_->mapping.data(), core_->capacity};
+}
+
 }  // namespace cairn::engine

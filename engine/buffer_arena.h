@@ -80,6 +80,9 @@ class CAIRN_EXPORT BufferArena {
   error_code prefault(std::size_t bytes, std::size_t offset = 0) noexcept;
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] std::size_t capacity() const noexcept;
+  /// The addresses that it gives out, oversize requests excepted; reserved as long as it, or a
+  /// buffer out of it, lives.
+  [[nodiscard]] std::span<std::byte> memory() const noexcept;
 
  private:
   using Core = Buffer::Core;

@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cerrno>
 #include <limits>
@@ -77,7 +78,11 @@ Engine::Impl::Impl(EngineOptions options)
       staging(staging_size(options.staging_bytes)),
       window(options.io_window_bytes),
       cpu(options.cpu_pool ? std::move(options.cpu_pool) : make_tbb_pool(options.cpu_threads)),
-      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {}
+      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {
+  if (options.registered_buffers == RegisteredBuffers::off) return;
+  const std::array ranges{staging.memory(), window.memory()};
+  backend->register_memory(ranges);
+}
 
 void Engine::Impl::finish() noexcept {
   strand.finish();

@@ -54,6 +54,7 @@ BackendInfo ThreadsBackend::info() const {
   info.name = "threads";
   info.reason = reason_;
   info.queue_depth = queue_depth_;
+  info.registered_reason = "buffers are registered with a ring, and this backend has none";
   return info;
 }
 
