@@ -5,12 +5,10 @@
 // costs more than a memcpy (ARCHITECTURE.md, memory).
 
 #include <cairn/engine/error.h>
-#include <cairn/engine/impl/completion.h>
+#include <cairn/engine/impl/fair_gate.h>
 #include <cairn/export.h>
-#include <boost/asio/async_result.hpp>
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
@@ -86,44 +84,15 @@ class CAIRN_EXPORT BufferArena {
 
  private:
   using Core = Buffer::Core;
-  using Waiter = std::unique_ptr<impl::Completion<error_code, Buffer>>;
-  class Initiate;
-  [[nodiscard]] static std::uint64_t next_ticket(Core& core) noexcept;
-  static void acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket, std::size_t bytes,
-                      Waiter waiter);
-  static void cancel(const std::shared_ptr<Core>& core, std::uint64_t ticket) noexcept;
+  static constexpr unsigned kLane = 0;
+  [[nodiscard]] impl::FairGate<Buffer>& gate() noexcept;
 
-  std::shared_ptr<Core> core_;
-};
-
-// A class with a constructor, where a lambda would do, by the rules for coroutines
-// (coroutine_rules.h).
-class BufferArena::Initiate {
- public:
-  explicit Initiate(std::shared_ptr<Core> core) noexcept : core_(std::move(core)) {}
-
-  template <class Handler>
-  void operator()(Handler&& handler, std::size_t bytes) const {
-    const std::uint64_t ticket = next_ticket(*core_);
-    auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    if (slot.is_connected()) {
-      // Weak: a slot may outlive the arena.
-      slot.assign([core = std::weak_ptr<Core>(core_), ticket](boost::asio::cancellation_type) {
-        if (const auto alive = core.lock()) cancel(alive, ticket);
-      });
-    }
-    acquire(core_, ticket, bytes,
-            impl::make_completion<error_code, Buffer>(std::forward<Handler>(handler)));
-  }
-
- private:
   std::shared_ptr<Core> core_;
 };
 
 template <class Token>
 auto BufferArena::async_acquire(std::size_t bytes, Token&& token) {
-  return boost::asio::async_initiate<Token, void(error_code, Buffer)>(Initiate(core_), token,
-                                                                      bytes);
+  return gate().async_acquire(bytes, kLane, std::forward<Token>(token));
 }
 
 }  // namespace cairn::engine

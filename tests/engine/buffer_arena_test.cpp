@@ -1,10 +1,10 @@
 #include <cairn/engine/buffer_arena.h>
 #include <cairn/engine/internal/poison.h>
 #include <gtest/gtest.h>
+#include <support/gate_test.h>
 #include <support/run.h>
 #include <support/seed.h>
 
-#include <boost/asio/bind_executor.hpp>
 #include <random>
 
 namespace cairn::engine {
@@ -13,34 +13,7 @@ namespace {
 namespace asio = boost::asio;
 constexpr std::size_t kBlock = kBufferAlignment;
 
-// A request whose answer is looked at later.
-struct Request {
-  error_code error;
-  Buffer buffer;
-  bool done = false;
-  asio::cancellation_signal signal;
-};
-
-class BufferArenaTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Request> ask(BufferArena& arena, std::size_t bytes) {
-    auto request = std::make_unique<Request>();
-    auto take = [r = request.get()](error_code error, Buffer buffer) {
-      r->error = error;
-      r->buffer = std::move(buffer);
-      r->done = true;
-    };
-    arena.async_acquire(
-        bytes, asio::bind_cancellation_slot(request->signal.slot(),
-                                            asio::bind_executor(context_, std::move(take))));
-    return request;
-  }
-  void settle() {
-    context_.restart();
-    context_.poll();
-  }
-  asio::io_context context_;
-};
+using BufferArenaTest = test::GateTest<BufferArena, Buffer>;
 
 TEST_F(BufferArenaTest, GivesAlignedMemoryRoundedUp) {
   BufferArena arena(8 * kBlock);
@@ -61,7 +34,7 @@ TEST_F(BufferArenaTest, CompletesOnTheHandlersExecutorNeverInline) {
   EXPECT_FALSE(request->done);
   settle();
   EXPECT_TRUE(request->done);
-  EXPECT_TRUE(request->buffer);
+  EXPECT_TRUE(request->grant);
 }
 
 TEST_F(BufferArenaTest, KeepsTheExecutorsWorkWhileARequestWaits) {
@@ -92,8 +65,8 @@ TEST_F(BufferArenaTest, ServesInTheOrderOfAsking) {
   EXPECT_FALSE(large->done);
   first.reset();
   settle();
-  EXPECT_TRUE(large->buffer);
-  EXPECT_TRUE(small->buffer);
+  EXPECT_TRUE(large->grant);
+  EXPECT_TRUE(small->grant);
 }
 
 TEST_F(BufferArenaTest, CancellingTheHeadLetsTheNextIn) {
@@ -105,8 +78,8 @@ TEST_F(BufferArenaTest, CancellingTheHeadLetsTheNextIn) {
   large->signal.emit(asio::cancellation_type::terminal);
   settle();
   EXPECT_EQ(large->error, asio::error::operation_aborted);
-  EXPECT_FALSE(large->buffer);
-  EXPECT_TRUE(small->buffer);
+  EXPECT_FALSE(large->grant);
+  EXPECT_TRUE(small->grant);
 }
 
 TEST_F(BufferArenaTest, CancellingAfterTheGrantKeepsTheGrant) {
@@ -115,7 +88,7 @@ TEST_F(BufferArenaTest, CancellingAfterTheGrantKeepsTheGrant) {
   request->signal.emit(asio::cancellation_type::terminal);
   settle();
   EXPECT_FALSE(request->error);
-  EXPECT_TRUE(request->buffer);
+  EXPECT_TRUE(request->grant);
 }
 
 TEST_F(BufferArenaTest, JoinsNeighboursThatComeBack) {
@@ -144,14 +117,14 @@ TEST_F(BufferArenaTest, RequestAboveCapacityRunsAlone) {
   EXPECT_FALSE(oversize->done);
   held.reset();
   settle();
-  ASSERT_TRUE(oversize->buffer);
-  EXPECT_EQ(oversize->buffer.size(), 100 * kBlock);
-  std::memset(oversize->buffer.data(), 1, oversize->buffer.size());
+  ASSERT_TRUE(oversize->grant);
+  EXPECT_EQ(oversize->grant.size(), 100 * kBlock);
+  std::memset(oversize->grant.data(), 1, oversize->grant.size());
   EXPECT_FALSE(behind->done);
   EXPECT_EQ(arena.stats().in_use_bytes, 100 * kBlock);
-  oversize->buffer.reset();
+  oversize->grant.reset();
   settle();
-  EXPECT_TRUE(behind->buffer);
+  EXPECT_TRUE(behind->grant);
 }
 
 TEST_F(BufferArenaTest, RefusesAbsurdSizes) {
