@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::size_t kStagingDefaultMax = 4ull << 30;
 constexpr std::uint64_t kStagingMemoryShare = 4;  // a quarter of the memory
+// Of the window, for writing and for reading each: enough to keep a disk busy, and half is common.
+constexpr std::size_t kWindowShare = 4;
 constexpr std::int64_t kShutDownRoundMs = 60'000;
 
 std::size_t staging_size(std::size_t asked) {
@@ -76,7 +78,7 @@ Engine::Impl::Impl(EngineOptions options)
       direct_io(options.direct_io),
       clock(options.clock ? std::move(options.clock) : system_clock()),
       staging(staging_size(options.staging_bytes)),
-      window(options.io_window_bytes),
+      window(options.io_window_bytes, options.io_window_bytes / kWindowShare),
       cpu(options.cpu_pool ? std::move(options.cpu_pool) : make_tbb_pool(options.cpu_threads)),
       backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {
   if (options.registered_buffers == RegisteredBuffers::off) return;
