@@ -56,6 +56,39 @@ bool RawPlan::next(IoRequest& request, IoResult& result) noexcept {
   return SinglePlan::next(request, result);
 }
 
+// Between the look and the plain rename somebody else may make the target. The rename then replaces
+// a file, or an empty directory; a directory with anything in it makes it fail. Whoever renames
+// here excludes other writers (the manager holds the root's lock), so that this needs a program
+// that keeps to no rule, and costs what that program made a moment ago, never a directory in use.
+bool RenamePlan::next(IoRequest& request, IoResult& result) noexcept {
+  switch (step_) {
+    case Step::no_replace:
+      if (!is_unsupported(result.value)) break;
+      step_ = Step::look;
+      plain_ = std::move(request);
+      plain_.op = IoOp::replace;
+      request = IoRequest(IoOp::stat);
+      request.fd = plain_.fd2;
+      request.path = std::move(plain_.path2);
+      return true;
+    case Step::look:
+      if (result.value >= 0) result.value = -EEXIST;
+      if (result.value != -ENOENT) break;
+      step_ = Step::plain;
+      plain_.path2 = std::move(request.path);
+      request = std::move(plain_);
+      return true;
+    case Step::plain:
+      break;
+  }
+  return StatusPlan::next(request, result);
+}
+
+error_code ExchangePlan::error() const noexcept {
+  if (is_unsupported(last_.value)) return make_error_code(Errc::exchange_unavailable);
+  return to_error(last_.value);
+}
+
 bool AllocatePlan::begin(IoRequest& request, IoResult& result) noexcept {
   // fallocate refuses an empty range; there is nothing to reserve.
   return first_.length != 0 && SinglePlan::begin(request, result);
