@@ -84,7 +84,7 @@ Task<std::optional<std::string>> SaveJob::run() {
 
   engine::Nursery transfer(engine.executor());
   transfer.spawn(open_step());
-  transfer.spawn(capture_items(transfer));
+  transfer.spawn(capture_items(&transfer));
   co_await transfer.join();
   check_cancelled();
 
@@ -110,8 +110,8 @@ Task<void> SaveJob::open_step() {
   for (auto& [name, item] : items) co_await item->open(directory_->folder());
 }
 
-Task<void> SaveJob::capture_items(engine::Nursery& nursery) {
-  for (auto& [name, item] : items) co_await item->capture(nursery);
+Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
+  for (auto& [name, item] : items) co_await item->capture(*nursery);
   staged_ns_ = steady_ns(*context_->engine);
   staged->set(nullptr, impl::Unit());
   // Not after a missed deadline, which has answered already.

@@ -78,7 +78,8 @@ class SaveJob {
 
  private:
   Task<void> open_step();
-  Task<void> capture_items(engine::Nursery& nursery);
+  /// `nursery` outlives the call.
+  Task<void> capture_items(engine::Nursery* nursery);
   Task<void> finish_items();
   Task<void> write_step_metadata();
   void check_staging() const;
