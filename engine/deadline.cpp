@@ -17,11 +17,13 @@ namespace asio = boost::asio;
 
 // Shared with the timer, which may be firing while the watchdog goes.
 struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
-  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn)
+  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn,
+        std::shared_ptr<const Heartbeat> h)
       : clock(std::move(c)),
         executor(asio::prefer(std::move(e), asio::execution::outstanding_work.tracked)),
         limits(l),
         on_expired(std::move(fn)),
+        heartbeat(std::move(h)),
         started(clock->steady()),
         last_progress(started.count()) {}
 
@@ -33,7 +35,8 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
     std::optional<Due> due;
     if (limits.total.count() > 0) due = Due{started + limits.total, Reason::total};
     if (limits.no_progress.count() > 0) {
-      const Clock::Duration last(last_progress.load(std::memory_order_relaxed));
+      Clock::Duration last(last_progress.load(std::memory_order_relaxed));
+      if (heartbeat) last = std::max(last, heartbeat->last());
       const Clock::Duration when = last + limits.no_progress;
       if (!due || when < due->when) due = Due{when, Reason::no_progress};
     }
@@ -83,6 +86,7 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
   const Limits limits;
   std::mutex mutex;
   std::function<void(Reason)> on_expired;
+  const std::shared_ptr<const Heartbeat> heartbeat;
   Clock::TimerId timer = 0;
   bool stopped = false;
   const Clock::Duration started;
@@ -90,9 +94,10 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
 };
 
 Watchdog::Watchdog(std::shared_ptr<Clock> clock, asio::any_io_executor executor, Limits limits,
-                   std::function<void(Reason)> on_expired)
+                   std::function<void(Reason)> on_expired,
+                   std::shared_ptr<const Heartbeat> heartbeat)
     : state_(std::make_shared<State>(std::move(clock), std::move(executor), limits,
-                                     std::move(on_expired))) {
+                                     std::move(on_expired), std::move(heartbeat))) {
   const std::lock_guard lock(state_->mutex);
   state_->arm();
 }

@@ -18,6 +18,7 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
   const engine::Clock::Duration give_up = clock.steady() + timeout_;
   for (;;) {
     auto [error] = co_await file->file.async_lock(true, kAsTuple);
+    beat(file);  // waiting for another process has a limit of its own
     if (!error) break;
     const engine::ErrorKind kind = engine::classify(error);
     if (kind == engine::ErrorKind::not_supported || error.value() == ENOLCK) {
