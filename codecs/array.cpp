@@ -122,10 +122,11 @@ Array::Array(Array&& other) noexcept
       data_(std::move(other.data_)) {}
 
 Array& Array::operator=(Array&& other) noexcept {
-  dtype_ = other.dtype_;
-  shape_.swap(other.shape_);
-  std::swap(size_, other.size_);
-  data_.swap(other.data_);
+  Array taken(std::move(other));  // `other` may be this
+  dtype_ = taken.dtype_;
+  shape_ = std::move(taken.shape_);
+  size_ = std::exchange(taken.size_, 0);
+  data_ = std::move(taken.data_);
   return *this;
 }
 
@@ -160,6 +161,12 @@ ArrayView::ArrayView(DType dtype, Shape shape, const void* data, std::vector<Ind
     throw std::invalid_argument(
         fmt::format("view of shape [{}]: {} strides given; allowed: {}, one per axis, or none",
                     fmt::join(shape_, ", "), strides_.size(), shape_.size()));
+  }
+  if (size_ != 0 && data_ == nullptr) {
+    throw std::invalid_argument(
+        fmt::format("view of shape [{}] without memory, as of an array that "
+                    "was moved from; allowed: a pointer to {} elements",
+                    fmt::join(shape_, ", "), size_));
   }
   contiguous_ = is_dense(dtype_, shape_, strides_, size_);
 }

@@ -121,7 +121,7 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
     }
     record.manifest_hash = part.bytes;
   } else if ((part.flags & kMustUnderstand) != 0) {
-    reader.reject(fmt::format("part \"{}\"", part.name).c_str(),
+    reader.unsupported(fmt::format("part \"{}\"", part.name).c_str(),
                   "a part that this version does not know",
                   "parts that may be ignored; read the item with a newer version");
   } else {
@@ -184,9 +184,10 @@ CairnRecord decode_record(std::string_view bytes) {
   static_cast<void>(reader.bytes(kMagic.size(), "magic"));
   std::uint32_t version = 0;
   reader.varint(version, "version");
-  if (version == 0 || version > kVersion) {
-    reader.fail("version", std::to_string(version),
-                fmt::format("1 to {}; read the item with a newer version", kVersion));
+  if (version == 0) reader.fail("version", "0", "1 or more");
+  if (version > kVersion) {
+    reader.unsupported("version", std::to_string(version),
+                       fmt::format("1 to {}; read the item with a newer version", kVersion));
   }
   std::uint64_t count = 0;
   reader.varint(count, "num_parts");

@@ -1,4 +1,5 @@
 #include <cairn/codecs/crc32c.h>
+#include <cairn/codecs/internal/copy_crc32c.h>
 #include <isa-l/crc.h>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ constexpr std::size_t kCopyBlock = std::size_t{16} << 10;
 constexpr std::size_t kStreamFrom = std::size_t{256} << 10;
 static_assert(kStreamFrom > kCopyBlock);
 
-using Stream = void (*)(std::byte* to, const std::byte* from, std::size_t bytes);
+using internal::Stream;
 
 #if defined(__x86_64__)
 
@@ -43,13 +44,6 @@ __attribute__((target("avx"))) void stream_avx(std::byte* to, const std::byte* f
   }
 }
 
-Stream choose_stream() noexcept {
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) return stream_avx512;
-  if (__builtin_cpu_supports("avx")) return stream_avx;
-  return nullptr;
-}
-
 std::uint32_t stream_crc32c(std::span<const std::byte> from, std::byte* to, std::uint32_t seed,
                             Stream stream) noexcept {
   const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % kLine;
@@ -72,7 +66,40 @@ std::uint32_t stream_crc32c(std::span<const std::byte> from, std::byte* to, std:
 
 #endif
 
+std::uint32_t plain_crc32c(std::span<const std::byte> from, std::byte* to,
+                           std::uint32_t seed) noexcept {
+  std::uint32_t crc = seed;
+  while (!from.empty()) {
+    const auto block = from.first(std::min(from.size(), kCopyBlock));
+    crc = crc32c(block, crc);
+    std::memcpy(to, block.data(), block.size());
+    to += block.size();
+    from = from.subspan(block.size());
+  }
+  return crc;
+}
+
 }  // namespace
+
+std::vector<Stream> internal::usable_streams() {
+  std::vector<Stream> streams = {nullptr};
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx")) streams.push_back(stream_avx);
+  if (__builtin_cpu_supports("avx512f")) streams.push_back(stream_avx512);
+#endif
+  return streams;
+}
+
+std::uint32_t internal::copy_crc32c_with(Stream stream, std::span<const std::byte> from,
+                                         std::byte* to, std::uint32_t seed) noexcept {
+#if defined(__x86_64__)
+  if (stream != nullptr && from.size() >= kStreamFrom) {
+    return stream_crc32c(from, to, seed, stream);
+  }
+#endif
+  return plain_crc32c(from, to, seed);
+}
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed) noexcept {
   // ISA-L takes an int length: feed it at most 1 GiB at a time. It neither inverts before nor
@@ -91,21 +118,8 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed) noexc
 
 std::uint32_t copy_crc32c(std::span<const std::byte> from, std::byte* to,
                           std::uint32_t seed) noexcept {
-#if defined(__x86_64__)
-  static const Stream stream = choose_stream();
-  if (stream != nullptr && from.size() >= kStreamFrom) {
-    return stream_crc32c(from, to, seed, stream);
-  }
-#endif
-  std::uint32_t crc = seed;
-  while (!from.empty()) {
-    const auto block = from.first(std::min(from.size(), kCopyBlock));
-    crc = crc32c(block, crc);
-    std::memcpy(to, block.data(), block.size());
-    to += block.size();
-    from = from.subspan(block.size());
-  }
-  return crc;
+  static const Stream fastest = internal::usable_streams().back();
+  return internal::copy_crc32c_with(fastest, from, to, seed);
 }
 
 }  // namespace cairn

@@ -17,12 +17,13 @@ std::string message(const std::string& structure, const std::string& field,
 }  // namespace
 
 FormatError::FormatError(std::string structure, std::string field, std::string found,
-                         std::string allowed, std::optional<std::uint64_t> offset)
+                         std::string allowed, std::optional<std::uint64_t> offset, Kind kind)
     : std::runtime_error(message(structure, field, found, allowed, offset)),
       structure_(std::move(structure)),
       field_(std::move(field)),
       found_(std::move(found)),
       allowed_(std::move(allowed)),
-      offset_(offset) {}
+      offset_(offset),
+      kind_(kind) {}
 
 }  // namespace cairn

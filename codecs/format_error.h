@@ -14,12 +14,18 @@ namespace cairn {
 /// Bytes that do not follow their format. The manager adds the file's path.
 class CAIRN_EXPORT FormatError : public std::runtime_error {
  public:
+  enum class Kind : std::uint8_t {
+    damaged,     ///< nobody can have meant to write this
+    unsupported  ///< it may be sound, but this version cannot read it: a newer version, another
+                 ///< codec
+  };
   /// `structure`: "OCDBT manifest", "zarr.json", ...; `field`: e.g. "num_entries" or "entry 3:
   /// offset"; `found`, `allowed`: values in words; `offset`: bytes from the start of the structure,
   /// if known.
   FormatError(std::string structure, std::string field, std::string found, std::string allowed,
-              std::optional<std::uint64_t> offset = std::nullopt);
+              std::optional<std::uint64_t> offset = std::nullopt, Kind kind = Kind::damaged);
 
+  [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] const std::string& structure() const noexcept { return structure_; }
   [[nodiscard]] const std::string& field() const noexcept { return field_; }
   [[nodiscard]] const std::string& found() const noexcept { return found_; }
@@ -29,6 +35,7 @@ class CAIRN_EXPORT FormatError : public std::runtime_error {
  private:
   std::string structure_, field_, found_, allowed_;
   std::optional<std::uint64_t> offset_;
+  Kind kind_;
 };
 
 }  // namespace cairn

@@ -188,6 +188,12 @@ void JsonMembers::fail(std::string_view name, std::string found, std::string all
   throw FormatError(structure_, field(name), std::move(found), std::move(allowed));
 }
 
+void JsonMembers::unsupported(std::string_view name, std::string found,
+                              std::string allowed) const {
+  throw FormatError(structure_, field(name), std::move(found), std::move(allowed), std::nullopt,
+                    FormatError::Kind::unsupported);
+}
+
 std::string_view JsonMembers::string(std::string_view name) const {
   const json::value& value = require(name, "a string");
   if (const auto* text = value.if_string()) return {text->data(), text->size()};

@@ -3,6 +3,7 @@
 #include <cairn/codecs/internal/zstd_frame.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace cairn::ocdbt::internal {
@@ -19,6 +20,10 @@ constexpr std::uint32_t kFormatVersion = 0;
 /// table, so a node may pass max_decoded_node_bytes a little: by an inline value of 1 MiB, a key,
 /// some paths.
 constexpr std::uint64_t kDecodedSlackBytes = std::uint64_t{4} << 20;
+/// Ten times Orbax's limit: what a manifest claims beyond it would let a few hundred KiB of zstd
+/// ask for gigabytes.
+constexpr std::uint64_t kMaxDecodedBytes = 1'000'000'000;
+static_assert(kMaxDecodedBytes >= 10 * std::uint64_t{Config().max_decoded_node_bytes});
 
 /// Keys and paths may grow to this multiple of the encoded node: a key of 1 KiB that zstd and
 /// prefixes together bring down to two bits is beyond what real databases do.
@@ -93,14 +98,20 @@ OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
                   fmt::format("{}, the crc32c of the bytes", hex(computed)));
   }
   std::uint32_t version = 0;
-  header.varint(version, "version", kFormatVersion);
+  header.varint(version, "version");
+  if (version > kFormatVersion) {
+    header.unsupported("version", std::to_string(version), std::to_string(kFormatVersion));
+  }
   std::uint32_t compression = 0;
-  header.varint(compression, "compression", static_cast<std::uint32_t>(Compression::zstd));
+  header.varint(compression, "compression");
+  if (compression > static_cast<std::uint32_t>(Compression::zstd)) {
+    header.unsupported("compression", std::to_string(compression), "0 (none) or 1 (zstd)");
+  }
   compressed_ = compression != 0;
   raw_ = covered.substr(static_cast<std::size_t>(header.offset()));
   if (compressed_) {
-    decoded_ = cairn::internal::decode_zstd_frame(raw_, max_decoded_bytes + kDecodedSlackBytes,
-                                                  structure_);
+    decoded_ = cairn::internal::decode_zstd_frame(
+        raw_, std::min(max_decoded_bytes, kMaxDecodedBytes) + kDecodedSlackBytes, structure_);
     structure_ += ", decompressed body";
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
-// Orbax's metadata files (orbax-checkpoint 0.12). Field names are Orbax's; see
-// codecs/orbax_format.md.
+// Orbax's metadata files (orbax-checkpoint 0.12). Field names are Orbax's; source:
+// orbax/checkpoint/_src/metadata (step_metadata_serialization.py, tree.py) and
+// _src/path/step.py.
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/tree.h>

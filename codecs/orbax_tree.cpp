@@ -134,7 +134,8 @@ TreeEntry decode_entry(std::string_view name, const json::value& value) {
   const auto* known = std::find_if(std::begin(kTypeNames), std::end(kTypeNames),
                                    [&](const TypeName& t) { return t.name == type; });
   if (known == std::end(kTypeNames)) {
-    meta.fail("value_type", '"' + std::string(type) + '"', std::string(kTypesAllowed));
+    // Programs may register types of their own with Orbax.
+    meta.unsupported("value_type", '"' + std::string(type) + '"', std::string(kTypesAllowed));
   }
   result.type = known->type;
   if (meta.boolean_or("skip_deserialize", false) && !is_empty(result.type)) {

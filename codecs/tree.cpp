@@ -76,7 +76,11 @@ Tree::Tree(List v) : value_(std::move(v)) {}
 Tree::Tree(Tuple v) : value_(std::move(v)) {}
 Tree::Tree(const Tree&) = default;
 Tree::Tree(Tree&&) noexcept = default;
-Tree& Tree::operator=(const Tree&) = default;
+Tree& Tree::operator=(const Tree& other) {
+  // `other` may be a child of this: it must outlive what it is copied from.
+  if (this != &other) *this = Tree(other);
+  return *this;
+}
 Tree& Tree::operator=(Tree&& other) noexcept {
   // The old value may be deep: let the destructor that knows how take it away.
   Tree old(std::move(*this));

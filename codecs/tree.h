@@ -103,8 +103,8 @@ struct CAIRN_EXPORT Tuple : std::vector<Tree> {
   }
 };
 
-/// A node. Regular value; moving is O(1), and leaves null or an empty value of the same kind
-/// behind.
+/// A node. Regular value; moving is O(1), and leaves a value of the same kind behind, which is to
+/// be assigned to or destroyed.
 class CAIRN_EXPORT Tree {
  public:
   using Value = std::variant<Null, bool, std::int64_t, std::uint64_t, double, std::string, Array,

@@ -54,6 +54,11 @@ void ByteReader::reject(const Field& field, std::string found, std::string allow
                     std::move(allowed));
 }
 
+void ByteReader::unsupported(const Field& field, std::string found, std::string allowed) const {
+  throw FormatError(std::string(structure_), to_string(field), std::move(found), std::move(allowed),
+                    start_ + field_start_, FormatError::Kind::unsupported);
+}
+
 void ByteReader::ends_early(const Field& field, std::size_t wanted) const {
   fail(field, fmt::format("{} bytes before the end", remaining()),
        fmt::format("{} bytes or more", wanted));

@@ -90,6 +90,8 @@ class ByteReader {
   [[noreturn]] void fail(const Field& field, std::string found, std::string allowed) const;
   /// Throws about a field that was read earlier, so that its offset is not known.
   [[noreturn]] void reject(const Field& field, std::string found, std::string allowed) const;
+  /// As fail(), about bytes that may be sound but that this version cannot read.
+  [[noreturn]] void unsupported(const Field& field, std::string found, std::string allowed) const;
 
  private:
   std::uint64_t long_varint(const Field& field);

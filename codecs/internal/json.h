@@ -49,6 +49,9 @@ class JsonMembers {
                                                   std::string_view allowed) const;
   /// Throws: `name` was `found`, which is not `allowed`.
   [[noreturn]] void fail(std::string_view name, std::string found, std::string allowed) const;
+  /// The same about text that may be sound but that this version cannot read.
+  [[noreturn]] void unsupported(std::string_view name, std::string found,
+                                std::string allowed) const;
 
   /// These throw when the member is there and of another type; the first two when it is missing.
   [[nodiscard]] std::string_view string(std::string_view name) const;

@@ -4,7 +4,6 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <bit>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -26,21 +25,15 @@ constexpr std::size_t kFirstOutputBytes = std::size_t{16} << 10;
 constexpr std::size_t kExpectedRatio = 8;
 /// A context whose window grew above this is not kept.
 constexpr std::size_t kKeptContextBytes = std::size_t{16} << 20;
-/// zstd's own limits of a window for decoding.
-constexpr int kMinWindowLog = 10;
+/// The window of zstd's highest level, 128 MiB, which a streaming writer claims even for a small
+/// node. Pages of it that no output reaches are never touched.
 constexpr int kMaxWindowLog = 27;
 
-// A frame claims the window that its decoder allocates; one beyond what may come out is never
-// needed.
-int window_log(std::uint64_t max_bytes) {
-  return std::clamp(static_cast<int>(std::bit_width(max_bytes)), kMinWindowLog, kMaxWindowLog);
-}
-
-ZSTD_DCtx& start(DecodeContext& context, std::uint64_t max_bytes) {
+ZSTD_DCtx& start(DecodeContext& context) {
   if (!context) context.reset(ZSTD_createDCtx());
   if (!context) throw std::bad_alloc();
   ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_only);
-  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, window_log(max_bytes));
+  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
   return *context;
 }
 
@@ -80,7 +73,7 @@ std::string decode_zstd_frame(std::string_view frame, std::uint64_t max_bytes,
                       std::move(allowed));
   };
   thread_local DecodeContext context;
-  auto& decoder = start(context, max_bytes);
+  auto& decoder = start(context);
   std::string body;
   body.resize(first_output(frame.size(), max_bytes));
   ZSTD_inBuffer in{frame.data(), frame.size(), 0};

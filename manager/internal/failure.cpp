@@ -74,8 +74,7 @@ Error translate(const std::exception_ptr& error, const std::string& path) {
                      " parts failed, first: " + first.reason(),
                  named);
   } catch (const FormatError& e) {
-    context.offset = e.offset();
-    return Error(ErrorCode::data_loss, e.what(), context);
+    return format_failure(e, path);
   } catch (const boost::system::system_error& e) {
     if (e.code() == asio::error::operation_aborted) {
       return Error(ErrorCode::cancelled, "cancelled", context);
@@ -103,6 +102,14 @@ Error system_failure(const engine::error_code& code, std::string operation, std:
   context.offset = offset;
   context.remedy = std::string(engine::remedy(code));
   return Error(error_code_of(engine::classify(code)), code.message(), context);
+}
+
+Error format_failure(const FormatError& error, std::string path, std::uint64_t offset) {
+  ErrorContext context;
+  context.path = std::move(path);
+  if (error.offset()) context.offset = offset + *error.offset();
+  const bool damaged = error.kind() == FormatError::Kind::damaged;
+  return Error(damaged ? ErrorCode::data_loss : ErrorCode::not_supported, error.what(), context);
 }
 
 void raise_failure(const engine::error_code& code, std::string operation, std::string path,

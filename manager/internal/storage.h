@@ -2,6 +2,7 @@
 // The manager's way to the disk: coroutines over the engine's files and directories whose failures
 // are cairn::Error with operation and path. Run on the engine's strand only.
 
+#include <cairn/codecs/format_error.h>
 #include <cairn/engine/deadline.h>
 #include <cairn/engine/file.h>
 #include <cairn/manager/error.h>
@@ -61,6 +62,10 @@ void beat(const Place& place) noexcept {
 [[nodiscard]] Error system_failure(const engine::error_code& code, std::string operation,
                                    std::string path,
                                    std::optional<std::uint64_t> offset = std::nullopt);
+/// The Error that stands for bytes that a decoder refused: data_loss, or not_supported where they
+/// may be sound. `offset`: where the decoded structure begins in the file.
+[[nodiscard]] Error format_failure(const FormatError& error, std::string path,
+                                   std::uint64_t offset = 0);
 /// Throws it; a cancelled operation throws system_error(operation_aborted), which nurseries know
 /// from a failure.
 [[noreturn]] void raise_failure(const engine::error_code& code, std::string operation,

@@ -110,6 +110,27 @@ TEST(Array, IsAValue) {
   EXPECT_EQ(copy_of_nothing, Array());
 }
 
+TEST(Array, HoldsNothingAfterItWasMovedFrom) {
+  Array large(DType::int8, {100});
+  Array small(DType::float64, {4});
+  large = std::move(small);
+  EXPECT_EQ(large.dtype(), DType::float64);
+  EXPECT_EQ(large.bytes().size(), 32u);
+  EXPECT_TRUE(small.bytes().empty());  // NOLINT(bugprone-use-after-move): the promise under test
+  Array& same = large;
+  large = std::move(same);
+  EXPECT_EQ(large.bytes().size(), 32u);
+}
+
+TEST(ArrayView, RefusesElementsWithoutMemory) {
+  EXPECT_THROW(ArrayView(DType::float32, {4}, nullptr), std::invalid_argument);
+  EXPECT_NO_THROW(ArrayView(DType::float32, {0}, nullptr));
+  Array array = Array::scalar(1.0);
+  const Array taken = std::move(array);
+  // NOLINTNEXTLINE(bugprone-use-after-move): what a careless caller would save
+  EXPECT_THROW(ArrayView{array}, std::invalid_argument);
+}
+
 TEST(Array, EqualityComparesTypeShapeAndBytes) {
   const std::vector<float> values{1, std::numeric_limits<float>::quiet_NaN()};
   const Array array = Array::from(std::span<const float>(values), {2});
@@ -158,7 +179,8 @@ TEST(ArrayView, BorrowsWhatItIsMadeOf) {
   const std::vector<int> values{1, 2, 3};
   const ArrayView view = ArrayView::of(std::span<const int>(values), {3});
   EXPECT_EQ(view.data(), reinterpret_cast<const std::byte*>(values.data()));
-  EXPECT_THROW(static_cast<void>(ArrayView::of(std::span<const int>(values), {4})), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(ArrayView::of(std::span<const int>(values), {4})),
+               std::invalid_argument);
   static_assert(!std::constructible_from<ArrayView, Array&&>);
 }
 

@@ -1,4 +1,5 @@
 #include <cairn/codecs/crc32c.h>
+#include <cairn/codecs/internal/copy_crc32c.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -32,17 +33,27 @@ TEST(CopyCrc32c, CopiesAndChecksWhateverTheLengthAndAlignment) {
   for (std::byte& byte : from) byte = static_cast<std::byte>(random());
   for (const std::size_t length : kLengths) {
     for (const std::size_t shift : {0u, 1u, 31u, 64u, 100u}) {
-      std::vector<std::byte> to(length + 2 * kMargin, std::byte{0xEE});
-      const auto source = std::span<const std::byte>(from).subspan(shift / 2, length);
-      const std::uint32_t crc = copy_crc32c(source, to.data() + shift, 5);
-      ASSERT_EQ(crc, crc32c(source, 5)) << length << " bytes at " << shift;
-      ASSERT_EQ(std::memcmp(to.data() + shift, source.data(), length), 0) << length;
-      for (std::size_t i = 0; i < shift; ++i) ASSERT_EQ(to[i], std::byte{0xEE}) << length;
-      for (std::size_t i = shift + length; i < to.size(); ++i) {
-        ASSERT_EQ(to[i], std::byte{0xEE}) << length << " bytes at " << shift;
+      // Those too that copy_crc32c() would not choose on this processor.
+      for (const internal::Stream stream : internal::usable_streams()) {
+        std::vector<std::byte> to(length + 2 * kMargin, std::byte{0xEE});
+        const auto source = std::span<const std::byte>(from).subspan(shift / 2, length);
+        const std::uint32_t crc = internal::copy_crc32c_with(stream, source, to.data() + shift, 5);
+        ASSERT_EQ(crc, crc32c(source, 5)) << length << " bytes at " << shift;
+        ASSERT_EQ(std::memcmp(to.data() + shift, source.data(), length), 0) << length;
+        for (std::size_t i = 0; i < shift; ++i) ASSERT_EQ(to[i], std::byte{0xEE}) << length;
+        for (std::size_t i = shift + length; i < to.size(); ++i) {
+          ASSERT_EQ(to[i], std::byte{0xEE}) << length << " bytes at " << shift;
+        }
       }
     }
   }
+}
+
+TEST(CopyCrc32c, AgreesWithItsVariants) {
+  const std::vector<std::byte> from(1'000'000, std::byte{0x5A});
+  std::vector<std::byte> to(from.size());
+  EXPECT_EQ(copy_crc32c(from, to.data(), 3), crc32c(from, 3));
+  EXPECT_EQ(to, from);
 }
 
 }  // namespace

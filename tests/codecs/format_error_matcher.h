@@ -29,4 +29,15 @@ void expect_format_error(const Decode& decode, const std::string& field, const s
   }
 }
 
+/// Whether a decoder takes what it refuses for damage, or for something newer than itself.
+template <class Decode>
+void expect_kind(const Decode& decode, FormatError::Kind kind) {
+  try {
+    decode();
+    ADD_FAILURE() << "accepted";
+  } catch (const FormatError& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+  }
+}
+
 }  // namespace cairn

@@ -157,7 +157,7 @@ TEST(OcdbtDamage, ErrorsNameFieldFoundAllowedAndOffset) {
   damaged = bytes;
   damaged[kBodyOffset - 2] = 1;
   EXPECT_THAT(error_of([&] { decode_a_node(resealed(damaged)); }),
-              HasSubstr("version at byte 12: found 1; allowed: at most 0"));
+              HasSubstr("version at byte 12: found 1; allowed: 0"));
   damaged = bytes;
   damaged[damaged.size() - 1] ^= 1;
   EXPECT_THAT(error_of([&] { decode_a_node(damaged); }), HasSubstr("the crc32c of the bytes"));

@@ -212,6 +212,18 @@ TEST(Dict, IsEmptyAfterItWasMovedFrom) {
   EXPECT_EQ(dict.at("b"), Tree(2));
 }
 
+TEST(Tree, CanBeAssignedFromItsOwnChild) {
+  Tree dict = Dict{{"n", 3}};
+  dict = dict.at("n");
+  EXPECT_EQ(dict, Tree(3));
+  Tree list = List{List{1, 2}, 5};
+  list = list.at(0);
+  EXPECT_EQ(list, Tree(List{1, 2}));
+  Tree moved = Dict{{"a", List{1, 2}}};
+  moved = std::move(moved.at("a"));
+  EXPECT_EQ(moved, Tree(List{1, 2}));
+}
+
 TEST(Flatten, GoesDepthFirstInTheTreesOrder) {
   const Tree tree =
       Dict{{"b", List{1, Dict{{"x", 2}}}}, {"a", Dict()}, {"n", Null()}, {"t", Tuple{3}}};

@@ -151,9 +151,21 @@ TEST(CommandLine, TellsItsVersionAndHelp) {
 }
 
 TEST(CommandLine, FailsWhereItsOutputCannotBeWritten) {
-  const Outcome outcome = run_cairn({"doctor", "--json"}, "/dev/full");
-  EXPECT_EQ(outcome.status, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("standard output"));
+  for (const std::vector<std::string>& line :
+       {std::vector<std::string>{"doctor", "--json"}, {"--version"}, {"--help"}}) {
+    const Outcome outcome = run_cairn(line, "/dev/full");
+    EXPECT_EQ(outcome.status, 2) << line[0];
+    EXPECT_THAT(outcome.err, HasSubstr("standard output")) << line[0];
+  }
+}
+
+TEST(CommandLine, ReadsStepsAsOrbaxNamesThem) {
+  // Octal, hexadecimal, too large, signed: numbers that mean another step than their user does.
+  for (const char* step : {"010", "0x10", "99999999999999999999", "-1", "+1", "1 ", ""}) {
+    const Outcome outcome = run_cairn({"verify", "/nowhere", "--step", step});
+    EXPECT_EQ(outcome.status, 2) << step;
+    EXPECT_THAT(outcome.err, HasSubstr("--step")) << step;
+  }
 }
 
 }  // namespace

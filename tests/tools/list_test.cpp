@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "tools/command.h"
 
 namespace cairn::test {
@@ -48,6 +50,17 @@ TEST_P(Listing, GivesProgramsTheSameFields) {
   EXPECT_EQ(first.at("metrics").at("loss").as_double(), 2.5);
   EXPECT_EQ(first.at("items").as_array().at(0).as_string(), "default");
   EXPECT_TRUE(steps[1].at("metrics").as_object().empty());
+}
+
+TEST_P(Listing, GivesProgramsJsonEvenWhereMetricsAreNotNumbers) {
+  SaveOptions diverged;
+  diverged.metrics = {{"loss", std::numeric_limits<double>::quiet_NaN()},
+                      {"most", -std::numeric_limits<double>::infinity()}};
+  save(1, Dict{{"w", Array(DType::float32, {2})}}, diverged);
+  const auto metrics =
+      cairn({"ls", root(), "--json"}).json().at("steps").at(0).at("metrics").as_object();
+  EXPECT_EQ(metrics.at("loss").as_string(), "NaN");
+  EXPECT_EQ(metrics.at("most").as_string(), "-Infinity");
 }
 
 TEST_P(Listing, ShowsADamagedStepAmongTheGoodOnes) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <boost/system/system_error.hpp>
+#include <cmath>
 #include <cstdio>
 
 namespace cairn::cli {
@@ -102,7 +103,23 @@ void print(std::string_view text) {
   static_cast<void>(std::fwrite(text.data(), 1, text.size(), stdout));
 }
 
-void print_json(const boost::json::value& value) {
+namespace {
+
+/// JSON has no word for NaN and the infinities, which metrics of a diverged run hold.
+void name_non_finite(boost::json::value& value) {
+  if (auto* object = value.if_object()) {
+    for (auto& member : *object) name_non_finite(member.value());
+  } else if (auto* array = value.if_array()) {
+    for (boost::json::value& element : *array) name_non_finite(element);
+  } else if (const double* number = value.if_double(); number && !std::isfinite(*number)) {
+    value = std::isnan(*number) ? "NaN" : *number > 0 ? "Infinity" : "-Infinity";
+  }
+}
+
+}  // namespace
+
+void print_json(boost::json::value value) {
+  name_non_finite(value);
   print(boost::json::serialize(value) + "\n");
 }
 

@@ -48,7 +48,8 @@ namespace cairn::cli {
 
 void print(std::string_view text);
 /// One line of JSON.
-void print_json(const boost::json::value& value);
+/// NaN and the infinities, which JSON has no words for, as strings.
+void print_json(boost::json::value value);
 /// {"error":{"code":...,"message":...}}
 [[nodiscard]] boost::json::object error_json(std::string_view code, std::string_view message);
 [[nodiscard]] boost::json::value optional_json(std::optional<std::int64_t> value);

@@ -1,11 +1,13 @@
 // The `cairn` command: its command line, and what becomes of exceptions.
 
+#include <cairn/codecs/orbax.h>
 #include <cairn/manager/version.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <iostream>
 
 #include "common.h"
 #include "table.h"
@@ -15,7 +17,8 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit status: 0 good, 1 damage or a problem found, 2 could not run.\n"
-    "With --json, stdout is one JSON document; what failed is {\"error\":{\"code\",\"message\"}}.\n"
+    "With --json, stdout is one JSON document; what failed is {\"error\":{\"code\",\"message\"}};\n"
+    "NaN and infinities are strings.\n"
     "`cairn COMMAND --help` names the members of each document.";
 
 /// What the command line asks for.
@@ -64,10 +67,19 @@ class CommandLine {
   static void add_root(CLI::App& command, std::string& root) {
     command.add_option("ROOT", root, "Directory with a folder for each step")->required();
   }
-  static void add_step(CLI::App& command, std::optional<Step>& step, const std::string& otherwise) {
-    command.add_option("--step", step, "Number of a step (default: " + otherwise + ")")
-        ->check(CLI::NonNegativeNumber)
-        ->type_name("N");
+  /// CLI11 would read 010 as octal and take what is too large for the largest there is.
+  template <class T>
+  static CLI::Option* add_step(CLI::App& command, T& step, const std::string& about) {
+    const auto parse = [&step](const std::string& text) {
+      const std::optional<Step> number = orbax::step_from_name(text);
+      if (!number) {
+        throw CLI::ValidationError("--step", "'" + text +
+                                                 "' is not a step's number: decimal digits without "
+                                                 "leading zeros, at most 9223372036854775807");
+      }
+      step = *number;
+    };
+    return command.add_option_function<std::string>("--step", parse, about)->type_name("N");
   }
 
   void add_ls() {
@@ -86,7 +98,7 @@ class CommandLine {
             "[{path, bytes}]}]}; a leaf without elements has key_path and kind alone",
             run_inspect, inspect_);
     add_root(command, inspect_.root);
-    add_step(command, inspect_.step, "the latest");
+    add_step(command, inspect_.step, "Number of a step (default: the latest)");
   }
   void add_verify() {
     auto& command =
@@ -95,7 +107,7 @@ class CommandLine {
             "[{item, file, offset, key_path, message}]} or {step, path, ok, error}]}",
             run_verify, verify_);
     add_root(command, verify_.root);
-    add_step(command, verify_.step, "all");
+    add_step(command, verify_.step, "Number of a step (default: all)");
   }
   void add_import() {
     auto& command = add("import", "Make a step of a safetensors file",
@@ -103,10 +115,7 @@ class CommandLine {
                         run_import, import_);
     command.add_option("FILE", import_.file, "A safetensors file")->required();
     add_root(command, import_.root);
-    command.add_option("--step", import_.step, "Number of the step to make")
-        ->required()
-        ->check(CLI::NonNegativeNumber)
-        ->type_name("N");
+    add_step(command, import_.step, "Number of the step to make")->required();
     command.add_flag("--overwrite", import_.overwrite, "Replace the step if it is there");
   }
   void add_export() {
@@ -116,7 +125,7 @@ class CommandLine {
                         "{root, step, item, file, tensors, bytes}", run_export, export_);
     add_root(command, export_.root);
     command.add_option("OUT", export_.file, "The safetensors file to write")->required();
-    add_step(command, export_.step, "the latest");
+    add_step(command, export_.step, "Number of a step (default: the latest)");
     command.add_option("--item", export_.item, "Which tree (default: the only one)")
         ->type_name("NAME");
     command.add_flag("--force", export_.force, "Replace OUT if it is there");
@@ -171,20 +180,29 @@ int run(const CommandLine& line) {
 }  // namespace
 }  // namespace cairn::cli
 
-int main(int argc, char** argv) {
+namespace {
+
+int parse_and_run(cairn::cli::CommandLine& line, int argc, char** argv) {
   using namespace cairn::cli;  // NOLINT(google-build-using-namespace)
-  CommandLine line;
   try {
     line.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help and version are "errors" of status 0.
     return line.app().exit(error) == 0 ? kGood : kCouldNotRun;
   }
-  const int status = run(line);
+  return run(line);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cairn::cli::CommandLine line;
+  const int status = parse_and_run(line, argc, argv);
+  std::cout.flush();  // CLI11 prints there
   // A full disk or a closed pipe: what was printed did not arrive.
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     std::fputs("cairn: cannot write to standard output\n", stderr);
-    return kCouldNotRun;
+    return cairn::cli::kCouldNotRun;
   }
   return status;
 }
