@@ -24,16 +24,19 @@ Clock::Duration add_saturating(Clock::Duration time, Clock::Duration span) noexc
 
 // Shared with the timer, which may be firing while the watchdog goes.
 struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
-  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn)
+  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn,
+        std::shared_ptr<const Heartbeat> h)
       : clock(std::move(c)),
         executor(std::move(e)),
         limits(l),
         on_expired(std::move(fn)),
+        heartbeat(std::move(h)),
         started(clock->steady()),
         last_progress(started.count()) {}
 
-  State(const std::shared_ptr<Engine>& owner, Limits l, std::function<void(Reason)> fn)
-      : State(owner->shared_clock(), owner->executor(), l, std::move(fn)) {
+  State(const std::shared_ptr<Engine>& owner, Limits l, std::function<void(Reason)> fn,
+        std::shared_ptr<const Heartbeat> h)
+      : State(owner->shared_clock(), owner->executor(), l, std::move(fn), std::move(h)) {
     engine = owner;
     of_engine = true;
   }
@@ -46,7 +49,8 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
     std::optional<Due> due;
     if (limits.total.count() > 0) due = Due{add_saturating(started, limits.total), Reason::total};
     if (limits.no_progress.count() > 0) {
-      const Clock::Duration last(last_progress.load(std::memory_order_relaxed));
+      Clock::Duration last(last_progress.load(std::memory_order_relaxed));
+      if (heartbeat) last = std::max(last, heartbeat->last());
       const Clock::Duration when = add_saturating(last, limits.no_progress);
       if (!due || when < due->when) due = Due{when, Reason::no_progress};
     }
@@ -107,6 +111,7 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
   const Limits limits;
   std::mutex mutex;
   std::function<void(Reason)> on_expired;
+  const std::shared_ptr<const Heartbeat> heartbeat;
   Clock::TimerId timer = 0;
   bool stopped = false;
   const Clock::Duration started;
@@ -114,13 +119,16 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
 };
 
 Watchdog::Watchdog(std::shared_ptr<Clock> clock, asio::any_io_executor executor, Limits limits,
-                   std::function<void(Reason)> on_expired)
+                   std::function<void(Reason)> on_expired,
+                   std::shared_ptr<const Heartbeat> heartbeat)
     : Watchdog(std::make_shared<State>(std::move(clock), std::move(executor), limits,
-                                       std::move(on_expired))) {}
+                                       std::move(on_expired), std::move(heartbeat))) {}
 
 Watchdog::Watchdog(const std::shared_ptr<Engine>& engine, Limits limits,
-                   std::function<void(Reason)> on_expired)
-    : Watchdog(std::make_shared<State>(engine, limits, std::move(on_expired))) {}
+                   std::function<void(Reason)> on_expired,
+                   std::shared_ptr<const Heartbeat> heartbeat)
+    : Watchdog(std::make_shared<State>(engine, limits, std::move(on_expired),
+                                       std::move(heartbeat))) {}
 
 Watchdog::Watchdog(std::shared_ptr<State> state) : state_(std::move(state)) {
   const std::lock_guard lock(state_->mutex);

@@ -9,6 +9,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cerrno>
 #include <limits>
@@ -23,6 +24,8 @@ namespace {
 
 constexpr std::size_t kStagingDefaultMax = 4ull << 30;
 constexpr std::uint64_t kStagingMemoryShare = 4;  // a quarter of the memory
+// Of the window, for writing and for reading each: enough to keep a disk busy, and half is common.
+constexpr std::size_t kWindowShare = 4;
 constexpr std::int64_t kShutDownRoundMs = 60'000;
 
 std::size_t staging_size(std::size_t asked) {
@@ -98,9 +101,13 @@ Engine::Impl::Impl(EngineOptions options)
       direct_io(options.direct_io),
       clock(options.clock ? std::move(options.clock) : system_clock()),
       staging(staging_size(options.staging_bytes)),
-      window(options.io_window_bytes),
+      window(options.io_window_bytes, options.io_window_bytes / kWindowShare),
       cpu(options.cpu_pool ? std::move(options.cpu_pool) : make_tbb_pool(options.cpu_threads)),
-      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {}
+      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {
+  if (options.registered_buffers == RegisteredBuffers::off) return;
+  const std::array ranges{staging.memory(), window.memory()};
+  backend->register_memory(ranges);
+}
 
 void Engine::Impl::finish() noexcept {
   strand.finish();

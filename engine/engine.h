@@ -17,15 +17,20 @@
 namespace cairn::engine {
 
 enum class DirectIo : std::uint8_t { automatic, required, off };
+/// Whether the arenas' memory is pinned and registered with the ring as transfers use it; automatic
+/// goes without where the backend or a limit (RLIMIT_MEMLOCK) refuses, and stats() says why.
+enum class RegisteredBuffers : std::uint8_t { off, automatic };
 
 struct EngineOptions {
   BackendOptions backend;
   DirectIo direct_io = DirectIo::automatic;
-  std::size_t staging_bytes = 0;             ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
-  std::size_t io_window_bytes = 256u << 20;  ///< bytes being encoded, decoded, read or written
-  unsigned cpu_threads = 0;                  ///< 0 = available_cpus()
-  std::shared_ptr<Clock> clock;              ///< none = system_clock()
-  std::shared_ptr<CpuPool> cpu_pool;         ///< none = a oneTBB pool
+  RegisteredBuffers registered_buffers = RegisteredBuffers::off;
+  std::size_t staging_bytes = 0;  ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
+  /// Bytes being encoded, decoded, read or written; a quarter for writing alone, one for reading.
+  std::size_t io_window_bytes = 256u << 20;
+  unsigned cpu_threads = 0;               ///< 0 = available_cpus()
+  std::shared_ptr<Clock> clock;           ///< none = system_clock()
+  std::shared_ptr<CpuPool> cpu_pool;      ///< none = a oneTBB pool
   std::unique_ptr<IoBackend> io_backend;  ///< none = make_backend(backend); for decorators in tests
 };
 

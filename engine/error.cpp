@@ -28,6 +28,8 @@ class EngineCategory final : public boost::system::error_category {
         return "a deadline passed before the operation ended";
       case Errc::direct_io_unavailable:
         return "direct I/O was required and the file system refuses it";
+      case Errc::exchange_unavailable:
+        return "this file system cannot exchange two names (renameat2 with RENAME_EXCHANGE)";
     }
     return "unknown engine error";
   }
@@ -50,6 +52,7 @@ ErrorKind classify_engine(Errc code) noexcept {
     case Errc::timed_out:
       return ErrorKind::timed_out;
     case Errc::direct_io_unavailable:
+    case Errc::exchange_unavailable:
       return ErrorKind::not_supported;
   }
   return ErrorKind::unknown;
@@ -261,6 +264,8 @@ std::string_view remedy_of_engine(Errc code) noexcept {
       return "Check that the file system answers; raise the deadline if it is slow.";
     case Errc::direct_io_unavailable:
       return "Set direct_io to automatic or off.";
+    case Errc::exchange_unavailable:
+      return "Delete what is there first, or use a local file system (ext4, xfs, btrfs).";
   }
   return {};
 }

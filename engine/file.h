@@ -153,9 +153,11 @@ class CAIRN_EXPORT Directory {
   auto async_remove_directory(std::string name, Token&& token);  // void(error_code)
   template <class Token>
   auto async_unlink(std::string name, Token&& token);  // void(error_code)
-  /// Never replaces: EEXIST. void(error_code)
+  /// Never replaces: EEXIST. Where the file system cannot promise that in one step (NFS, FUSE), the
+  /// target is looked for first: exclude other writers. void(error_code)
   template <class Token>
   auto async_rename(std::string name, Directory& to, std::string to_name, Token&& token);
+  /// Errc::exchange_unavailable where the file system cannot. void(error_code)
   template <class Token>
   auto async_exchange(std::string name, Directory& to, std::string to_name, Token&& token);
   template <class Token>

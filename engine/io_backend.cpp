@@ -35,6 +35,9 @@ class ForkSafeBackend final : public IoBackend {
     if (!in_child()) inner_->cancel(operation);
   }
   [[nodiscard]] BackendInfo info() const override { return inner_->info(); }
+  void register_memory(std::span<const std::span<std::byte>> ranges) noexcept override {
+    if (!in_child()) inner_->register_memory(ranges);
+  }
   bool shut_down(std::int64_t timeout_ms) noexcept override {
     return in_child() || inner_->shut_down(timeout_ms);
   }

@@ -5,8 +5,10 @@
 
 #include <cairn/export.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -112,8 +114,10 @@ struct BackendInfo {
   std::string name;    ///< "uring" or "threads"
   std::string reason;  ///< why this one: "chosen", or the fallback's cause and remedy
   std::vector<std::string> ring_flags;  ///< e.g. "SINGLE_ISSUER", "DEFER_TASKRUN"
-  bool registered_buffers = false;
-  unsigned queue_depth = 0;  ///< operations that can be under way in the kernel
+  bool registered_buffers = false;      ///< transfers use registered memory
+  std::uint64_t registered_bytes = 0;   ///< pinned so far
+  std::string registered_reason;        ///< empty, or why no more is: cause and remedy
+  unsigned queue_depth = 0;             ///< operations that can be under way in the kernel
 };
 
 /// Carries out requests. submit() and cancel() may be called from any thread.
@@ -127,6 +131,12 @@ class CAIRN_EXPORT IoBackend {
   /// owner has let the descriptor go. A pointer that is not under way is ignored.
   virtual void cancel(IoOperation* operation) noexcept = 0;
   [[nodiscard]] virtual BackendInfo info() const = 0;
+  /// Names the memory of most transfers, so that a backend can keep it pinned. The ranges stay
+  /// mapped as long as the backend. At most once, before the first submit(). A backend may ignore
+  /// it; what came of it shows in info().
+  virtual void register_memory(std::span<const std::span<std::byte>> ranges) noexcept {
+    static_cast<void>(ranges);
+  }
   /// Waits until nothing is under way, then stops the threads. False when `timeout_ms` passed
   /// first: the backend goes on and must be kept alive. Negative: no limit. Operations submitted
   /// afterwards complete with -ESHUTDOWN on the submitting thread, and with -EOWNERDEAD in a forked

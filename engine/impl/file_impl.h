@@ -112,14 +112,14 @@ auto Directory::async_unlink(std::string name, Token&& token) {
 
 template <class Token>
 auto Directory::async_rename(std::string name, Directory& to, std::string to_name, Token&& token) {
-  impl::EntryPlan plan(pair(IoOp::rename, std::move(name), to, std::move(to_name)));
+  impl::RenamePlan plan(pair(IoOp::rename, std::move(name), to, std::move(to_name)));
   return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_exchange(std::string name, Directory& to, std::string to_name,
                                Token&& token) {
-  impl::EntryPlan plan(pair(IoOp::exchange, std::move(name), to, std::move(to_name)));
+  impl::ExchangePlan plan(pair(IoOp::exchange, std::move(name), to, std::move(to_name)));
   return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 

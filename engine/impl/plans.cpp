@@ -71,6 +71,7 @@ bool EntryPlan::begin(IoRequest& request, IoResult& result) noexcept {
   const bool names_are_right =
       is_entry_name(first_.path) && (!has_two_names(first_.op) || is_entry_name(first_.path2));
   if (names_are_right) return StatusPlan::begin(request, result);
+  name_refused_ = true;
   last_.value = -EINVAL;
   return false;
 }
@@ -79,6 +80,41 @@ bool EntryStatPlan::begin(IoRequest& request, IoResult& result) noexcept {
   if (first_.path.empty() || is_entry_name(first_.path)) return StatPlan::begin(request, result);
   last_.value = -EINVAL;
   return false;
+}
+
+// Between the look and the plain rename somebody else may make the target. The rename then replaces
+// a file, or an empty directory; a directory with anything in it makes it fail. Whoever renames
+// here excludes other writers (the manager holds the root's lock), so that this needs a program
+// that keeps to no rule, and costs what that program made a moment ago, never a directory in use.
+bool RenamePlan::next(IoRequest& request, IoResult& result) noexcept {
+  switch (step_) {
+    case Step::no_replace:
+      if (!is_unsupported(result.value)) break;
+      step_ = Step::look;
+      plain_ = std::move(request);
+      plain_.op = IoOp::replace;
+      request = IoRequest(IoOp::stat);
+      request.fd = plain_.fd2;
+      request.path = std::move(plain_.path2);
+      return true;
+    case Step::look:
+      if (result.value >= 0) result.value = -EEXIST;
+      if (result.value != -ENOENT) break;
+      step_ = Step::plain;
+      plain_.path2 = std::move(request.path);
+      request = std::move(plain_);
+      return true;
+    case Step::plain:
+      break;
+  }
+  return EntryPlan::next(request, result);
+}
+
+error_code ExchangePlan::error() const noexcept {
+  if (!name_refused_ && is_unsupported(last_.value)) {
+    return make_error_code(Errc::exchange_unavailable);
+  }
+  return to_error(last_);
 }
 
 bool AllocatePlan::begin(IoRequest& request, IoResult& result) noexcept {

@@ -7,6 +7,7 @@
 #include <cairn/engine/io_backend.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -63,6 +64,35 @@ class CAIRN_EXPORT EntryPlan : public StatusPlan {
  public:
   using StatusPlan::StatusPlan;
   bool begin(IoRequest& request, IoResult& result) noexcept;
+
+ protected:
+  bool name_refused_ = false;
+};
+
+/// A rename that never replaces, also in file systems without RENAME_NOREPLACE (NFS, many of FUSE):
+/// there the target is looked for, and a plain rename follows where it is absent.
+class CAIRN_EXPORT RenamePlan : public EntryPlan {
+ public:
+  using EntryPlan::EntryPlan;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+
+ private:
+  enum class Step : std::uint8_t { no_replace, look, plain };
+  Step step_ = Step::no_replace;
+  IoRequest plain_;
+};
+
+/// An exchange, for which there is no substitute: a file system without has an error of its own.
+class CAIRN_EXPORT ExchangePlan : public EntryPlan {
+ public:
+  using EntryPlan::EntryPlan;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    std::move(handler)(error());
+  }
+
+ private:
+  [[nodiscard]] error_code error() const noexcept;
 };
 
 /// Reserving blocks: a file system that cannot is no error, the writes will allocate.

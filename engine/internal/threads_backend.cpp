@@ -59,6 +59,7 @@ BackendInfo ThreadsBackend::info() const {
   info.name = "threads";
   info.reason = reason_;
   info.queue_depth = most_;
+  info.registered_reason = "buffers are registered with a ring, and this backend has none";
   return info;
 }
 

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <new>
 #include <system_error>
+#include <utility>
 
 namespace cairn::engine::internal {
 namespace {
@@ -111,7 +112,17 @@ BackendInfo UringBackend::info() const {
   info.reason = reason_;
   info.ring_flags = features_.flags;
   info.queue_depth = queue_depth_;
+  memory_.describe(info);
   return info;
+}
+
+void UringBackend::register_memory(std::span<const std::span<std::byte>> ranges) noexcept {
+  assert(!on_reactor());
+  std::unique_lock lock(mutex_);
+  assert(!stopping_ && offered_ == nullptr);
+  offered_ = &ranges;
+  wake();
+  offer_taken_.wait(lock, [this] { return offered_ == nullptr; });
 }
 
 bool UringBackend::shut_down(std::int64_t timeout_ms) noexcept {
@@ -142,7 +153,7 @@ bool UringBackend::shut_down(std::int64_t timeout_ms) noexcept {
 }
 
 bool UringBackend::inbox_is_empty() const noexcept {
-  return inbox_.empty() && ended_inbox_.empty() && cancel_inbox_.empty();
+  return inbox_.empty() && ended_inbox_.empty() && cancel_inbox_.empty() && offered_ == nullptr;
 }
 
 bool UringBackend::on_reactor() const noexcept {
@@ -194,6 +205,10 @@ bool UringBackend::take_inbox() noexcept {
       std::lock_guard lock(mutex_);
       if (stopping_ && under_way_ == 0) return false;
       if (inbox_is_empty()) return true;
+      if (offered_ != nullptr) {
+        memory_.set_up(ring_->get(), *std::exchange(offered_, nullptr));
+        offer_taken_.notify_all();
+      }
       fresh.splice(inbox_);
       ended.splice(ended_inbox_);
       cancels_.swap(cancel_inbox_);
@@ -254,9 +269,8 @@ void UringBackend::prepare(io_uring_sqe* sqe, const IoRequest& r, Slot& slot) no
     case IoOp::close:
       return io_uring_prep_close(sqe, r.fd);
     case IoOp::read:
-      return io_uring_prep_read(sqe, r.fd, r.buffer, transfer_length(r.length), r.offset);
     case IoOp::write:
-      return io_uring_prep_write(sqe, r.fd, r.buffer, transfer_length(r.length), r.offset);
+      return prepare_transfer(sqe, r);
     case IoOp::allocate:
       return io_uring_prep_fallocate(sqe, r.fd, 0, static_cast<off_t>(r.offset),
                                      static_cast<off_t>(r.length));
@@ -288,6 +302,17 @@ void UringBackend::prepare(io_uring_sqe* sqe, const IoRequest& r, Slot& slot) no
   }
   assert(false && "operation without an opcode reached the ring");
   io_uring_prep_nop(sqe);
+}
+
+void UringBackend::prepare_transfer(io_uring_sqe* sqe, const IoRequest& r) noexcept {
+  const std::uint32_t length = transfer_length(r.length);
+  const std::optional<int> slab = memory_.find(r.buffer, length);
+  if (r.op == IoOp::read) {
+    if (slab) return io_uring_prep_read_fixed(sqe, r.fd, r.buffer, length, r.offset, *slab);
+    return io_uring_prep_read(sqe, r.fd, r.buffer, length, r.offset);
+  }
+  if (slab) return io_uring_prep_write_fixed(sqe, r.fd, r.buffer, length, r.offset, *slab);
+  io_uring_prep_write(sqe, r.fd, r.buffer, length, r.offset);
 }
 
 void UringBackend::reap() noexcept {

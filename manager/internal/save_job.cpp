@@ -23,7 +23,7 @@ std::int64_t steady_ns(engine::Engine& engine) {
 }
 
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
-  FolderPtr root = co_await open_folder(context->engine, context->root_path);
+  FolderPtr root = co_await open_folder(context->engine, context->root_path, context->heart);
   if (context->lock.held()) co_return root;
   const std::string warning = co_await context->lock.acquire(root);
   if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
@@ -84,7 +84,7 @@ Task<std::optional<std::string>> SaveJob::run() {
 
   engine::Nursery transfer(engine.executor());
   transfer.spawn(open_step());
-  transfer.spawn(capture_items(transfer));
+  transfer.spawn(capture_items(&transfer));
   co_await transfer.join();
   check_cancelled();
 
@@ -110,8 +110,8 @@ Task<void> SaveJob::open_step() {
   for (auto& [name, item] : items) co_await item->open(directory_->folder());
 }
 
-Task<void> SaveJob::capture_items(engine::Nursery& nursery) {
-  for (auto& [name, item] : items) co_await item->capture(nursery);
+Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
+  for (auto& [name, item] : items) co_await item->capture(*nursery);
   staged_ns_ = steady_ns(*context_->engine);
   staged->set(nullptr, impl::Unit());
   // Not after a missed deadline, which has answered already.

@@ -132,16 +132,42 @@ Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
   co_return step;
 }
 
+namespace {
+
+ItemKind kind_of_handler(const std::string& handler) {
+  if (handler.ends_with("StandardCheckpointHandler") ||
+      handler.ends_with("PyTreeCheckpointHandler")) {
+    return ItemKind::tree;
+  }
+  return handler.ends_with("JsonCheckpointHandler") ? ItemKind::json : ItemKind::unknown;
+}
+
+Error missing_item(const OpenStep& step, const std::string& item) {
+  return step_error(ErrorCode::data_loss,
+                    "the step's metadata names this item, but its directory is missing; items: " +
+                        names_of(step.items),
+                    step.folder->path, item, "Restore another step, or name the other items");
+}
+
+}  // namespace
+
+std::vector<std::string> missing_items(const OpenStep& step) {
+  std::vector<std::string> missing;
+  if (!step.metadata) return missing;
+  for (const auto& [item, handler] : step.metadata->item_handlers) {
+    const bool holds_data = kind_of_handler(handler) != ItemKind::unknown;
+    if (holds_data && std::ranges::find(step.items, item) == step.items.end())
+      missing.push_back(item);
+  }
+  return missing;
+}
+
 Task<ItemKind> item_kind(OpenStepPtr step, std::string item) {
   if (step->metadata) {
     const auto found = step->metadata->item_handlers.find(item);
     if (found != step->metadata->item_handlers.end()) {
-      const std::string& handler = found->second;
-      if (handler.ends_with("StandardCheckpointHandler") ||
-          handler.ends_with("PyTreeCheckpointHandler")) {
-        co_return ItemKind::tree;
-      }
-      if (handler.ends_with("JsonCheckpointHandler")) co_return ItemKind::json;
+      const ItemKind kind = kind_of_handler(found->second);
+      if (kind != ItemKind::unknown) co_return kind;
     }
   }
   // Without a handler that we know, the files tell.
@@ -168,6 +194,7 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
 
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how) {
   if (std::ranges::find(step->items, item) == step->items.end()) {
+    if (std::ranges::count(missing_items(*step), item) > 0) throw missing_item(*step, item);
     throw step_error(ErrorCode::not_found,
                      "the step has no such item; items: " + names_of(step->items),
                      step->folder->path, item);
@@ -207,6 +234,8 @@ namespace {
 Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
   for (const std::string& name : {item_name, std::string("default"), std::string("state")}) {
     if (std::ranges::find(step->items, name) != step->items.end()) co_return name;
+    // Not the next best: that would be other data than was asked for.
+    if (std::ranges::count(missing_items(*step), name) > 0) throw missing_item(*step, name);
   }
   std::vector<std::string> trees;
   for (const std::string& name : step->items) {
@@ -226,6 +255,8 @@ Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArg
   if (auto* composite = std::get_if<args::CompositeRestore>(&args.value)) {
     wanted = std::move(composite->items);
     if (wanted.empty()) {
+      const std::vector<std::string> missing = missing_items(*step);
+      if (!missing.empty()) throw missing_item(*step, missing.front());
       // Everything that can be read: an item without a known handler is left out, as in Orbax.
       for (const std::string& name : step->items) {
         const ItemKind kind = co_await item_kind(step, name);

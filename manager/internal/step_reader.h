@@ -28,6 +28,9 @@ enum class ItemKind : std::uint8_t { tree, json, unknown };
 
 /// Opens the step at `path`. Errors: not_found, incomplete_checkpoint for a temporary directory.
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
+/// Items that the step's metadata names and that have no directory. Orbax names handlers of items
+/// that it never wrote too, as its descriptor: only those count that hold data we would read.
+[[nodiscard]] std::vector<std::string> missing_items(const OpenStep& step);
 Task<ItemKind> item_kind(OpenStepPtr step, std::string item);
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how);
 /// What `args` asks for. `item_name`: the manager's name of a single item.

@@ -3,6 +3,7 @@
 // are cairn::Error with operation and path. Run on the engine's strand only.
 
 #include <cairn/codecs/format_error.h>
+#include <cairn/engine/deadline.h>
 #include <cairn/engine/file.h>
 #include <cairn/manager/error.h>
 
@@ -26,23 +27,36 @@ using EnginePtr = std::shared_ptr<engine::Engine>;
 /// The token of every engine call here: an error_code and the value, no exception.
 inline constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 
-/// An open directory that remembers its path for messages.
+/// May be null: nobody watches. Every operation below, however it ends, is a beat of the heart of
+/// the folder or file that it is called with.
+using HeartPtr = std::shared_ptr<engine::Heartbeat>;
+
+/// An open directory that remembers its path for messages. What is opened in it has its heart.
 struct Folder {
-  Folder(EnginePtr e, engine::Directory h, std::string p)
-      : engine(std::move(e)), handle(std::move(h)), path(std::move(p)) {}
+  Folder(EnginePtr e, engine::Directory h, std::string p, HeartPtr b = nullptr)
+      : engine(std::move(e)), handle(std::move(h)), path(std::move(p)), heart(std::move(b)) {}
   EnginePtr engine;
   engine::Directory handle;
   std::string path;
+  HeartPtr heart;
 };
 using FolderPtr = std::shared_ptr<Folder>;
 
 /// An open file, likewise.
 struct OpenFile {
-  OpenFile(engine::File f, std::string p) : file(std::move(f)), path(std::move(p)) {}
+  OpenFile(engine::File f, std::string p, HeartPtr b = nullptr)
+      : file(std::move(f)), path(std::move(p)), heart(std::move(b)) {}
   engine::File file;
   std::string path;
+  HeartPtr heart;
 };
 using FilePtr = std::shared_ptr<OpenFile>;
+
+/// Of a folder or file: it is alive.
+template <class Place>
+void beat(const Place& place) noexcept {
+  if (place->heart) place->heart->beat();
+}
 
 /// The Error that stands for a system failure.
 [[nodiscard]] Error system_failure(const engine::error_code& code, std::string operation,
@@ -60,7 +74,7 @@ using FilePtr = std::shared_ptr<OpenFile>;
 /// Joins with exactly one slash; an empty side gives the other.
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 
-Task<FolderPtr> open_folder(EnginePtr engine, std::string path);
+Task<FolderPtr> open_folder(EnginePtr engine, std::string path, HeartPtr heart = nullptr);
 /// Opens `path`, making it and its missing parents durable first.
 Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path);
 Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name);

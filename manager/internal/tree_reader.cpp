@@ -281,7 +281,8 @@ Task<void> TreeReader::read_extent(ReadExtent extent, Targets* targets, DamageSi
     }
     co_return;
   }
-  auto [error, buffer] = co_await item_->engine->window().async_acquire(end - begin, kAsTuple);
+  auto [error, buffer] =
+      co_await item_->engine->window().async_acquire(end - begin, engine::ArenaUse::read, kAsTuple);
   if (error) raise_failure(error, "wait for memory", item_->path);
   const std::size_t count = co_await read_some_at(file, begin, buffer.span().first(end - begin));
   std::byte* const data = buffer.data();

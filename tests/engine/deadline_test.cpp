@@ -55,6 +55,24 @@ TEST_F(WatchdogTest, ProgressPutsItOff) {
   EXPECT_EQ(reasons_.size(), 1u);
 }
 
+TEST_F(WatchdogTest, BeatsOfTheHeartThatItListensToPutItOff) {
+  const auto heart = std::make_shared<Heartbeat>(clock_);
+  Watchdog::Limits limits;
+  limits.no_progress = 10s;
+  const auto count = [this](Watchdog::Reason why) { reasons_.push_back(why); };
+  const Watchdog one(clock_, context_.get_executor(), limits, count, heart);
+  clock_->advance(9s);
+  heart->beat();
+  const Watchdog later(clock_, context_.get_executor(), limits, count, heart);
+  clock_->advance(9s);
+  settle();
+  EXPECT_TRUE(reasons_.empty());
+  EXPECT_EQ(heart->last(), 9s);
+  clock_->advance(1s);
+  settle();
+  EXPECT_EQ(reasons_.size(), 2u) << "one heart for both";
+}
+
 TEST_F(WatchdogTest, TotalComesInSpiteOfProgress) {
   const auto dog = watch(10s, 60s);
   for (int i = 0; i < 12; ++i) {

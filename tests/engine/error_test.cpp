@@ -60,7 +60,7 @@ TEST(Error, GenericAndSystemCategoriesMeanTheSame) {
 }
 
 TEST(Error, EveryEngineCodeHasAMessageAndAKind) {
-  for (int value = 1; value <= static_cast<int>(Errc::direct_io_unavailable); ++value) {
+  for (int value = 1; value <= static_cast<int>(Errc::exchange_unavailable); ++value) {
     const engine::error_code code = static_cast<Errc>(value);
     EXPECT_STREQ(code.category().name(), "cairn.engine");
     EXPECT_NE(code.message(), "unknown engine error") << value;
