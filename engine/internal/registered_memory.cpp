@@ -27,7 +27,9 @@ std::string explain(int error) {
           head, limit.rlim_cur);
     }
     case EINVAL:
-      return head + "; this kernel has no sparse tables of buffers: run Linux 5.19 or newer";
+      return head +
+             "; this kernel has no sparse tables of buffers, or none so long: run Linux 5.19 or "
+             "newer";
     default:
       return head;
   }
