@@ -35,7 +35,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake ${CMAKE_CURRENT_BINA
 
 # ---- pkg-config ---------------------------------------------------------------------------------
 # A shared library brings what it was linked with; the users of a static one link that themselves.
-set(CAIRN_PC_DEPENDENCIES "liburing libzstd libisal libxxhash tbb fmt")
+set(CAIRN_PC_DEPENDENCIES "liburing libzstd blosc libisal libxxhash tbb fmt")
 set(CAIRN_PC_DEFINITIONS "-DBOOST_ASIO_SEPARATE_COMPILATION -DBOOST_ASIO_NO_DEPRECATED")
 if(BUILD_SHARED_LIBS)
   set(CAIRN_PC_REQUIRES "Requires.private: ${CAIRN_PC_DEPENDENCIES}")

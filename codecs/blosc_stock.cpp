@@ -1,0 +1,80 @@
+// libblosc's encoder, and frames that hold their content as it is.
+
+#include <blosc.h>
+#include <cairn/codecs/blosc.h>
+#include <cairn/codecs/internal/blosc_layout.h>
+#include <fmt/format.h>
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace cairn::blosc {
+namespace {
+
+using namespace internal;
+
+constexpr int kLevelMax = 9;
+static_assert(kVersion == BLOSC_VERSION_FORMAT && kHeaderBytes == BLOSC_MAX_OVERHEAD);
+static_assert(kContentBytesMax == BLOSC_MAX_BUFFERSIZE && kBlockBytesMax == BLOSC_MAX_BLOCKSIZE);
+
+int stock_shuffle(Shuffle shuffle) {
+  switch (shuffle) {
+    case Shuffle::none:
+      return BLOSC_NOSHUFFLE;
+    case Shuffle::byte:
+      return BLOSC_SHUFFLE;
+    case Shuffle::bit:
+      return BLOSC_BITSHUFFLE;
+  }
+  throw std::invalid_argument("blosc: unknown shuffle");
+}
+
+}  // namespace
+
+std::size_t encode(std::span<const std::byte> content, const Options& options,
+                   std::span<std::byte> to) {
+  check_arguments(content, options.typesize, to);
+  if (options.level < 0 || options.level > kLevelMax) {
+    throw std::invalid_argument(fmt::format("blosc: level {}; allowed: 0 to 9", options.level));
+  }
+  if (options.blocksize > kBlockBytesMax) {
+    throw std::invalid_argument(
+        fmt::format("blosc: blocksize {}; allowed: at most {}", options.blocksize, kBlockBytesMax));
+  }
+  const int shuffle = stock_shuffle(options.shuffle);
+  const std::string name(name_of(options.compressor));
+  // Not more than this: libblosc counts in 31 bits.
+  const auto room = frame_bound(content.size());
+  const int size =
+      blosc_compress_ctx(options.level, shuffle, options.typesize, content.size(), content.data(),
+                         to.data(), room, name.c_str(), options.blocksize, 1);
+  if (size <= 0) {
+    throw std::runtime_error(
+        fmt::format("libblosc cannot compress {} bytes with {} (result {}); "
+                    "was it built without this compressor?",
+                    content.size(), name, size));
+  }
+  return static_cast<std::size_t>(size);
+}
+
+std::size_t store(std::span<const std::byte> content, std::size_t typesize,
+                  std::span<std::byte> to) {
+  check_arguments(content, typesize, to);
+  const auto size = frame_bound(content.size());
+  to[kVersionAt] = std::byte{kVersion};
+  to[kCompressorVersionAt] = std::byte{kCompressorVersion};
+  // As libblosc's zstd would have it, so that what asks a frame for its compressor is told the same
+  // for every chunk of an array.
+  constexpr unsigned kZstdFormat = BLOSC_ZSTD_FORMAT;
+  to[kFlagsAt] = static_cast<std::byte>(kStored | kNoSplit | kZstdFormat << kCompressorShift);
+  to[kTypesizeAt] = static_cast<std::byte>(typesize);
+  store_u32(&to[kContentBytesAt], content.size());
+  // Blocks have no meaning here, but libblosc wants them no larger than the content.
+  store_u32(&to[kBlockBytesAt], content.empty() ? 1 : std::min(content.size(), kBlockBytesMax));
+  store_u32(&to[kFrameBytesAt], size);
+  if (!content.empty()) std::memcpy(&to[kHeaderBytes], content.data(), content.size());
+  return size;
+}
+
+}  // namespace cairn::blosc
