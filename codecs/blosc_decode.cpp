@@ -1,15 +1,22 @@
 // Decoding in four steps: (1) the header; (2) every block's offset and every stream's length, so
-// that nothing below can leave the frame; (3) the streams, each into its place of a block; (4) the
-// block's bytes unshuffled to where they belong. zstd streams, the usual ones, are decoded here;
-// the other compressors by libblosc, after (1) and (2).
+// that nothing below can leave the frame; (3) the streams of a block; (4) its planes joined to
+// where they belong, raw ones right out of the frame. Steps (3) and (4) are done here for zstd, by
+// our own decoder where a stream holds literals only and else by libzstd; libblosc does them for
+// the other compressors and for bit shuffle.
 
 #include <blosc.h>
 #include <cairn/codecs/blosc.h>
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/blosc_layout.h>
+#include <cairn/codecs/internal/byte_shuffle.h>
+#include <cairn/codecs/internal/literals_frame.h>
 #include <fmt/format.h>
+#include <zstd.h>
 
+#include <array>
 #include <cstring>
+#include <memory>
+#include <new>
 
 namespace cairn::blosc {
 namespace {
@@ -67,6 +74,73 @@ void decode_by_libblosc(std::span<const std::byte> frame, std::span<std::byte> c
   }
 }
 
+struct FreeDCtx {
+  void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
+};
+
+void decode_stream(std::span<const std::byte> stream, std::span<std::byte> to, std::size_t block,
+                   std::size_t number, std::size_t at) {
+  if (decode_literals_frame(stream, to)) return;
+  thread_local const std::unique_ptr<ZSTD_DCtx, FreeDCtx> context(ZSTD_createDCtx());
+  if (!context) throw std::bad_alloc();
+  const auto size =
+      ZSTD_decompressDCtx(context.get(), to.data(), to.size(), stream.data(), stream.size());
+  if (size == to.size()) return;
+  fail(fmt::format("block {}: stream {}", block, number), at,
+       ZSTD_isError(size) != 0 ? fmt::format("zstd: {}", ZSTD_getErrorName(size))
+                               : fmt::format("{} bytes of content", size),
+       fmt::format("a zstd frame of {} bytes", to.size()));
+}
+
+/// A thread keeps room for blocks of this size, twice what our encoder makes.
+constexpr std::size_t kKeptBytes = std::size_t{1} << 20;
+
+// Where streams are decoded to before their bytes are joined. Not zeroed: all of it is written.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes) {
+    if (bytes > kKeptBytes) {
+      own_.reset(new std::byte[bytes]);
+      data_ = own_.get();
+      return;
+    }
+    thread_local const std::unique_ptr<std::byte[]> kept(new std::byte[kKeptBytes]);
+    data_ = kept.get();
+  }
+  [[nodiscard]] std::byte* data() const { return data_; }
+
+ private:
+  std::unique_ptr<std::byte[]> own_;
+  std::byte* data_;
+};
+
+void decode_block(std::span<const std::byte> frame, const Header& header, const Block& block,
+                  std::span<std::byte> scratch, std::span<std::byte> content) {
+  const bool shuffled = header.shuffle == Shuffle::byte && header.typesize > 1;
+  const auto stream_bytes = block.bytes / block.streams;
+  std::array<const std::byte*, kTypesizeMax> planes;
+  for_each_stream(frame, block, [&](std::size_t number, std::size_t at, std::size_t size) {
+    const auto stream = frame.subspan(at, size);
+    const auto place = (shuffled ? scratch : content).subspan(number * stream_bytes, stream_bytes);
+    const bool raw = size == stream_bytes;
+    planes[number] = raw ? stream.data() : place.data();
+    if (!raw) {
+      decode_stream(stream, place, block.index, number, at);
+    } else if (!shuffled) {
+      std::memcpy(place.data(), stream.data(), size);
+    }
+  });
+  if (!shuffled) return;
+  const auto elements = block.bytes / header.typesize;
+  if (block.streams == 1) {
+    // One stream of all planes, and of the bytes after the last whole element.
+    for (std::size_t j = 1; j < header.typesize; ++j) planes[j] = planes[0] + j * elements;
+    const auto done = elements * header.typesize;
+    std::memcpy(content.data() + done, planes[0] + done, block.bytes - done);
+  }
+  unshuffle(planes.data(), elements, header.typesize, content.data());
+}
+
 }  // namespace
 
 void decode(std::span<const std::byte> frame, std::span<std::byte> content) {
@@ -81,10 +155,18 @@ void decode(std::span<const std::byte> frame, std::span<std::byte> content) {
     return;
   }
   const auto blocks = block_count(header.content_bytes, header.block_bytes);
-  for (std::size_t index = 0; index < blocks; ++index) {
-    for_each_stream(frame, block_at(header, index), [](auto, auto, auto) {});
+  if (header.compressor != Compressor::zstd || header.shuffle == Shuffle::bit) {
+    for (std::size_t index = 0; index < blocks; ++index) {
+      for_each_stream(frame, block_at(header, index), [](auto, auto, auto) {});
+    }
+    return decode_by_libblosc(frame, content);
   }
-  decode_by_libblosc(frame, content);
+  const Scratch scratch(header.block_bytes);
+  for (std::size_t index = 0; index < blocks; ++index) {
+    const auto block = block_at(header, index);
+    decode_block(frame, header, block, {scratch.data(), header.block_bytes},
+                 content.subspan(index * header.block_bytes, block.bytes));
+  }
 }
 
 }  // namespace cairn::blosc

@@ -1,81 +1,84 @@
-#include <cairn/codecs/internal/zarr_fill.h>
-#include <cairn/codecs/internal/zarr_limits.h>
-#include <cairn/codecs/zarr.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+// What metadata says about chunks: their grid, keys and stored sizes.
 
-#include <algorithm>
+#include <cairn/codecs/internal/zarr_chain.h>
+#include <cairn/codecs/internal/zarr_codecs.h>
+#include <cairn/codecs/zarr.h>
+
 #include <cassert>
 #include <stdexcept>
 
 namespace cairn::zarr {
 namespace {
 
-constexpr std::size_t kChecksumBytes = 4;  // crc32c appends a 32-bit number
-
-void check(const ArrayMetadata& m) {
-  const auto fail = [](const std::string& why) {
-    throw std::invalid_argument("zarr.json: " + why);
-  };
-  static_cast<void>(element_count(m.shape));
-  static_cast<void>(byte_count(m.dtype, m.chunk_shape));
-  if (m.chunk_shape.size() != m.shape.size()) {
-    fail(fmt::format("chunk_shape [{}] is not of the rank of shape [{}]",
-                     fmt::join(m.chunk_shape, ","), fmt::join(m.shape, ",")));
+std::size_t checked_sum(std::size_t a, std::size_t b) {
+  std::size_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum)) {
+    throw std::invalid_argument("zarr: a chunk of more than 2^64 bytes");
   }
-  if (std::any_of(m.chunk_shape.begin(), m.chunk_shape.end(), [](Index e) { return e < 1; })) {
-    fail(fmt::format("chunk_shape [{}] has an extent below 1", fmt::join(m.chunk_shape, ",")));
-  }
-  if (m.codecs.empty() || m.codecs.size() > kMaxCodecs || m.codecs.front() != Codec::bytes ||
-      std::count(m.codecs.begin(), m.codecs.end(), Codec::bytes) != 1) {
-    fail("codecs must be `bytes` and then any checksums");
-  }
-  if (m.big_endian) fail("this library writes little-endian elements only");
-  if (!m.fill_value.empty() && m.fill_value.size() != size_of(m.dtype)) {
-    fail(fmt::format("fill_value has {} bytes, an element of {} has {}", m.fill_value.size(),
-                     name_of(m.dtype), size_of(m.dtype)));
-  }
-  if (m.key_separator != '/' && m.key_separator != '.') {
-    fail(fmt::format("key_separator '{}' is neither '/' nor '.'", m.key_separator));
-  }
+  return sum;
 }
 
-void append_codec(std::string& out, Codec codec, DType dtype) {
-  switch (codec) {
-    case Codec::bytes:
-      out += has_endian(dtype) ? R"({"configuration":{"endian":"little"},"name":"bytes"})"
-                               : R"({"name":"bytes"})";
-      return;
-    case Codec::crc32c:
-      out += R"({"name":"crc32c"})";
-      return;
+std::size_t bound_of(const CodecChain& codecs, DType dtype, std::span<const Index> chunk_shape) {
+  const internal::ChainParts parts(codecs);
+  std::size_t bytes = 0;
+  if (const Sharding* sharding = parts.sharding()) {
+    const auto order = internal::permutation_of(parts.transposes, chunk_shape.size());
+    const Shape shape = order.empty() ? Shape(chunk_shape.begin(), chunk_shape.end())
+                                      : internal::permuted(chunk_shape, order);
+    const auto cells =
+        static_cast<std::size_t>(element_count(internal::cell_grid(*sharding, shape)));
+    const std::size_t inner = bound_of(sharding->codecs, dtype, sharding->chunk_shape);
+    if (__builtin_mul_overflow(cells, inner, &bytes)) {
+      throw std::invalid_argument("zarr: a shard of more than 2^64 bytes");
+    }
+    bytes = checked_sum(bytes, internal::index_bytes(*sharding, cells));
+  } else {
+    bytes = byte_count(dtype, chunk_shape);
   }
+  for (const Codec& codec : parts.byte_codecs) {
+    bytes = internal::is_checksum(codec) ? checked_sum(bytes, internal::kChecksumBytes)
+                                         : internal::compressed_bound(codec, bytes);
+  }
+  return bytes;
+}
+
+bool covers_all(const CodecChain& codecs) noexcept {
+  if (codecs.empty()) return false;
+  if (internal::is_checksum(codecs.back())) return true;
+  const auto* sharding = std::get_if<Sharding>(&codecs.back().value);
+  return sharding != nullptr && !sharding->index_codecs.empty() &&
+         internal::is_checksum(sharding->index_codecs.back()) && covers_all(sharding->codecs);
 }
 
 }  // namespace
 
-std::string encode_metadata(const ArrayMetadata& metadata) {
-  check(metadata);
-  std::string out =
-      fmt::format(R"({{"chunk_grid":{{"configuration":{{"chunk_shape":[{}]}},"name":"regular"}},)"
-                  R"("chunk_key_encoding":)",
-                  fmt::join(metadata.chunk_shape, ","));
-  out += metadata.key_separator == '/' ? R"({"name":"default"})"
-                                       : R"({"configuration":{"separator":"."},"name":"default"})";
-  out += ",\"codecs\":[";
-  for (std::size_t i = 0; i < metadata.codecs.size(); ++i) {
-    if (i != 0) out += ',';
-    append_codec(out, metadata.codecs[i], metadata.dtype);
-  }
-  out += "],\"data_type\":\"";
-  out += name_of(metadata.dtype);
-  out += "\",\"fill_value\":";
-  const std::vector<std::byte> zero(size_of(metadata.dtype));
-  internal::append_fill_value(out, metadata.dtype,
-                              metadata.fill_value.empty() ? zero : metadata.fill_value);
-  out += fmt::format(R"(,"node_type":"array","shape":[{}],"zarr_format":3}})",
-                     fmt::join(metadata.shape, ","));
-  return out;
+Codec::Codec(const Codec&) = default;
+Codec::Codec(Codec&&) noexcept = default;
+Codec& Codec::operator=(const Codec&) = default;
+Codec& Codec::operator=(Codec&&) noexcept = default;
+Codec::~Codec() = default;
+
+bool operator==(const Sharding& a, const Sharding& b) {
+  return a.chunk_shape == b.chunk_shape && a.codecs == b.codecs &&
+         a.index_codecs == b.index_codecs && a.index_at_start == b.index_at_start;
+}
+
+std::string_view name_of(const Codec& codec) noexcept {
+  struct Namer {
+    std::string_view operator()(const Bytes&) const { return "bytes"; }
+    std::string_view operator()(const Transpose&) const { return "transpose"; }
+    std::string_view operator()(const Zstd&) const { return "zstd"; }
+    std::string_view operator()(const Gzip& gzip) const { return gzip.zlib ? "zlib" : "gzip"; }
+    std::string_view operator()(const Bz2&) const { return "bz2"; }
+    std::string_view operator()(const Blosc&) const { return "blosc"; }
+    std::string_view operator()(const Crc32c&) const { return "crc32c"; }
+    std::string_view operator()(const Sharding&) const { return "sharding_indexed"; }
+  };
+  return std::visit(Namer(), codec.value);
+}
+
+std::string_view metadata_file(Format format) noexcept {
+  return format == Format::v3 ? "zarr.json" : ".zarray";
 }
 
 Shape grid_shape(const ArrayMetadata& metadata) {
@@ -91,18 +94,50 @@ Shape grid_shape(const ArrayMetadata& metadata) {
 
 std::string chunk_key(const ArrayMetadata& metadata, std::span<const Index> grid_index) {
   assert(grid_index.size() == metadata.shape.size());
-  std::string key = "c";
+  const bool v2 = metadata.v2_keys || metadata.format == Format::v2;
+  if (v2 && grid_index.empty()) return "0";
+  std::string key = v2 ? "" : "c";
   for (const Index index : grid_index) {
-    key += metadata.key_separator;
+    if (!key.empty()) key += metadata.key_separator;
     key += std::to_string(index);
   }
   return key;
 }
 
-std::size_t stored_chunk_size(const ArrayMetadata& metadata) {
-  const auto checksums = static_cast<std::size_t>(
-      std::count(metadata.codecs.begin(), metadata.codecs.end(), Codec::crc32c));
-  return byte_count(metadata.dtype, metadata.chunk_shape) + checksums * kChecksumBytes;
+std::optional<std::size_t> fixed_chunk_size(const ArrayMetadata& metadata) {
+  internal::require_sound(metadata);
+  const internal::ChainParts parts(metadata.codecs);
+  if (parts.sharding() != nullptr) return std::nullopt;
+  std::size_t bytes = byte_count(metadata.dtype, metadata.chunk_shape);
+  for (const Codec& codec : parts.byte_codecs) {
+    if (!internal::is_checksum(codec)) return std::nullopt;
+    bytes += internal::kChecksumBytes;
+  }
+  return bytes;
+}
+
+std::size_t chunk_size_bound(const ArrayMetadata& metadata) {
+  internal::require_sound(metadata);
+  return bound_of(metadata.codecs, metadata.dtype, metadata.chunk_shape);
+}
+
+bool has_checksum(const ArrayMetadata& metadata) noexcept {
+  return covers_all(metadata.codecs);
+}
+
+bool is_sharded(const ArrayMetadata& metadata) noexcept {
+  return metadata.codecs.size() == 1 &&
+         std::holds_alternative<Sharding>(metadata.codecs.front().value);
+}
+
+ArrayMetadata inner_array(const ArrayMetadata& metadata) {
+  if (!is_sharded(metadata)) throw std::invalid_argument("zarr: the array has no shards");
+  const auto& sharding = std::get<Sharding>(metadata.codecs.front().value);
+  ArrayMetadata inner = metadata;
+  inner.shape = metadata.chunk_shape;
+  inner.chunk_shape = sharding.chunk_shape;
+  inner.codecs = CodecChain(sharding.codecs);
+  return inner;
 }
 
 }  // namespace cairn::zarr

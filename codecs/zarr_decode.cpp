@@ -1,34 +1,23 @@
-// zarr.json -> ArrayMetadata.
+// zarr.json -> ArrayMetadata, but for its codecs.
 
-#include <cairn/codecs/internal/json.h>
+#include <cairn/codecs/internal/zarr_chain.h>
 #include <cairn/codecs/internal/zarr_fill.h>
-#include <cairn/codecs/internal/zarr_limits.h>
+#include <cairn/codecs/internal/zarr_text.h>
 #include <cairn/codecs/zarr.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <optional>
-#include <stdexcept>
 
 namespace cairn::zarr {
 namespace {
 
 namespace json = boost::json;
-using internal::describe;
+using cairn::internal::describe;
 using internal::JsonMembers;
 
 constexpr std::string_view kFile = "zarr.json";
-
-// Throws when an object has members beside those known.
-void refuse_unknown(const JsonMembers& members, std::initializer_list<std::string_view> known) {
-  for (const auto& member : members.object()) {
-    const std::string_view name(member.key().data(), member.key().size());
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    members.fail(name, describe(member.value()), fmt::format("only {}", fmt::join(known, ", ")));
-  }
-}
 
 bool may_be_ignored(const json::value& value) {
   const auto* object = value.if_object();
@@ -57,22 +46,6 @@ void check_constants(const JsonMembers& root) {
   if (type != "array") root.fail("node_type", describe(type), "\"array\"");
 }
 
-Shape decode_extents(const JsonMembers& members, std::string_view name, Index least) {
-  const std::string allowed =
-      fmt::format("an array of at most {} integers of {} or more", kMaxRank, least);
-  const json::value& value = members.require(name, allowed);
-  const auto* extents = value.if_array();
-  if (extents == nullptr || extents->size() > kMaxRank)
-    members.fail(name, describe(value), allowed);
-  Shape shape;
-  for (const json::value& extent : *extents) {
-    const auto* number = extent.if_int64();
-    if (number == nullptr || *number < least) members.fail(name, describe(extent), allowed);
-    shape.push_back(*number);
-  }
-  return shape;
-}
-
 // The name of an extension object and its configuration, if it has one.
 struct Extension {
   std::string_view name;
@@ -80,7 +53,7 @@ struct Extension {
 };
 
 Extension decode_extension(const JsonMembers& members) {
-  refuse_unknown(members, {"name", "configuration"});
+  internal::refuse_unknown(members, {"name", "configuration"});
   Extension extension{members.string("name"), std::nullopt};
   if (members.find("configuration")) {
     extension.configuration.emplace(members.members("configuration"));
@@ -95,63 +68,22 @@ Shape decode_chunk_grid(const JsonMembers& root) {
     grid.fail("name", '"' + std::string(extension.name) + '"', "\"regular\"");
   }
   if (!extension.configuration) grid.fail("configuration", "nothing", "an object with chunk_shape");
-  refuse_unknown(*extension.configuration, {"chunk_shape"});
-  return decode_extents(*extension.configuration, "chunk_shape", 1);
+  internal::refuse_unknown(*extension.configuration, {"chunk_shape"});
+  return internal::decode_extents(*extension.configuration, "chunk_shape", 1);
 }
 
-char decode_separator(const JsonMembers& root) {
+void decode_key_encoding(const JsonMembers& root, ArrayMetadata& metadata) {
   const JsonMembers encoding = root.members("chunk_key_encoding");
   const Extension extension = decode_extension(encoding);
-  if (extension.name != "default") {
-    encoding.fail("name", '"' + std::string(extension.name) + '"', "\"default\"");
+  if (extension.name != "default" && extension.name != "v2") {
+    encoding.fail("name", '"' + std::string(extension.name) + '"', "\"default\" or \"v2\"");
   }
-  if (!extension.configuration) return '/';
-  refuse_unknown(*extension.configuration, {"separator"});
-  if (!extension.configuration->find("separator")) return '/';
-  const std::string_view separator = extension.configuration->string("separator");
-  if (separator != "/" && separator != ".") {
-    extension.configuration->fail("separator", '"' + std::string(separator) + '"',
-                                  "\"/\" or \".\"");
-  }
-  return separator.front();
-}
-
-bool decode_bytes_codec(const JsonMembers& codec, const Extension& extension, DType dtype) {
-  constexpr std::string_view kAllowed = "\"little\" or \"big\"";
-  if (extension.configuration) {
-    refuse_unknown(*extension.configuration, {"endian"});
-    if (extension.configuration->find("endian")) {
-      const std::string_view endian = extension.configuration->string("endian");
-      if (endian == "little" || endian == "big") return endian == "big";
-      extension.configuration->fail("endian", '"' + std::string(endian) + '"',
-                                    std::string(kAllowed));
-    }
-  }
-  if (has_endian(dtype)) codec.fail("configuration/endian", "nothing", std::string(kAllowed));
-  return false;
-}
-
-void decode_codecs(const JsonMembers& root, ArrayMetadata& metadata) {
-  constexpr std::string_view kChain = "`bytes`, then any number of `crc32c`";
-  const json::value& value = root.require("codecs", "an array of codecs");
-  const auto* codecs = value.if_array();
-  if (codecs == nullptr || codecs->size() > kMaxCodecs || codecs->empty()) {
-    root.fail("codecs", describe(value), fmt::format("an array of 1 to {} codecs", kMaxCodecs));
-  }
-  for (std::size_t i = 0; i < codecs->size(); ++i) {
-    const auto codec =
-        JsonMembers::of((*codecs)[i], std::string(kFile), fmt::format("codecs[{}]", i));
-    const Extension extension = decode_extension(codec);
-    if (extension.name == "bytes" && i == 0) {
-      metadata.big_endian = decode_bytes_codec(codec, extension, metadata.dtype);
-      metadata.codecs.push_back(Codec::bytes);
-    } else if (extension.name == "crc32c" && i > 0) {
-      if (extension.configuration) refuse_unknown(*extension.configuration, {});
-      metadata.codecs.push_back(Codec::crc32c);
-    } else {
-      codec.fail("name", '"' + std::string(extension.name) + '"', std::string(kChain));
-    }
-  }
+  metadata.v2_keys = extension.name == "v2";
+  metadata.key_separator = metadata.v2_keys ? '.' : '/';
+  if (!extension.configuration) return;
+  internal::refuse_unknown(*extension.configuration, {"separator"});
+  metadata.key_separator =
+      internal::decode_separator(*extension.configuration, "separator", metadata.key_separator);
 }
 
 // Members that a reader of elements can do without, but that must be what the specification says.
@@ -178,27 +110,10 @@ void check_optional(const JsonMembers& root, std::size_t rank) {
   }
 }
 
-void check_sizes(const JsonMembers& root, const ArrayMetadata& m) {
-  if (m.chunk_shape.size() != m.shape.size()) {
-    root.fail("chunk_grid/configuration/chunk_shape",
-              fmt::format("{} extents", m.chunk_shape.size()),
-              fmt::format("{}, as shape has", m.shape.size()));
-  }
-  const auto check_bytes = [&](std::string_view name, const Shape& shape) {
-    try {
-      static_cast<void>(byte_count(m.dtype, shape));
-    } catch (const std::invalid_argument&) {
-      root.fail(name, fmt::format("[{}]", fmt::join(shape, ",")), "fewer than 2^63 bytes");
-    }
-  };
-  check_bytes("shape", m.shape);
-  check_bytes("chunk_grid/configuration/chunk_shape", m.chunk_shape);
-}
-
 }  // namespace
 
 ArrayMetadata decode_metadata(std::string_view text) {
-  const json::value value = internal::parse_json(text, kFile);
+  const json::value value = cairn::internal::parse_json(text, kFile);
   const auto root = JsonMembers::of(value, std::string(kFile), "");
   check_constants(root);
   check_members(root);
@@ -211,12 +126,16 @@ ArrayMetadata decode_metadata(std::string_view text) {
               "float32, float64, complex64 or complex128");
   }
   metadata.dtype = *dtype;
-  metadata.shape = decode_extents(root, "shape", 0);
+  metadata.shape = internal::decode_extents(root, "shape", 0);
   metadata.chunk_shape = decode_chunk_grid(root);
-  check_sizes(root, metadata);
-  metadata.key_separator = decode_separator(root);
-  decode_codecs(root, metadata);
-  metadata.fill_value = internal::decode_fill_value(
+  internal::check_sizes(root, metadata, "chunk_grid/configuration/chunk_shape");
+  decode_key_encoding(root, metadata);
+  metadata.codecs = internal::decode_codecs(root, "codecs", metadata.dtype, metadata.shape.size());
+  if (auto fault =
+          internal::find_fault(Format::v3, metadata.codecs, metadata.chunk_shape, "codecs")) {
+    root.fail(fault->field, std::move(fault->found), std::move(fault->allowed));
+  }
+  metadata.fill_value = cairn::internal::decode_fill_value(
       root, metadata.dtype, root.require("fill_value", "a value of the array's type"));
   check_optional(root, metadata.shape.size());
   return metadata;

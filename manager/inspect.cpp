@@ -34,16 +34,6 @@ std::string kind_name(orbax::ValueType type) {
   return "unknown";
 }
 
-std::string codec_name(zarr::Codec codec) {
-  switch (codec) {
-    case zarr::Codec::bytes:
-      return "bytes";
-    case zarr::Codec::crc32c:
-      return "crc32c";
-  }
-  return "unknown";
-}
-
 LeafInfo describe(const TreeReader& reader, const StoredLeaf& leaf) {
   LeafInfo info;
   info.key_path = to_string(leaf.entry.path);
@@ -52,7 +42,8 @@ LeafInfo describe(const TreeReader& reader, const StoredLeaf& leaf) {
   info.dtype = leaf.metadata.dtype;
   info.shape = leaf.metadata.shape;
   info.chunk_shape = leaf.metadata.chunk_shape;
-  for (const zarr::Codec codec : leaf.metadata.codecs) info.codecs.push_back(codec_name(codec));
+  for (const zarr::Codec& codec : leaf.metadata.codecs)
+    info.codecs.emplace_back(zarr::name_of(codec));
   info.chunks = leaf.chunks;
   info.bytes = byte_count(leaf.metadata.dtype, leaf.metadata.shape);
   info.stored_bytes = reader.stored_bytes(leaf);

@@ -27,6 +27,12 @@ Error unsupported(const FolderPtr& item, std::string reason) {
   return Error(ErrorCode::not_supported, std::move(reason), context);
 }
 
+// Little-endian elements in C order, whatever follows them.
+bool stored_as_in_memory(const zarr::ArrayMetadata& metadata) {
+  const auto* bytes = std::get_if<zarr::Bytes>(&metadata.codecs.front().value);
+  return bytes != nullptr && !bytes->big_endian;
+}
+
 }  // namespace
 
 Task<void> TreeReader::open() {
@@ -92,7 +98,12 @@ void TreeReader::add_leaf(const orbax::TreeEntry& entry) {
     leaf.grid = zarr::grid_shape(leaf.metadata);
     leaf.chunks = static_cast<std::uint64_t>(element_count(leaf.grid));
     leaf.chunk_bytes = byte_count(leaf.metadata.dtype, leaf.metadata.chunk_shape);
-    leaf.stored_bytes = zarr::stored_chunk_size(leaf.metadata);
+    const std::optional<std::size_t> stored_bytes = zarr::fixed_chunk_size(leaf.metadata);
+    if (!stored_bytes)
+      throw unsupported(item_,
+                        to_string(leaf.entry.path) +
+                            ": this release reads chunks without compression and shards only");
+    leaf.stored_bytes = *stored_bytes;
     check_claims(leaf);
   }
   leaves_.push_back(std::move(leaf));
@@ -162,16 +173,18 @@ std::uint64_t TreeReader::stored_bytes(const StoredLeaf& leaf) const {
 void TreeReader::take_chunk(std::uint32_t index, std::uint64_t chunk, std::byte* stored,
                             Targets* targets) const {
   const StoredLeaf& leaf = leaves_[index];
-  const bool checked = std::ranges::count(leaf.metadata.codecs, zarr::Codec::crc32c) > 0;
-  std::uint32_t expected = 0;
-  std::uint32_t found = 0;
-  if (checked && !checksum_matches(stored, leaf.chunk_bytes, expected, found)) {
-    throw FormatError("chunk", "crc32c", std::to_string(found), std::to_string(expected));
+  if (targets == nullptr) return zarr::check_chunk(leaf.metadata, {stored, leaf.stored_bytes});
+  std::vector<std::byte> decoded;
+  // Elements that lie as they do in memory need no place of their own.
+  if (stored_as_in_memory(leaf.metadata)) {
+    zarr::check_chunk(leaf.metadata, {stored, leaf.stored_bytes});
+  } else {
+    decoded.resize(leaf.chunk_bytes);
+    zarr::decode_chunk(leaf.metadata, {stored, leaf.stored_bytes}, decoded);
   }
-  if (targets == nullptr) return;
-  if (leaf.metadata.big_endian) swap_bytes(stored, leaf.chunk_bytes, leaf.metadata.dtype);
-  load_chunk(stored, leaf.metadata.dtype, chunk_range(leaf.metadata, leaf.grid, chunk),
-             leaf.metadata.chunk_shape, leaf.metadata.shape, (*targets)[index].bytes().data());
+  load_chunk(decoded.empty() ? stored : decoded.data(), leaf.metadata.dtype,
+             chunk_range(leaf.metadata, leaf.grid, chunk), leaf.metadata.chunk_shape,
+             leaf.metadata.shape, (*targets)[index].bytes().data());
 }
 
 void TreeReader::fill_missing(std::uint32_t index, std::uint64_t chunk, Targets* targets) const {

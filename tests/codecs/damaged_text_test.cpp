@@ -80,10 +80,29 @@ TEST(DamagedText, OfArrayMetadataIsRefusedOrRead) {
   for (const std::size_t row : {std::size_t{0}, rows.size() / 2, rows.size() - 1}) {
     expect_only_format_errors(rows[row].at(2), [](const std::string& text) {
       auto metadata = zarr::decode_metadata(text);
-      metadata.big_endian = false;
+      for (zarr::Codec& codec : metadata.codecs) {
+        if (auto* bytes = std::get_if<zarr::Bytes>(&codec.value)) bytes->big_endian = false;
+      }
       EXPECT_EQ(zarr::decode_metadata(zarr::encode_metadata(metadata)), metadata);
-      (void)zarr::stored_chunk_size(metadata);
+      (void)zarr::chunk_size_bound(metadata);
     });
+  }
+}
+
+TEST(DamagedText, OfCodecsAndZarrV2IsRefusedOrRead) {
+  for (const auto& row : read_test_table("zarr/chunks.txt")) {
+    // These have most of what codecs may say.
+    if (row.at(0) == "tensorstore v3 codecs in a row" ||
+        row[0] == "tensorstore v3 shards in shards") {
+      expect_only_format_errors(row.at(1), [](const std::string& text) {
+        (void)zarr::chunk_size_bound(zarr::decode_metadata(text));
+      });
+    }
+    if (row[0] == "tensorstore v2 codec blosc zstd shuffle") {
+      expect_only_format_errors(row.at(1), [](const std::string& text) {
+        (void)zarr::chunk_size_bound(zarr::decode_v2_metadata(text));
+      });
+    }
   }
 }
 

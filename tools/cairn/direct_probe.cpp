@@ -45,9 +45,10 @@ asio::awaitable<engine::error_code> try_write(EnginePtr engine, DirectoryPtr dir
 
 asio::awaitable<DirectProbe> probe(EnginePtr engine, std::string path) {
   auto [error, opened] = co_await engine::Directory::async_open(engine, path, kAsTuple);
-  if (error) throw io_failure(error, "open directory", path);
-  auto directory = std::make_shared<engine::Directory>(std::move(opened));
   DirectProbe result;
+  result.open_error = error;
+  if (error) co_return result;
+  auto directory = std::make_shared<engine::Directory>(std::move(opened));
   const std::string direct_name = fmt::format(".cairn-doctor-{}-direct", ::getpid());
   const std::string plain_name = fmt::format(".cairn-doctor-{}-plain", ::getpid());
 
@@ -83,7 +84,12 @@ asio::awaitable<DirectProbe> probe(EnginePtr engine, std::string path) {
 }  // namespace
 
 DirectProbe probe_directory(const EnginePtr& engine, const std::string& directory) {
-  return asio::co_spawn(engine->executor(), probe(engine, directory), asio::use_future).get();
+  // What fails travels as a value: of an exception, this thread and the engine's would share the
+  // object.
+  DirectProbe result =
+      asio::co_spawn(engine->executor(), probe(engine, directory), asio::use_future).get();
+  if (result.open_error) throw io_failure(result.open_error, "open directory", directory);
+  return result;
 }
 
 }  // namespace cairn::cli

@@ -35,13 +35,16 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake ${CMAKE_CURRENT_BINA
 
 # ---- pkg-config ---------------------------------------------------------------------------------
 # A shared library brings what it was linked with; the users of a static one link that themselves.
-set(CAIRN_PC_DEPENDENCIES "liburing libzstd blosc libisal libxxhash tbb fmt")
+set(CAIRN_PC_DEPENDENCIES "liburing libzstd blosc zlib libisal libxxhash tbb fmt")
 set(CAIRN_PC_DEFINITIONS "-DBOOST_ASIO_SEPARATE_COMPILATION -DBOOST_ASIO_NO_DEPRECATED")
+# bzip2 has no pkg-config file of its own everywhere.
 if(BUILD_SHARED_LIBS)
   set(CAIRN_PC_REQUIRES "Requires.private: ${CAIRN_PC_DEPENDENCIES}")
+  set(CAIRN_PC_LIBS "")
   string(APPEND CAIRN_PC_DEFINITIONS " -DBOOST_ASIO_DYN_LINK")
 else()
   set(CAIRN_PC_REQUIRES "Requires: ${CAIRN_PC_DEPENDENCIES}")
+  set(CAIRN_PC_LIBS " -lbz2")
 endif()
 # Relative, so that the tree may be moved, or installed elsewhere than configured.
 file(RELATIVE_PATH CAIRN_PC_PREFIX /${CAIRN_PKGCONFIG_DIR} /)

@@ -1,0 +1,221 @@
+#include "codec_data.h"
+
+#include <cairn/codecs/safetensors.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <numbers>
+#include <stdexcept>
+
+namespace cairn::bench {
+namespace {
+
+/// xoshiro256++ by Blackman and Vigna, seeded by splitmix64: the standard's distributions differ
+/// between libraries, and 10^8 normal numbers should not take minutes.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) {
+    for (auto& word : state_) {
+      std::uint64_t z = seed += 0x9e3779b97f4a7c15;
+      z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+      z = (z ^ z >> 27) * 0x94d049bb133111eb;
+      word = z ^ z >> 31;
+    }
+  }
+  std::uint64_t next() {
+    const auto result = std::rotl(state_[0] + state_[3], 23) + state_[0];
+    const auto t = state_[1] << 17;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= t;
+    state_[3] = std::rotl(state_[3], 45);
+    return result;
+  }
+  /// In (0, 1).
+  double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
+  /// N(0, 1), by Box and Muller.
+  double normal() {
+    if (has_spare_) {
+      has_spare_ = false;
+      return spare_;
+    }
+    const double radius = std::sqrt(-2 * std::log(uniform()));
+    const double angle = 2 * std::numbers::pi * uniform();
+    spare_ = radius * std::sin(angle);
+    has_spare_ = true;
+    return radius * std::cos(angle);
+  }
+
+ private:
+  std::uint64_t state_[4];
+  double spare_ = 0;
+  bool has_spare_ = false;
+};
+
+std::uint16_t bfloat16_of(double value) {
+  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+  // To nearest, halves to even; what is generated is finite.
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// IEEE-like floats of other shapes, to nearest even, saturating.
+template <class Bits>
+Bits small_float_of(double value, int mantissa_bits, int exponent_min, unsigned bits_max) {
+  const double magnitude = std::abs(value);
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);
+  exponent = std::max(exponent - 1, exponent_min);
+  const double quanta = std::nearbyint(std::ldexp(magnitude, mantissa_bits - exponent));
+  // A carry out of the mantissa runs into the exponent, as it should; subnormals have exponent 0.
+  const auto bits = static_cast<unsigned>((exponent - exponent_min) << mantissa_bits) +
+                    static_cast<unsigned>(quanta);
+  const unsigned sign = value < 0 ? 1U << (8 * sizeof(Bits) - 1) : 0;
+  return static_cast<Bits>(sign | std::min(bits, bits_max));
+}
+std::uint16_t float16_of(double value) {
+  return small_float_of<std::uint16_t>(value, 10, -14, 0x7bff);
+}
+std::uint8_t float8_e4m3_of(double value) {
+  return small_float_of<std::uint8_t>(value, 3, -6, 0x7e);
+}
+
+template <class T, class Make>
+DataSet fill(std::size_t bytes, Make make) {
+  DataSet data{"", sizeof(T), std::vector<std::byte>(bytes / sizeof(T) * sizeof(T))};
+  for (std::size_t i = 0; i < data.content.size() / sizeof(T); ++i) {
+    const T value = make(i);
+    std::memcpy(&data.content[i * sizeof(T)], &value, sizeof(T));
+  }
+  return data;
+}
+
+constexpr double kWeightSigma = 0.02;
+/// float8 weights are scaled so that the largest of a tensor uses the format's range.
+constexpr double kFloat8Scale = 448 / 6.0;
+/// Scales of single parameters' gradients: log-normal.
+constexpr double kGradientScale = 1e-4, kGradientSpread = 1.0;
+/// Of Adam: what an average over N(0, s^2), or over its square, spreads by.
+constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
+constexpr double kVocabulary = 50'257;
+
+double gradient(Random& random) {
+  return kGradientScale * std::exp(kGradientSpread * random.normal()) * random.normal();
+}
+
+DataSet bfloats(std::size_t bytes, Random& random, double sigma) {
+  return fill<std::uint16_t>(bytes, [&](auto) { return bfloat16_of(sigma * random.normal()); });
+}
+
+using Generate = std::function<DataSet(std::size_t bytes, Random& random)>;
+const std::vector<std::pair<std::string, Generate>>& generators() {
+  static const std::vector<std::pair<std::string, Generate>> all = {
+      {"bf16 normal", [](auto bytes, auto& r) { return bfloats(bytes, r, kWeightSigma); }},
+      {"bf16 normal sigma 0.5", [](auto bytes, auto& r) { return bfloats(bytes, r, 0.5); }},
+      {"bf16 normal sigma 1", [](auto bytes, auto& r) { return bfloats(bytes, r, 1); }},
+      {"fp16 normal",
+       [](auto bytes, auto& r) {
+         return fill<std::uint16_t>(bytes,
+                                    [&](auto) { return float16_of(kWeightSigma * r.normal()); });
+       }},
+      {"fp32 normal",
+       [](auto bytes, auto& r) {
+         return fill<float>(bytes,
+                            [&](auto) { return static_cast<float>(kWeightSigma * r.normal()); });
+       }},
+      {"fp8_e4m3 normal",
+       [](auto bytes, auto& r) {
+         return fill<std::uint8_t>(bytes,
+                                   [&](auto) { return float8_e4m3_of(kFloat8Scale * r.normal()); });
+       }},
+      {"fp32 adam first moment",
+       [](auto bytes, auto& r) {
+         const double share = std::sqrt((1 - kBeta1) / (1 + kBeta1));
+         return fill<float>(bytes, [&](auto) { return static_cast<float>(share * gradient(r)); });
+       }},
+      {"fp32 adam second moment",
+       [](auto bytes, auto& r) {
+         const double noise = std::sqrt(2 * (1 - kBeta2) / (1 + kBeta2));
+         return fill<float>(bytes, [&](auto) {
+           const double scale = kGradientScale * std::exp(kGradientSpread * r.normal());
+           return static_cast<float>(scale * scale * std::abs(1 + noise * r.normal()));
+         });
+       }},
+      {"bf16 gradients",
+       [](auto bytes, auto& r) {
+         return fill<std::uint16_t>(bytes, [&](auto) { return bfloat16_of(gradient(r)); });
+       }},
+      {"int32 token ids",
+       [](auto bytes, auto& r) {
+         // Zipf's law: the logarithm of a rank is about uniform.
+         return fill<std::int32_t>(bytes, [&](auto) {
+           return static_cast<std::int32_t>(std::pow(kVocabulary, r.uniform()) - 1);
+         });
+       }},
+      {"int64 sorted indices",
+       [](auto bytes, auto& r) {
+         std::int64_t last = 0;
+         return fill<std::int64_t>(
+             bytes, [&](auto) { return last += static_cast<std::int64_t>(r.next() % 64); });
+       }},
+  };
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string> data_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, generator] : generators()) names.push_back(name);
+  return names;
+}
+
+DataSet generate(const std::string& name, std::size_t bytes, std::uint64_t seed) {
+  for (const auto& [known, generator] : generators()) {
+    if (known != name) continue;
+    Random random(seed);
+    DataSet data = generator(bytes, random);
+    data.name = name;
+    return data;
+  }
+  throw std::invalid_argument("no data named '" + name + "'");
+}
+
+std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) throw std::runtime_error("cannot open " + path);
+  const auto file_bytes = static_cast<std::uint64_t>(file.tellg());
+  const auto read = [&](std::uint64_t at, void* to, std::uint64_t bytes) {
+    file.seekg(static_cast<std::streamoff>(at));
+    file.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
+    if (!file) throw std::runtime_error("cannot read " + path);
+  };
+  std::string length(8, '\0');
+  read(0, length.data(), std::min<std::uint64_t>(length.size(), file_bytes));
+  std::string json(safetensors::decode_header_length(length, file_bytes), '\0');
+  read(length.size(), json.data(), json.size());
+  const auto header = safetensors::decode_header(json, file_bytes);
+  std::map<DType, DataSet> sets;
+  for (const auto& tensor : header.tensors) {
+    auto& set = sets[tensor.dtype];
+    set.name = std::string(name_of(tensor.dtype)) + " weights";
+    set.typesize = size_of(tensor.dtype);
+    const auto before = set.content.size();
+    const auto bytes = std::min<std::uint64_t>(tensor.end - tensor.begin, bytes_max - before);
+    set.content.resize(before + bytes);
+    read(header.data_offset + tensor.begin, set.content.data() + before, bytes);
+  }
+  std::vector<DataSet> result;
+  for (auto& [dtype, set] : sets) {
+    if (!set.content.empty()) result.push_back(std::move(set));
+  }
+  return result;
+}
+
+}  // namespace cairn::bench

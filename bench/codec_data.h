@@ -1,0 +1,25 @@
+#pragma once
+// What checkpoints are made of, generated from one seed, or read from a safetensors file.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace cairn::bench {
+
+struct DataSet {
+  std::string name;
+  std::size_t typesize = 1;
+  std::vector<std::byte> content;
+};
+
+/// The names that generate() knows, in the order of the table.
+[[nodiscard]] std::vector<std::string> data_names();
+/// `bytes` is rounded down to whole elements.
+[[nodiscard]] DataSet generate(const std::string& name, std::size_t bytes, std::uint64_t seed);
+
+/// One set for each dtype in the file: all its tensors, end to end. At most `bytes_max` each.
+[[nodiscard]] std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max);
+
+}  // namespace cairn::bench

@@ -1,0 +1,168 @@
+#include "codec_runs.h"
+
+#include <blosc.h>
+#include <cairn/codecs/blosc.h>
+#include <cairn/codecs/crc32c.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <stdexcept>
+
+namespace cairn::bench {
+namespace {
+
+/// What a chunk of an array usually has.
+constexpr std::size_t kChunkBytes = std::size_t{16} << 20;
+/// No further pass once this much time went into one codec.
+constexpr double kSecondsMax = 4;
+
+double thread_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::size_t checked(std::size_t zstd_result) {
+  if (ZSTD_isError(zstd_result) != 0) throw std::runtime_error(ZSTD_getErrorName(zstd_result));
+  return zstd_result;
+}
+
+Codec raw() {
+  const auto copy = [](auto from, auto to) { return copy_crc32c(from, to.data()); };
+  return {"raw", [copy](auto from, auto, auto to) { return copy(from, to), from.size(); },
+          [copy](auto from, auto to) { copy(from, to); }};
+}
+
+Codec planes(const char* name, blosc::PlaneCoder coder) {
+  return {name,
+          [coder](auto from, auto typesize, auto to) {
+            return blosc::encode_planes(from, typesize, to, coder);
+          },
+          [](auto from, auto to) { blosc::decode(from, to); }};
+}
+
+void decode_by_libblosc(std::span<const std::byte> from, std::span<std::byte> to) {
+  if (::blosc_decompress_ctx(from.data(), to.data(), to.size(), 1) < 0) {
+    throw std::runtime_error("libblosc cannot decode");
+  }
+}
+
+Codec stock(const char* name, blosc::Compressor compressor, int level) {
+  return {name,
+          [=](auto from, auto typesize, auto to) {
+            return blosc::encode(from, {compressor, level, blosc::Shuffle::byte, typesize, 0}, to);
+          },
+          decode_by_libblosc};
+}
+
+Codec zstd(const char* name, int level) {
+  return {name,
+          [level](auto from, auto, auto to) {
+            return checked(ZSTD_compress(to.data(), to.size(), from.data(), from.size(), level));
+          },
+          [](auto from, auto to) {
+            checked(ZSTD_decompress(to.data(), to.size(), from.data(), from.size()));
+          }};
+}
+
+// One pass over the chunks of some content: encoded side by side in one buffer, and back.
+class Pass {
+ public:
+  explicit Pass(const DataSet& data)
+      : data_(data),
+        chunk_bytes_(kChunkBytes / data.typesize * data.typesize),
+        sizes_((data.content.size() + chunk_bytes_ - 1) / chunk_bytes_),
+        encoded_(sizes_.size() * bound(chunk_bytes_)),
+        decoded_(data.content.size()) {}
+
+  double encode(const Codec& codec) {
+    const double begin = thread_seconds();
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      sizes_[i] = codec.encode(part(std::span(data_.content), i), data_.typesize, slot(i));
+    }
+    return thread_seconds() - begin;
+  }
+  double decode(const Codec& codec) {
+    const double begin = thread_seconds();
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      codec.decode(slot(i).first(sizes_[i]), part(std::span(decoded_), i));
+    }
+    return thread_seconds() - begin;
+  }
+  [[nodiscard]] bool same() const { return decoded_ == data_.content; }
+  [[nodiscard]] double stored_bytes() const {
+    double sum = 0;
+    for (const auto size : sizes_) sum += static_cast<double>(size);
+    return sum;
+  }
+
+ private:
+  template <class Span>
+  Span part(Span all, std::size_t i) const {
+    const auto rest = all.subspan(i * chunk_bytes_);
+    return rest.first(std::min(chunk_bytes_, rest.size()));
+  }
+  std::span<std::byte> slot(std::size_t i) {
+    return std::span(encoded_).subspan(i * bound(chunk_bytes_), bound(chunk_bytes_));
+  }
+
+  const DataSet& data_;
+  std::size_t chunk_bytes_;
+  std::vector<std::size_t> sizes_;
+  std::vector<std::byte> encoded_, decoded_;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+std::size_t bound(std::size_t bytes) {
+  return std::max(ZSTD_compressBound(bytes), blosc::frame_bound(bytes));
+}
+
+std::vector<Codec> codecs() {
+  std::vector<Codec> all{raw(), planes("auto", blosc::PlaneCoder::automatic)};
+  // The same frames, as a program without this library reads them.
+  all.push_back(all.back());
+  all.back().name = "auto, libblosc decodes";
+  all.back().decode = decode_by_libblosc;
+  all.push_back(planes("planes-libzstd", blosc::PlaneCoder::libzstd));
+  all.push_back(planes("planes-portable", blosc::PlaneCoder::portable));
+  if (blosc::has_avx512_coder()) all.push_back(planes("planes-avx512", blosc::PlaneCoder::avx512));
+  all.push_back(stock("c-blosc zstd 1", blosc::Compressor::zstd, 1));
+  all.push_back(stock("c-blosc zstd 5", blosc::Compressor::zstd, 5));
+  all.push_back(stock("c-blosc lz4 5", blosc::Compressor::lz4, 5));
+  all.push_back(zstd("zstd 1", 1));
+  all.push_back(zstd("zstd 3", 3));
+  return all;
+}
+
+Measurement measure(const Codec& codec, const DataSet& data, int passes) {
+  Pass pass(data);
+  // Not counted: memory is touched for the first time.
+  double seconds = pass.encode(codec) + pass.decode(codec);
+  if (!pass.same()) throw std::runtime_error(codec.name + " gave back other bytes: " + data.name);
+  const auto bytes = static_cast<double>(data.content.size());
+  std::vector<double> encode, decode;
+  do {
+    const double encode_s = pass.encode(codec);
+    const double decode_s = pass.decode(codec);
+    encode.push_back(bytes / encode_s / 1e9);
+    decode.push_back(bytes / decode_s / 1e9);
+    seconds += encode_s + decode_s;
+  } while (static_cast<int>(encode.size()) < passes && seconds < kSecondsMax);
+  Measurement result;
+  result.ratio = bytes / pass.stored_bytes();
+  result.encode_gbps = median(encode);
+  result.decode_gbps = median(decode);
+  result.encode_gbps_max = *std::max_element(encode.begin(), encode.end());
+  result.decode_gbps_max = *std::max_element(decode.begin(), decode.end());
+  result.passes = static_cast<int>(encode.size());
+  return result;
+}
+
+}  // namespace cairn::bench

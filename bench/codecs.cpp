@@ -1,0 +1,98 @@
+// Ratio and speed on one core of the codecs, ours beside others, on what checkpoints are made of.
+
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "codec_runs.h"
+
+namespace {
+
+using namespace cairn::bench;
+
+struct Settings {
+  std::size_t bytes = std::size_t{64} << 20;
+  std::uint64_t seed = 1;
+  int passes = 9;
+  bool json = false;
+  std::string data, codec;  ///< parts of the names wanted
+  std::vector<std::string> weights;
+};
+
+bool wanted(const std::string& name, const std::string& part) {
+  return name.find(part) != std::string::npos;
+}
+
+void print_row(const std::string& data, const std::string& codec, const Measurement& row) {
+  std::printf("%-26s %-24s %9.3f %9.2f %9.2f %9.2f %9.2f\n", data.c_str(), codec.c_str(), row.ratio,
+              row.encode_gbps, row.decode_gbps, row.encode_gbps_max, row.decode_gbps_max);
+  std::fflush(stdout);
+}
+
+void run_data(const DataSet& data, const Settings& settings, boost::json::array& results) {
+  for (const auto& codec : codecs()) {
+    if (!wanted(codec.name, settings.codec)) continue;
+    const auto row = measure(codec, data, settings.passes);
+    if (!settings.json) print_row(data.name, codec.name, row);
+    results.push_back({{"data", data.name},
+                       {"codec", codec.name},
+                       {"ratio", row.ratio},
+                       {"encode_gbps", row.encode_gbps},
+                       {"decode_gbps", row.decode_gbps},
+                       {"encode_gbps_max", row.encode_gbps_max},
+                       {"decode_gbps_max", row.decode_gbps_max},
+                       {"passes", row.passes},
+                       {"bytes", data.content.size()}});
+  }
+}
+
+void run(const Settings& settings) {
+  if (!settings.json) {
+    std::printf("%-26s %-24s %9s %9s %9s %9s %9s\n", "data", "codec", "ratio", "encode", "decode",
+                "enc. max", "dec. max");
+    std::printf("%-26s %-24s %9s %39s\n", "", "", "raw/stored",
+                "10^9 bytes of content per second of a core");
+  }
+  boost::json::array results;
+  for (const auto& path : settings.weights) {
+    for (const auto& data : read_weights(path, settings.bytes)) run_data(data, settings, results);
+  }
+  for (const auto& name : data_names()) {
+    if (!wanted(name, settings.data)) continue;
+    run_data(generate(name, settings.bytes, settings.seed), settings, results);
+  }
+  if (!settings.json) return;
+  const boost::json::object report{{"seed", settings.seed}, {"results", results}};
+  std::printf("%s\n", boost::json::serialize(report).c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Ratio and speed of codecs. Speeds are 10^9 bytes of content per second of one core (the "
+      "thread's own time): the median of some passes, and the best.");
+  Settings settings;
+  app.add_option("--bytes", settings.bytes, "of each data set, at most of each dtype of a file")
+      ->capture_default_str()
+      ->check(CLI::Range(std::size_t{4096}, std::size_t{1} << 34));
+  app.add_option("--passes", settings.passes, "over each data set; fewer for slow codecs")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--seed", settings.seed, "of the random numbers")->capture_default_str();
+  app.add_option("--data", settings.data, "only data sets whose name has this in it");
+  app.add_option("--codec", settings.codec, "only codecs whose name has this in it");
+  app.add_option("--weights", settings.weights, "safetensors files with trained weights")
+      ->check(CLI::ExistingFile);
+  app.add_flag("--json", settings.json, "one JSON object instead of a table");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(settings);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "codecs: %s\n", error.what());
+    return 2;
+  }
+}
