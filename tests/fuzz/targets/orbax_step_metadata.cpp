@@ -25,7 +25,16 @@ template <class Decode>
 void check_with(std::string_view input, const Decode& decode) {
   const auto metadata = decoded(json_memory(input), [&] { return decode(input); });
   if (!metadata) return;
-  const auto text = encode(*metadata);
+  std::string text;
+  try {
+    text = encode(*metadata);
+  } catch (const std::invalid_argument&) {
+    // Members of one's own, which old files have at the top, are written one deeper.
+    const auto deeper = '[' + std::string(input) + ']';
+    require(!decoded(json_memory(input), [&] { return parse_json(deeper, "fuzz input"); }),
+            "metadata that are read can be written, but for the deepest");
+    return;
+  }
   require(encode(decode(text)) == text, "the metadata read back as they were");
 }
 
@@ -38,6 +47,12 @@ void check_root(std::string_view input) {
 
 std::string mutate(std::string_view input, Mutation& mutation) {
   return mutate_json(input, kWords, mutation);
+}
+
+// An old file, nested as deep as JSON may be.
+std::string deep() {
+  constexpr std::size_t kArrays = 255;
+  return R"({"a": )" + std::string(kArrays, '[') + std::string(kArrays, ']') + '}';
 }
 
 Seeds step_seeds(const TestData& data) {
@@ -54,6 +69,7 @@ Seeds step_seeds(const TestData& data) {
   metadata.custom_metadata = {{"a", boost::json::array{1, nullptr, "b"}}};
   found.push_back(encode(metadata));
   found.push_back(R"({"my_key": {"nested": [1, 2]}, "other": NaN})");
+  found.push_back(deep());
   return found;
 }
 
@@ -63,6 +79,7 @@ Seeds root_seeds(const TestData&) {
   metadata.internal_metadata = {{"version", 1}};
   metadata.custom_metadata = {{"a", "b"}};
   found.push_back(encode(metadata));
+  found.push_back(deep());
   return found;
 }
 
