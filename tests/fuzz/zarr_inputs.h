@@ -34,7 +34,7 @@ struct ChunkInput {
 /// Changes the metadata, the elements or the stored bytes, and mostly makes the chunk one of the
 /// metadata, or at least its last checksum true.
 [[nodiscard]] std::string mutate_chunk(std::string_view input, Mutation& mutation);
-/// The chunks that TensorStore and zarr-python wrote.
+/// The chunks that TensorStore and zarr-python wrote, and a few of other chains.
 [[nodiscard]] Seeds golden_chunks(const TestData& data);
 
 }  // namespace cairn::fuzz

@@ -26,7 +26,7 @@ void check(std::string_view input) {
   const bool large = (static_cast<unsigned char>(input[0]) & 0xe0u) == 0xe0u;
   const auto content = generated(input.substr(1), large ? kContentBytesMax : kShortBytes);
   const auto bound = blosc::frame_bound(content.size());
-  std::string first;
+  std::string before;
   for (const auto coder : {blosc::PlaneCoder::automatic, blosc::PlaneCoder::libzstd,
                            blosc::PlaneCoder::portable, blosc::PlaneCoder::avx512}) {
     if (coder == blosc::PlaneCoder::avx512 && !blosc::has_avx512_coder()) continue;
@@ -34,7 +34,8 @@ void check(std::string_view input) {
     frame.resize(
         blosc::encode_planes(bytes_of(content), typesize, writable_bytes_of(frame), coder));
     require(frame.size() <= bound, "a frame keeps to its bound");
-    check_frame(frame, content);
+    if (frame != before) check_frame(frame, content);
+    before = std::move(frame);
   }
   const double ratio = blosc::estimate_ratio(bytes_of(content), typesize);
   require(std::isfinite(ratio) && ratio > 0, "an estimate is a number");

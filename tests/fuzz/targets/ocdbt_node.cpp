@@ -49,6 +49,15 @@ void check(std::string_view input) {
   const auto compressed = decode_node(encode(*node, Config()), kNodeBytesMax);
   require(compressed == *node, "a compressed node reads back as it was");
   check_child(*node, node->height, first_key(*node));
+  const auto fits = [&](int height, const std::string& min_key) {
+    return decoded(kFreeMemory, [&] {
+      check_child(*node, static_cast<std::uint8_t>(height), min_key);
+      return true;
+    });
+  };
+  require(!fits(node->height ^ 1, ""), "a child of another height is refused");
+  require(!fits(node->height, std::string(first_key(*node)) + '\0'),
+          "a child with smaller keys than its parent says is refused");
   for (const auto& file : node->files) {
     static_cast<void>(decoded(kFreeMemory, [&] { return data_path("base/", file); }));
   }

@@ -37,19 +37,14 @@ constexpr std::string_view kWords[] = {"tree_metadata",
 
 void check_one_tree(const TreeMetadata& metadata) {
   std::vector<std::pair<KeyPath, Tree>> entries;
-  bool deep = false;
   for (const auto& entry : metadata.entries) {
     entries.emplace_back(entry.path, Tree());
-    deep |= entry.path.size() > kMaxTreeDepth;
-    static_cast<void>(dotted_name(entry.path));
-    static_cast<void>(to_string(entry.path));
+    require(!to_string(entry.path).empty(), "a path has a name for people");
   }
-  const auto count = entries.size();
-  const auto tree = decoded(std::size_t{1} << 30, [&] { return unflatten(std::move(entries)); });
-  require(tree.has_value() != deep, "the paths of a tree's metadata make a tree");
+  const auto tree = unflatten(std::move(entries));
   // Without entries, the tree is the one empty dict.
-  if (tree)
-    require(flatten(*tree).size() == std::max<std::size_t>(count, 1), "each path is a leaf");
+  const auto leaves = std::max<std::size_t>(metadata.entries.size(), 1);
+  require(flatten(tree).size() == leaves, "each path is a leaf");
 }
 
 void check(std::string_view input) {
@@ -65,7 +60,44 @@ void check(std::string_view input) {
   check_one_tree(*metadata);
 }
 
+// A path that another one goes through, a key of the other kind, or a path that is too long.
+void change_path(std::vector<TreeEntry>& entries, Mutation& mutation) {
+  const KeyPath other = entries[mutation.below(entries.size())].path;
+  KeyPath& path = entries[mutation.below(entries.size())].path;
+  switch (mutation.below(6)) {
+    case 0:
+      path = other;
+      path.emplace_back("0", mutation.one_in(2) ? Key::Kind::dict : Key::Kind::sequence);
+      return;
+    case 1:
+      path.assign(other.begin(),
+                  other.begin() + static_cast<std::ptrdiff_t>(mutation.below(other.size() + 1)));
+      return;
+    case 2:
+      if (!path.empty()) path.back().kind = static_cast<Key::Kind>(mutation.below(2) + 1);
+      return;
+    case 3:
+      if (!path.empty()) path.back().name = std::to_string(mutation.below(4));
+      return;
+    case 4:
+      if (mutation.one_in(4))
+        path.resize(kMaxTreeDepth + mutation.below(2), Key("k", Key::Kind::dict));
+      return;
+    default:
+      path.insert(path.begin(), Key("0", static_cast<Key::Kind>(mutation.below(2) + 1)));
+  }
+}
+
 std::string mutate(std::string_view input, Mutation& mutation) {
+  if (mutation.one_in(4)) {
+    try {
+      auto metadata = decode_tree_metadata(input);
+      if (metadata.entries.empty()) metadata.entries.emplace_back();
+      change_path(metadata.entries, mutation);
+      return encode(metadata);
+    } catch (const FormatError&) {  // cannot be changed as a tree
+    }
+  }
   return mutate_json(input, kWords, mutation);
 }
 
@@ -88,6 +120,26 @@ Seeds seeds(const TestData& data) {
   metadata.use_ocdbt = true;
   metadata.custom_metadata = boost::json::object{{"a", 1.5}};
   found.push_back(encode(metadata));
+  // More nodes than the first table of them holds.
+  constexpr int kMany = 60;
+  for (int i = 0; i < kMany; ++i) {
+    TreeEntry entry;
+    entry.path = {Key("layer" + std::to_string(i), Key::Kind::dict), Key("w", Key::Kind::dict)};
+    metadata.entries.push_back(entry);
+  }
+  found.push_back(encode(metadata));
+  // What no tree can be.
+  constexpr auto kDict = Key::Kind::dict;
+  const KeyPath paths[][2] = {{{Key("a", kDict)}, {Key("a", kDict), Key("b", kDict)}},
+                              {{Key("a", kDict), Key("b", kDict)}, {Key("a", kDict)}},
+                              {{Key("a", kDict)}, {Key("0", Key::Kind::sequence)}},
+                              {KeyPath(kMaxTreeDepth + 1, Key("k", kDict)), {Key("a", kDict)}}};
+  for (const auto& pair : paths) {
+    metadata.entries.assign(2, TreeEntry());
+    metadata.entries[0].path = pair[0];
+    metadata.entries[1].path = pair[1];
+    found.push_back(encode(metadata));
+  }
   return found;
 }
 

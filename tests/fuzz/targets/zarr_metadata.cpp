@@ -77,8 +77,37 @@ Seeds seeds_of(const TestData& data, const char* table, std::string_view format)
   return found;
 }
 
+// What our encoder would not write, as the text says `codecs`: chains that are none.
+std::string text_with(const std::string& chunk, const std::string& codecs) {
+  return R"({"chunk_grid":{"configuration":{"chunk_shape":)" + chunk +
+         R"(},"name":"regular"},"chunk_key_encoding":{"name":"default"},"codecs":)" + codecs +
+         R"(,"data_type":"int8","fill_value":0,"node_type":"array","shape":)" + chunk +
+         R"(,"zarr_format":3})";
+}
+std::string shard_of(const std::string& codecs, const std::string& index_codecs) {
+  return R"([{"configuration":{"chunk_shape":[1,1],"codecs":)" + codecs + R"(,"index_codecs":)" +
+         index_codecs + R"(},"name":"sharding_indexed"}])";
+}
+
 Seeds seeds_v3(const TestData& data) {
-  return seeds_of(data, "zarr/tensorstore.txt", "\"zarr_format\":3");
+  constexpr std::size_t kDepth = 6;
+  constexpr int kCodecs = 17;
+  const std::string bytes = R"([{"name":"bytes"}])";
+  const std::string endian = R"([{"configuration":{"endian":"little"},"name":"bytes"}])";
+  auto found = seeds_of(data, "zarr/tensorstore.txt", "\"zarr_format\":3");
+  std::string deep = bytes;
+  for (std::size_t i = 0; i < kDepth; ++i) {
+    deep = shard_of(deep, endian);
+    found.push_back(text_with("[4,4]", deep));
+  }
+  found.push_back(text_with("[4,4]", shard_of(bytes, bytes)));
+  found.push_back(text_with("[4,4]", shard_of(bytes, R"([{"name":"crc32c"}])")));
+  found.push_back(text_with("[65536,65536]", shard_of(bytes, endian)));
+  found.push_back(text_with("[4,4]", R"([{"configuration":{"order":[1,0]},"name":"transpose"}])"));
+  std::string many = "[" + bytes.substr(1, bytes.size() - 2);
+  for (int i = 1; i < kCodecs; ++i) many += R"(,{"name":"crc32c"})";
+  found.push_back(text_with("[4,4]", many + "]"));
+  return found;
 }
 Seeds seeds_v2(const TestData& data) {
   return seeds_of(data, "zarr/tensorstore_v2.txt", "\"zarr_format\":2");
