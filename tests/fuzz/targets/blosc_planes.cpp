@@ -10,7 +10,9 @@
 namespace cairn::fuzz {
 namespace {
 
-constexpr std::size_t kShortBytes = std::size_t{16} << 10;
+constexpr std::size_t kShortBytes = std::size_t{8} << 10;
+constexpr std::size_t kLargeBytes = (std::size_t{512} << 10) + 1000;
+constexpr char kLarge = '\xff';
 
 void check_frame(const std::string& frame, const std::string& content) {
   std::string ours(content.size(), '\x55');
@@ -23,8 +25,8 @@ void check(std::string_view input) {
   if (input.empty()) return;
   const std::size_t typesize = static_cast<unsigned char>(input[0]) % 20 + 1;
   // More than one block of the encoder takes long, and seldom shows more.
-  const bool large = (static_cast<unsigned char>(input[0]) & 0xe0u) == 0xe0u;
-  const auto content = generated(input.substr(1), large ? kContentBytesMax : kShortBytes);
+  const bool large = input[0] == kLarge;
+  const auto content = generated(input.substr(1), large ? kLargeBytes : kShortBytes);
   const auto bound = blosc::frame_bound(content.size());
   std::string before;
   for (const auto coder : {blosc::PlaneCoder::automatic, blosc::PlaneCoder::libzstd,
@@ -54,7 +56,7 @@ Seeds seeds(const TestData&) {
     all.append(step, sizeof(step));
   }
   found.push_back(all);
-  found.push_back(std::string("\xe1\x06\x08\xcf\0\1\2\3\xcf\1\1", 11));
+  found.push_back(std::string("\xff\x06\x08\xcf\0\1\2\3\xcf\1\1", 11));
   return found;
 }
 
