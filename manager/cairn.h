@@ -13,6 +13,7 @@
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/options.h>
+#include <cairn/manager/safetensors.h>
 #include <cairn/manager/save_future.h>
 #include <cairn/manager/version.h>
 #include <cairn/version.h>

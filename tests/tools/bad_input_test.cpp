@@ -71,7 +71,8 @@ TEST_P(BadInput, RefusesNamesThatRunIntoEachOther) {
 
 TEST_P(BadInput, RefusesAnInputThatIsNoFile) {
   expect_refused(cairn({"import", file("missing"), root(), "--step", "0"}), "No such file");
-  expect_refused(cairn({"import", file("."), root(), "--step", "0"}), "not a regular file");
+  expect_refused(cairn({"import", file("."), root(), "--step", "0"}),
+                 "no safetensors file and no index");
   EXPECT_FALSE(std::filesystem::exists(root()));
 }
 

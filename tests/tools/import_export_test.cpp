@@ -117,6 +117,47 @@ TEST_P(ImportExport, ReplacesAStepWithOverwriteAlone) {
   EXPECT_TRUE(tensors_of(read_bytes(file("third"))) == tensors_of(second));
 }
 
+TEST_P(ImportExport, ExportsShardsAndImportsThemByIndexOrDirectory) {
+  safetensors::Header header;
+  header.metadata = {{"format", "pt"}};
+  header.tensors = {tensor("a", DType::float32, {300'000}), tensor("b", DType::uint8, {100}),
+                    tensor("c", DType::bfloat16, {700, 1000})};
+  const std::string in = safetensors_file(header, make_seed());
+  round_trip(in);
+  std::filesystem::create_directory(file("shards"));
+  const std::string out = file("shards/model.safetensors");
+  const Outcome exported = cairn({"export", root(), out, "--max-shard-size", "1300KB", "--json"});
+  ASSERT_EQ(exported.status, 0) << exported.err;
+  EXPECT_EQ(exported.json().at("files").as_array().size(), 3u);
+  EXPECT_FALSE(std::filesystem::exists(out));
+  const Outcome again = cairn({"export", root(), out, "--max-shard-size", "1300KB"});
+  EXPECT_EQ(again.status, 2);
+  EXPECT_THAT(again.err, HasSubstr("the file is there already"));
+  for (const std::string source : {"shards", "shards/model.safetensors.index.json"}) {
+    const Outcome imported =
+        cairn({"import", file(source), root(), "--step", "7", "--overwrite", "--json"});
+    ASSERT_EQ(imported.status, 0) << imported.err;
+    EXPECT_EQ(imported.json().at("files").as_array().size(), 2u);
+    ASSERT_EQ(cairn({"export", root(), file("back"), "--step", "7", "--force"}).status, 0);
+    EXPECT_TRUE(tensors_of(read_bytes(file("back"))) == tensors_of(in));
+    EXPECT_EQ(header_of(read_bytes(file("back"))).metadata, header.metadata);
+  }
+}
+
+TEST_P(ImportExport, FollowsLinksOutOfAnIndexsDirectoryWhenToldTo) {
+  safetensors::Header header;
+  header.tensors = {tensor("w", DType::float32, {4})};
+  write_bytes(file("blob"), safetensors_file(header, make_seed()));
+  std::filesystem::create_directory(file("snapshot"));
+  std::filesystem::create_symlink("../blob", file("snapshot/1.safetensors"));
+  write_bytes(file("snapshot/m.safetensors.index.json"),
+              R"({"weight_map": {"w": "1.safetensors"}})");
+  const Outcome refused = cairn({"import", file("snapshot"), root(), "--step", "0"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--follow-links"));
+  EXPECT_EQ(cairn({"import", file("snapshot"), root(), "--step", "0", "--follow-links"}).status, 0);
+}
+
 TEST_P(ImportExport, WritesNestedTreesUnderDottedNamesAndNumbersAsRankZero) {
   const float values[] = {1, 2, 3};
   SaveOptions with_metadata;

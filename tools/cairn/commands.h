@@ -5,6 +5,8 @@
 #include <cairn/engine/io_backend.h>
 #include <cairn/manager/save_future.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -37,20 +39,23 @@ struct VerifyOptions {
 int run_verify(const Settings& settings, const VerifyOptions& options);
 
 struct ImportOptions {
-  std::string file;
+  std::string file;  ///< or an index, or a directory
   std::string root;
   Step step = 0;
   bool overwrite = false;
+  bool follow_links = false;  ///< shards may lie elsewhere
 };
 int run_import(const Settings& settings, const ImportOptions& options);
 
 struct ExportOptions {
   std::string root;
   std::string file;
-  std::optional<Step> step;  ///< none: the latest
-  std::string item;          ///< empty: the only tree
-  bool force = false;        ///< replace an existing file
-  bool drop_empty = false;   ///< leave nulls and empty containers out
+  std::optional<Step> step;           ///< none: the latest
+  std::string item;                   ///< empty: the only tree
+  bool force = false;                 ///< replace an existing file
+  bool drop_empty = false;            ///< leave nulls and empty containers out
+  std::uint64_t max_shard_bytes = 0;  ///< 0: one file
+  std::size_t alignment = 0;          ///< of the data; 0: the library's choice
 };
 int run_export(const Settings& settings, const ExportOptions& options);
 

@@ -1,31 +1,32 @@
-// cairn import: a safetensors file becomes a step.
+// cairn import: a safetensors file, or several, become a step.
 
 #include <cairn/manager/checkpoint_manager.h>
+#include <cairn/manager/safetensors.h>
 #include <fmt/format.h>
 
 #include <chrono>
 
 #include "common.h"
-#include "safetensors_file.h"
 #include "table.h"
 
 namespace cairn::cli {
 namespace {
 
-SaveOptions save_options(const ImportOptions& options, const safetensors::Header& header) {
+SaveOptions save_options(const ImportOptions& options, const SafetensorsMetadata& metadata) {
   SaveOptions out;
   // The step asked for is made, also below steps that are there.
   out.force = true;
   out.overwrite = options.overwrite;
-  for (const auto& [key, value] : header.metadata) out.custom_metadata[key] = value;
+  for (const auto& [key, value] : metadata) out.custom_metadata[key] = value;
   return out;
 }
 
 void report(const Settings& settings, const ImportOptions& options, const SaveResult& result,
-            std::size_t tensors, double seconds) {
+            const std::vector<std::string>& files, std::size_t tensors, double seconds) {
   if (settings.json) {
     boost::json::object out;
     out["file"] = options.file;
+    out["files"] = to_json(files);
     out["root"] = options.root;
     out["step"] = result.step;
     out["tensors"] = tensors;
@@ -44,9 +45,12 @@ void report(const Settings& settings, const ImportOptions& options, const SaveRe
 
 int run_import(const Settings& settings, const ImportOptions& options) {
   const auto engine = make_engine(settings);
-  // First the file: a bad one leaves no empty root behind.
-  SafetensorsFile file = open_safetensors(engine, options.file);
-  const std::size_t tensors = file.header.tensors.size();
+  // First the files: a bad one leaves no empty root behind.
+  SafetensorsReadOptions read_options;
+  read_options.follow_links = options.follow_links;
+  SafetensorsContent content =
+      open_safetensors(engine, options.file, std::move(read_options)).get();
+  const std::size_t tensors = content.tree.as<Dict>().size();
   if (tensors == 0) {
     throw make_error(ErrorCode::invalid_argument,
                      "the file has no tensors, and a step holds at least one", options.file);
@@ -56,9 +60,10 @@ int run_import(const Settings& settings, const ImportOptions& options) {
   CheckpointManager manager(options.root, std::move(manager_options));
   const auto start = std::chrono::steady_clock::now();
   const SaveResult result =
-      manager.save(options.step, std::move(file.tree), save_options(options, file.header)).get();
+      manager.save(options.step, std::move(content.tree), save_options(options, content.metadata))
+          .get();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  report(settings, options, result, tensors, elapsed.count());
+  report(settings, options, result, content.files, tensors, elapsed.count());
   return kGood;
 }
 

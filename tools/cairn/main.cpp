@@ -110,19 +110,27 @@ class CommandLine {
     add_step(command, verify_.step, "Number of a step (default: all)");
   }
   void add_import() {
-    auto& command = add("import", "Make a step of a safetensors file",
-                        "{file, root, step, tensors, bytes, stored_bytes, seconds, warning}",
+    auto& command = add("import", "Make a step of a safetensors file, or of several",
+                        "{file, files: [path], root, step, tensors, bytes, stored_bytes, seconds, "
+                        "warning}",
                         run_import, import_);
-    command.add_option("FILE", import_.file, "A safetensors file")->required();
+    command
+        .add_option(
+            "FILE", import_.file,
+            "A safetensors file, an index (.safetensors.index.json) or a directory with one")
+        ->required();
     add_root(command, import_.root);
     add_step(command, import_.step, "Number of the step to make")->required();
     command.add_flag("--overwrite", import_.overwrite, "Replace the step if it is there");
+    command.add_flag("--follow-links", import_.follow_links,
+                     "Follow links from an index's directory to files elsewhere");
   }
   void add_export() {
-    auto& command = add("export",
-                        "Write a tree of a step as a safetensors file. Nested keys are joined by "
-                        "dots, numbers become tensors of rank 0. The tree must fit into memory.",
-                        "{root, step, item, file, tensors, bytes}", run_export, export_);
+    auto& command =
+        add("export",
+            "Write a tree of a step as a safetensors file. Nested keys are joined by "
+            "dots, numbers become tensors of rank 0. The tree must fit into memory.",
+            "{root, step, item, file, files: [path], tensors, bytes}", run_export, export_);
     add_root(command, export_.root);
     command.add_option("OUT", export_.file, "The safetensors file to write")->required();
     add_step(command, export_.step, "Number of a step (default: the latest)");
@@ -131,6 +139,16 @@ class CommandLine {
     command.add_flag("--force", export_.force, "Replace OUT if it is there");
     command.add_flag("--drop-empty", export_.drop_empty,
                      "Leave out nulls and empty containers, which safetensors cannot hold");
+    command
+        .add_option("--max-shard-size", export_.max_shard_bytes,
+                    "Bytes of one file at most (500MB, 5GB, 4GiB); more go into OUT-00001-of-00002 "
+                    "and so on, with an index")
+        ->transform(CLI::AsSizeValue(true))
+        ->type_name("SIZE");
+    command
+        .add_option("--alignment", export_.alignment,
+                    "Where the data begins, a power of two (default: 4096, or 64 below 1 MiB)")
+        ->type_name("BYTES");
   }
   void add_doctor() {
     auto& command =

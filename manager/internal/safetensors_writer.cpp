@@ -1,0 +1,149 @@
+// The bytes of a file are cut into blocks, whatever tensors lie in them; each block is gathered in
+// staging memory and written by one large aligned write, or written straight out of an array where
+// that is aligned.
+
+#include <cairn/engine/cpu_pool.h>
+#include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/safetensors_writer.h>
+#include <cairn/manager/internal/source_reader.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace cairn::internal {
+namespace {
+
+constexpr std::uint64_t kBlockBytes = 4u << 20;
+static_assert(kBlockBytes % engine::kBufferAlignment == 0);
+/// Enough to keep a disk busy, few enough that a failing write drains quickly.
+constexpr std::size_t kWritesInFlight = 8;
+
+std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+/// The memory of a block that can be written from where it is.
+std::span<const std::byte> straight_source(const PlannedFile& plan, std::uint64_t begin,
+                                           std::uint64_t end, std::uint64_t alignment) {
+  if (begin < plan.start.size()) return {};
+  const std::vector<PlannedPiece> pieces = pieces_of(plan, begin, end);
+  if (pieces.size() != 1 || pieces[0].last - pieces[0].first != end - begin) return {};
+  const auto& memory = pieces[0].tensor->memory;
+  if (!memory || !memory->contiguous()) return {};
+  const std::byte* const data = memory->data() + pieces[0].first;
+  const bool aligned =
+      (end - begin) % alignment == 0 && reinterpret_cast<std::uintptr_t>(data) % alignment == 0;
+  return aligned ? std::span(data, end - begin) : std::span<const std::byte>();
+}
+
+/// The whole elements around bytes [first, last) of a tensor: a block may begin within one.
+struct Elements {
+  Elements(const PlannedPiece& piece)  // NOLINT(google-explicit-constructor)
+      : width(size_of(piece.tensor->dtype)),
+        begin(piece.first / width),
+        end(round_up(piece.last, width) / width),
+        head(piece.first - begin * width),
+        whole(head == 0 && piece.last % width == 0) {}
+  std::uint64_t width;
+  std::uint64_t begin;
+  std::uint64_t end;
+  std::uint64_t head;  ///< bytes of the first one that are not wanted
+  bool whole;
+};
+
+/// Copies a piece of an array in memory.
+void copy_piece(const PlannedPiece& piece, std::byte* to) {
+  const ArrayView& view = *piece.tensor->memory;
+  const std::size_t bytes = piece.last - piece.first;
+  if (view.contiguous()) {
+    std::memcpy(to, view.data() + piece.first, bytes);
+    return;
+  }
+  const Elements elements(piece);
+  std::vector<std::byte> around;
+  std::byte* target = to;
+  if (!elements.whole) {
+    around.resize((elements.end - elements.begin) * elements.width);
+    target = around.data();
+  }
+  for (const IndexRange& box : boxes_of(view.shape(), elements.begin, elements.end)) {
+    copy_region(view, box.origin, box.shape, target);
+    target += byte_count(view.dtype(), box.shape);
+  }
+  if (!elements.whole) std::memcpy(to, around.data() + elements.head, bytes);
+}
+
+/// The same for a leaf, whose sources take their time.
+Task<void> read_piece(PlannedPiece piece, std::byte* to) {
+  const Leaf& leaf = *piece.tensor->leaf;
+  const Elements elements(piece);
+  std::vector<std::byte> around;
+  std::byte* target = to;
+  if (!elements.whole) {
+    around.resize((elements.end - elements.begin) * elements.width);
+    target = around.data();
+  }
+  const std::vector<IndexRange> boxes = boxes_of(leaf.shape(), elements.begin, elements.end);
+  for (const IndexRange& box : boxes) {
+    co_await read_leaf_box(&leaf, box, target);
+    target += byte_count(leaf.dtype(), box.shape);
+  }
+  if (!elements.whole) std::memcpy(to, around.data() + elements.head, piece.last - piece.first);
+}
+
+/// Gathers [begin, end) in `buffer` and writes it; with direct I/O padded with zeros.
+Task<void> write_block(EnginePtr engine, FilePtr file, const PlannedFile* plan, std::uint64_t begin,
+                       std::uint64_t end, engine::Buffer buffer) {
+  const std::vector<PlannedPiece> pieces = pieces_of(*plan, begin, end);
+  std::byte* const data = buffer.data();
+  for (const PlannedPiece& piece : pieces) {
+    if (piece.tensor->leaf != nullptr) co_await read_piece(piece, data + piece.at);
+  }
+  const std::size_t size = round_up(end - begin, file->file.alignment());
+  auto gather = [plan, begin, end, size, data, &pieces] {
+    if (begin < plan->start.size()) {
+      const std::size_t count = std::min<std::uint64_t>(end, plan->start.size()) - begin;
+      std::memcpy(data, plan->start.data() + begin, count);
+    }
+    for (const PlannedPiece& piece : pieces) {
+      if (piece.tensor->memory) copy_piece(piece, data + piece.at);
+    }
+    std::memset(data + (end - begin), 0, size - (end - begin));
+  };
+  co_await engine::async_run(engine->cpu(), std::move(gather), asio::use_awaitable);
+  co_await write_at(file, begin, std::span<const std::byte>(data, size));
+}
+
+Task<void> spawn_writes(engine::Nursery& nursery, EnginePtr engine, FilePtr file,
+                        const PlannedFile* plan) {
+  for (std::uint64_t begin = 0; begin < plan->size; begin += kBlockBytes) {
+    if (!co_await nursery.wait_below(kWritesInFlight)) break;
+    const std::uint64_t end = std::min(begin + kBlockBytes, plan->size);
+    const auto memory = straight_source(*plan, begin, end, file->file.alignment());
+    if (!memory.empty()) {
+      nursery.spawn(write_at(file, begin, memory));
+      continue;
+    }
+    // Staging and not the window: a leaf's source may need the window while this is held.
+    auto [error, buffer] = co_await engine->staging().async_acquire(
+        round_up(end - begin, engine::kBufferAlignment), kAsTuple);
+    if (error) raise_failure(error, "wait for staging memory", file->path);
+    nursery.spawn(write_block(engine, file, plan, begin, end, std::move(buffer)));
+  }
+}
+
+}  // namespace
+
+Task<void> write_planned(EnginePtr engine, FilePtr file, const PlannedFile* plan) {
+  const std::uint64_t padded = round_up(plan->size, file->file.alignment());
+  auto [no_space] = co_await file->file.async_allocate(padded, kAsTuple);
+  if (no_space) raise_failure(no_space, "reserve " + std::to_string(padded) + " bytes", file->path);
+  co_await engine::with_nursery(engine->executor(), &spawn_writes, engine, file, plan);
+  if (padded != plan->size) {
+    auto [error] = co_await file->file.async_truncate(plan->size, kAsTuple);
+    if (error) raise_failure(error, "truncate", file->path);
+  }
+  co_await sync_and_close(file);
+}
+
+}  // namespace cairn::internal
