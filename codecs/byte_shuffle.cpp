@@ -4,6 +4,7 @@
 #include <cairn/codecs/internal/byte_shuffle.h>
 
 #include <bit>
+#include <initializer_list>
 
 namespace cairn::blosc::internal {
 namespace {

@@ -18,6 +18,7 @@ bool is_shown(internal::CodePoint c) noexcept {
 // `text` in one line, cut to a readable length: names and values come from files that anybody may
 // have written.
 std::string readable(std::string text) {
+  if (text.empty()) return "\"\"";  // a name that is empty is one, too
   std::string shown;
   for (std::size_t at = 0; at < text.size();) {
     if (shown.size() >= kPartBytesMax) {

@@ -98,8 +98,7 @@ std::size_t Decoder::decode_literals(std::span<const std::byte> block, std::span
 
 }  // namespace
 
-bool decode_literals_frame(std::span<const std::byte> frame,
-                           std::span<std::byte> content) noexcept {
+bool decode_literals_frame(std::span<const std::byte> frame, std::span<std::byte> content) {
   // 32 KiB that a thread keeps.
   thread_local const std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->has_table = false;

@@ -26,6 +26,6 @@ inline constexpr std::size_t kFrameSlack = 256;
 /// the content size that `content` has. False on anything else, damage included; `content` may then
 /// hold anything, and libzstd is to be asked. Bytes of `frame` may be anything.
 [[nodiscard]] bool decode_literals_frame(std::span<const std::byte> frame,
-                                         std::span<std::byte> content) noexcept;
+                                         std::span<std::byte> content);
 
 }  // namespace cairn::blosc::internal
