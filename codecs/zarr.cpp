@@ -18,6 +18,7 @@ std::size_t checked_sum(std::size_t a, std::size_t b) {
   return sum;
 }
 
+// Every step is checked: extents come from files, and a shard may claim 2^30 cells.
 std::size_t bound_of(const CodecChain& codecs, DType dtype, std::span<const Index> chunk_shape) {
   const internal::ChainParts parts(codecs);
   std::size_t bytes = 0;
@@ -42,6 +43,7 @@ std::size_t bound_of(const CodecChain& codecs, DType dtype, std::span<const Inde
   return bytes;
 }
 
+// In a shard, what neither a cell nor the index covers is a gap that nobody reads.
 bool covers_all(const CodecChain& codecs) noexcept {
   if (codecs.empty()) return false;
   if (internal::is_checksum(codecs.back())) return true;
@@ -125,6 +127,7 @@ bool has_checksum(const ArrayMetadata& metadata) noexcept {
   return covers_all(metadata.codecs);
 }
 
+// A shard behind a transpose has cells in other coordinates than the array: it is read whole.
 bool is_sharded(const ArrayMetadata& metadata) noexcept {
   return metadata.codecs.size() == 1 &&
          std::holds_alternative<Sharding>(metadata.codecs.front().value);

@@ -16,6 +16,7 @@ constexpr int kMinBz2Level = 1;
 constexpr int kMaxBz2Level = 9;
 constexpr int kMaxBloscLevel = 9;
 
+// A set of bits instead of a sort: this runs for every chunk.
 bool is_permutation_of_axes(std::span<const std::size_t> order, std::size_t rank) {
   if (order.size() != rank) return false;
   std::uint64_t seen = 0;
@@ -27,6 +28,7 @@ bool is_permutation_of_axes(std::span<const std::size_t> order, std::size_t rank
   return true;
 }
 
+// Follows the shape of what reaches each codec, because transposes change what a shard must divide.
 class Checker {
  public:
   Checker(Format format, std::span<const Index> chunk_shape, std::string where, std::size_t depth)
@@ -159,6 +161,8 @@ class Checker {
     fault_ = Checker(format_, sharding.chunk_shape, field("/configuration/codecs"), depth_ + 1)
                  .check(sharding.codecs);
   }
+  // Where the index lies follows from its size alone, so nothing may change that. Other readers
+  // take transposes here too; no writer is known to make any.
   void check_index_codecs(const CodecChain& codecs) {
     bool fits = !codecs.empty() && codecs.size() <= kMaxCodecs &&
                 std::holds_alternative<Bytes>(codecs.front().value);

@@ -165,39 +165,6 @@ void require_elements(const ArrayMetadata& metadata, std::size_t bytes) {
 
 }  // namespace
 
-std::string to_string(const Place* place) {
-  if (place == nullptr) return "";
-  return fmt::format("{}cell {}: ", to_string(place->outer), place->cell);
-}
-
-void fail_chunk(const Place* place, const std::string& field, std::string found,
-                std::string allowed) {
-  throw FormatError("chunk", to_string(place) + field, std::move(found), std::move(allowed));
-}
-
-std::span<const std::byte> checked_content(std::span<const std::byte> stored,
-                                           const std::string& field, const Place* place) {
-  if (stored.size() < kChecksumBytes) {
-    fail_chunk(place, field, fmt::format("{} bytes", stored.size()),
-               fmt::format("at least {}", kChecksumBytes));
-  }
-  const auto content = stored.first(stored.size() - kChecksumBytes);
-  std::uint32_t expected = 0;
-  std::memcpy(&expected, content.data() + content.size(), kChecksumBytes);
-  const std::uint32_t found = crc32c(content);
-  if (found != expected) {
-    fail_chunk(place, field, fmt::format("{:#010x} over the {} bytes", found, content.size()),
-               fmt::format("{:#010x}, as stored", expected));
-  }
-  return content;
-}
-
-std::size_t append_checksum(std::span<std::byte> to, std::size_t size) {
-  const std::uint32_t checksum = crc32c(to.first(size));
-  std::memcpy(to.data() + size, &checksum, kChecksumBytes);
-  return size + kChecksumBytes;
-}
-
 std::size_t encode_chain(const CodecChain& codecs, const ChunkType& type,
                          std::span<const std::byte> elements, std::span<std::byte> to) {
   const ChainParts parts(codecs);

@@ -30,6 +30,7 @@ std::size_t with_compressor(const Codec& codec, const Function& function) {
 std::size_t compressed_bound(const Codec& codec, std::size_t content_bytes) {
   const std::size_t bound =
       with_compressor(codec, [&](const auto& one) { return bound_of(one, content_bytes); });
+  // It wrapped around.
   if (bound < content_bytes) throw std::invalid_argument("zarr: a chunk of more than 2^64 bytes");
   return bound;
 }

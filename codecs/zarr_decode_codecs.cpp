@@ -19,7 +19,8 @@ using cairn::internal::min_zstd_level;
 constexpr std::string_view kConfiguration = "configuration";
 constexpr std::string_view kStructure = "zarr.json";
 
-// One element of the array of codecs.
+// One element of the array of codecs. Members that are not known are errors, because a setting that
+// is passed over may change what the bytes mean.
 class CodecReader {
  public:
   CodecReader(const JsonMembers& codec, DType dtype, std::size_t rank)

@@ -12,6 +12,7 @@
 namespace cairn::zarr {
 namespace {
 
+// Chunks can be encoded so, but no peer gains by it, and v2 would need a second set of type names.
 bool writes_big_endian(const CodecChain& codecs) {
   return std::any_of(codecs.begin(), codecs.end(), [](const Codec& codec) {
     const auto* bytes = std::get_if<Bytes>(&codec.value);

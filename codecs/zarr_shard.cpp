@@ -69,6 +69,7 @@ class Cells {
   bool dense_;
 };
 
+// Few large copies: a shard may lack most of its cells.
 void fill(std::span<std::byte> elements, std::span<const std::byte> value) {
   if (value.empty()) {
     std::fill(elements.begin(), elements.end(), std::byte{0});

@@ -135,6 +135,8 @@ void check_filters(const JsonMembers& root) {
   }
 }
 
+// Order F is the transpose that reverses all axes, also where that moves nothing (rank 0 and 1), so
+// that the text comes back as it was.
 Transpose reversed(std::size_t rank) {
   Transpose transpose;
   transpose.order.resize(rank);
@@ -142,7 +144,8 @@ Transpose reversed(std::size_t rank) {
   return transpose;
 }
 
-// Appends an object, or null for a codec that is no compressor.
+// Appends an object, or null for a codec that is no compressor. Members in alphabetical order, as
+// TensorStore has them.
 struct CompressorWriter {
   std::string& out;
   void operator()(const Zstd& codec) const {

@@ -141,13 +141,14 @@ for dtype in PLAIN:
 array = smooth("int16", (16, 16))
 for compressor in [{"id": "zstd", "level": 22}, {"id": "zlib", "level": 9}, {"id": "gzip", "level": 0}, {"id": "bz2", "level": 9}]:
     v2("codec " + compressor["id"], array, (16, 16), "<i2", compressor)
-for cname in ["blosclz", "lz4", "lz4hc", "zlib", "zstd"]:  # neither peer has snappy
+for cname in ["blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"]:
     for shuffle, text in enumerate(["noshuffle", "shuffle", "bitshuffle"]):
         compressor = {"id": "blosc", "cname": cname, "clevel": 5, "shuffle": shuffle, "blocksize": 0}
         v2(f"codec blosc {cname} {text}", array, (16, 16), "<i2", compressor)
         v3(f"codec blosc {cname} {text}", array, (16, 16), [BYTES, blosc(cname, text)])
-        by_zarr(f"v2 codec blosc {cname} {text}", array, chunks=(16, 16), zarr_format=2,
-                compressors=numcodecs.Blosc(cname, 5, shuffle))
+        if cname != "snappy":  # numcodecs is built without it
+            by_zarr(f"v2 codec blosc {cname} {text}", array, chunks=(16, 16), zarr_format=2,
+                    compressors=numcodecs.Blosc(cname, 5, shuffle))
 v3("codec blosc level 0", array, (16, 16), [BYTES, blosc("zstd", "shuffle", 0)])
 v3("codec blosc blocks", array, (16, 16), [BYTES, blosc("lz4", "shuffle", 9, 2, 128)])
 for compressor in [numcodecs.Zstd(5, True), numcodecs.Zlib(3), numcodecs.GZip(3), numcodecs.BZ2(3)]:
