@@ -59,6 +59,10 @@ struct Options {
 [[nodiscard]] CAIRN_EXPORT std::size_t store(std::span<const std::byte> content,
                                              std::size_t typesize, std::span<std::byte> to);
 
+/// The first kHeaderBytes of what store() writes, for content that lies behind them already.
+CAIRN_EXPORT void store_header(std::size_t content_bytes, std::size_t typesize,
+                               std::span<std::byte> to);
+
 /// How a byte plane becomes a zstd frame.
 enum class PlaneCoder : std::uint8_t {
   automatic,  ///< the fastest that this processor has

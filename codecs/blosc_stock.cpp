@@ -58,10 +58,13 @@ std::size_t encode(std::span<const std::byte> content, const Options& options,
   return static_cast<std::size_t>(size);
 }
 
-std::size_t store(std::span<const std::byte> content, std::size_t typesize,
-                  std::span<std::byte> to) {
-  check_arguments(content, typesize, to);
-  const auto size = frame_bound(content.size());
+void store_header(std::size_t content_bytes, std::size_t typesize, std::span<std::byte> to) {
+  if (to.size() < kHeaderBytes || typesize < 1 || typesize > kTypesizeMax ||
+      content_bytes > kContentBytesMax) {
+    throw std::invalid_argument(
+        fmt::format("blosc: a header of {} bytes for {} bytes of elements of {}", to.size(),
+                    content_bytes, typesize));
+  }
   to[kVersionAt] = std::byte{kVersion};
   to[kCompressorVersionAt] = std::byte{kCompressorVersion};
   // As libblosc's zstd would have it, so that what asks a frame for its compressor is told the same
@@ -69,12 +72,18 @@ std::size_t store(std::span<const std::byte> content, std::size_t typesize,
   constexpr unsigned kZstdFormat = BLOSC_ZSTD_FORMAT;
   to[kFlagsAt] = static_cast<std::byte>(kStored | kNoSplit | kZstdFormat << kCompressorShift);
   to[kTypesizeAt] = static_cast<std::byte>(typesize);
-  store_u32(&to[kContentBytesAt], content.size());
+  store_u32(&to[kContentBytesAt], content_bytes);
   // Blocks have no meaning here, but libblosc wants them no larger than the content.
-  store_u32(&to[kBlockBytesAt], content.empty() ? 1 : std::min(content.size(), kBlockBytesMax));
-  store_u32(&to[kFrameBytesAt], size);
+  store_u32(&to[kBlockBytesAt], content_bytes == 0 ? 1 : std::min(content_bytes, kBlockBytesMax));
+  store_u32(&to[kFrameBytesAt], frame_bound(content_bytes));
+}
+
+std::size_t store(std::span<const std::byte> content, std::size_t typesize,
+                  std::span<std::byte> to) {
+  check_arguments(content, typesize, to);
+  store_header(content.size(), typesize, to);
   if (!content.empty()) std::memcpy(&to[kHeaderBytes], content.data(), content.size());
-  return size;
+  return frame_bound(content.size());
 }
 
 }  // namespace cairn::blosc

@@ -2,6 +2,7 @@
 #include <cairn/codecs/crc32c.h>
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/byte_io.h>
+#include <cairn/codecs/internal/cairn_record_parts.h>
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -15,7 +16,7 @@ using internal::ByteReader;
 using internal::ByteWriter;
 using internal::Field;
 
-constexpr std::string_view kStructure = "_CAIRN record";
+constexpr std::string_view kStructure = internal::kRecordStructure;
 constexpr std::string_view kMagic{"CAIRNREC", 8};
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kMaxNameBytes = 255;
@@ -30,6 +31,9 @@ constexpr std::string_view kWriterVersion = "writer_version";
 constexpr std::string_view kTuples = "tuples";
 constexpr std::string_view kUnsignedScalars = "unsigned_scalars";
 constexpr std::string_view kManifestHash = "manifest_hash";
+constexpr std::string_view kChunkChecksums = "chunk_checksums";
+constexpr std::string_view kCodecs = "codecs";
+constexpr std::string_view kChunks = "chunks";
 
 std::uint32_t checksum(std::string_view bytes) {
   return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
@@ -120,6 +124,12 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
                     "32 lower-case hexadecimal digits");
     }
     record.manifest_hash = part.bytes;
+  } else if (part.name == kChunkChecksums) {
+    record.chunk_checksums = internal::decode_checksums(part.bytes, part.start);
+  } else if (part.name == kCodecs) {
+    record.codecs = internal::decode_codecs(part.bytes, part.start);
+  } else if (part.name == kChunks) {
+    record.chunks = internal::decode_traces(part.bytes, part.start);
   } else if ((part.flags & kMustUnderstand) != 0) {
     reader.unsupported(fmt::format("part \"{}\"", part.name).c_str(),
                   "a part that this version does not know",
@@ -168,6 +178,11 @@ std::string encode(const CairnRecord& record) {
   if (!record.tuples.empty()) add(kTuples, encode_list(record.tuples));
   if (!record.unsigned_scalars.empty()) add(kUnsignedScalars, encode_list(record.unsigned_scalars));
   if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
+  if (!record.chunk_checksums.empty()) {
+    add(kChunkChecksums, internal::encode_checksums(record.chunk_checksums));
+  }
+  if (!record.codecs.empty()) add(kCodecs, internal::encode_codecs(record.codecs));
+  if (record.chunks) add(kChunks, internal::encode_traces(*record.chunks));
   for (const auto& [name, bytes] : record.unknown) add(name, bytes);
 
   std::string encoded(kMagic);
@@ -204,6 +219,15 @@ CairnRecord decode_record(std::string_view bytes) {
   }
   reader.expect_end();
   return record;
+}
+
+ContentHash hash_of(std::span<const std::byte> bytes) noexcept {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
+  ContentHash hash;
+  static_assert(sizeof(canonical) == sizeof(hash));
+  std::memcpy(hash.data(), &canonical, sizeof(hash));
+  return hash;
 }
 
 std::string content_hash(std::string_view bytes) {

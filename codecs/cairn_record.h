@@ -1,12 +1,16 @@
 #pragma once
-// `_CAIRN`: our own record inside an item. Optional on read and unknown to Orbax and TensorStore. Grammar in
-// codecs/cairn_record_format.md: magic, version, then parts {name, flags, length, bytes}, then crc32c. A part
-// that is flagged must-understand and not known makes the file unreadable; any other unknown part is skipped.
+// `_CAIRN`: our own record inside an item. Optional on read and unknown to Orbax and TensorStore.
+// Grammar in codecs/cairn_record_format.md: magic, version, then parts {name, flags, length,
+// bytes}, then crc32c. A part that is flagged must-understand and not known makes the file
+// unreadable; any other unknown part is skipped.
 
 #include <cairn/export.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +20,62 @@ namespace cairn {
 
 inline constexpr std::string_view kRecordFile = "_CAIRN";
 
+/// XXH3-128, big-endian (its canonical form).
+using ContentHash = std::array<std::byte, 16>;
+[[nodiscard]] CAIRN_EXPORT ContentHash hash_of(std::span<const std::byte> bytes) noexcept;
+
+/// crc32c of the stored bytes of each chunk of an array, in the C order of its grid.
+struct ChunkChecksums {
+  ChunkChecksums() = default;
+  std::string array;  ///< Orbax's parameter name, here and below
+  std::vector<std::uint32_t> crc32c;
+  friend bool operator==(const ChunkChecksums&, const ChunkChecksums&) = default;
+};
+
+/// How an array was encoded, why, and what came of it.
+struct CodecRecord {
+  CodecRecord() = default;
+  std::string array;
+  std::string codec;   ///< for people: "blosc planes", "zstd(3)", ...
+  std::string reason;  ///< likewise
+  std::uint32_t expected_permille = 1000;  ///< bytes / stored_bytes by the sample, times 1000
+  std::uint64_t bytes = 0;                 ///< of elements
+  std::uint64_t stored_bytes = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t chunks_stored = 0;  ///< left as they were
+  friend bool operator==(const CodecRecord&, const CodecRecord&) = default;
+};
+
+/// What the next step must know to link what has not changed.
+struct DataFileRecord {
+  DataFileRecord() = default;
+  std::string path;         ///< relative to the item
+  std::uint64_t bytes = 0;  ///< of the file
+  std::uint32_t age = 0;    ///< steps since it was written
+  friend bool operator==(const DataFileRecord&, const DataFileRecord&) = default;
+};
+struct ChunkTrace {
+  ChunkTrace() = default;
+  ContentHash hash{};        ///< of the chunk's elements, padded, before any codec
+  std::uint64_t file = 0;    ///< index into the files
+  std::uint64_t offset = 0;  ///< bytes
+  std::uint64_t length = 0;  ///< bytes; 0: the chunk is in the database and cannot be linked
+  std::uint8_t heat = 0;     ///< how often it has changed lately, 255 = always
+  friend bool operator==(const ChunkTrace&, const ChunkTrace&) = default;
+};
+struct ArrayTrace {
+  ArrayTrace() = default;
+  std::string array;
+  ContentHash metadata{};          ///< of the text of its zarr.json or .zarray
+  std::vector<ChunkTrace> chunks;  ///< all, in the C order of the grid
+  friend bool operator==(const ArrayTrace&, const ArrayTrace&) = default;
+};
+struct ChunkTraces {
+  std::vector<DataFileRecord> files;
+  std::vector<ArrayTrace> arrays;
+  friend bool operator==(const ChunkTraces&, const ChunkTraces&) = default;
+};
+
 struct CairnRecord {
   std::string writer_version;  ///< of the library that wrote the item
   /// Containers whose kind Orbax's metadata cannot tell: dotted paths of non-empty tuples.
@@ -24,6 +84,12 @@ struct CairnRecord {
   std::vector<std::string> unsigned_scalars;
   /// XXH3-128 of the manifest's bytes, hexadecimal; ties the record to the data it describes.
   std::string manifest_hash;
+  /// Of arrays whose own chain has no checksum (zarr v2).
+  std::vector<ChunkChecksums> chunk_checksums;
+  /// Of arrays that are encoded, or were looked at for it.
+  std::vector<CodecRecord> codecs;
+  /// Of items saved incrementally.
+  std::optional<ChunkTraces> chunks;
   /// Ignorable parts of newer versions, kept for inspection: name and bytes.
   std::vector<std::pair<std::string, std::string>> unknown;
 };

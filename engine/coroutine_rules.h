@@ -5,6 +5,8 @@
 //  - a capturing lambda made inside a co_await expression likewise: name it first, then move it in;
 //  - awaiters, initiations and completion functions have constructors;
 //  - no braced list inside co_await;
+//  - no conditional expression with class operands inside co_await, whose operands are destroyed
+//    twice: name the result first;
 //  - a coroutine lambda captures nothing: state comes as by-value parameters;
 //  - parameters are taken by value; none is a view of a temporary;
 //  - no co_await in a catch block: keep the exception_ptr, leave, then await.

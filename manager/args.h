@@ -1,8 +1,10 @@
 #pragma once
 // What is saved and restored: one item, or several by name.
 
+#include <cairn/codecs/leaf.h>
 #include <cairn/codecs/tree.h>
 #include <cairn/export.h>
+#include <cairn/manager/codec.h>
 
 #include <boost/json/value.hpp>
 #include <cstdint>
@@ -16,18 +18,6 @@
 
 namespace cairn {
 
-/// How array bytes are encoded on their way to the disk. Every array also carries a crc32c per
-/// chunk. This release has raw(); a codec is chosen per leaf, else per item, else by the manager's
-/// option.
-class Codec {
- public:
-  [[nodiscard]] static Codec raw() noexcept { return Codec(); }
-  friend bool operator==(Codec, Codec) noexcept { return true; }
-
- private:
-  Codec() = default;
-};
-
 /// The codec of one leaf, or none for the item's; called on a worker thread while the save is
 /// planned.
 using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
@@ -38,8 +28,9 @@ namespace args {
 struct StandardSave {
   StandardSave(Tree t) : tree(std::move(t)) {}  // NOLINT(google-explicit-constructor)
   Tree tree;
-  std::optional<Codec> codec;  ///< none: the manager's
-  CodecChooser codec_for;      ///< per leaf; may be empty
+  std::optional<Codec> codec;    ///< none: the manager's
+  CodecChooser codec_for;        ///< per leaf; may be empty
+  std::optional<Layout> layout;  ///< none: the manager's
 };
 
 /// A JSON document as one item.
@@ -73,9 +64,27 @@ class SaveArgs {
   std::variant<StandardSave, JsonSave, Composite> value;
 };
 
-/// A tree as it was saved.
+/// Part of a tree: everything at and below a path, or of the one array there the elements of a
+/// range.
+struct Selection {
+  explicit Selection(KeyPath p, std::optional<IndexRange> r = std::nullopt)
+      : path(std::move(p)), range(std::move(r)) {}
+  /// `text` as to_string() writes a path: a/b[3].
+  explicit Selection(std::string text, std::optional<IndexRange> r = std::nullopt)
+      : path(std::move(text)), range(std::move(r)) {}
+  std::variant<KeyPath, std::string> path;  ///< the kinds of its keys do not count
+  std::optional<IndexRange> range;          ///< in elements; none: all
+};
+
+/// A tree as it was saved, or parts of it.
 struct StandardRestore {
   StandardRestore() = default;
+  explicit StandardRestore(std::vector<Selection> s) : selection(std::move(s)) {}
+  /// Empty: everything. Otherwise what it names alone is read, chunk by chunk, and comes in its
+  /// place in the tree; elements of a list that were not asked for are null. Errors: not_found for
+  /// a path that is not there, with names like it; invalid_argument for a range that does not lie
+  /// in its array, a range of several arrays, and an array that is named twice.
+  std::vector<Selection> selection;
 };
 /// A JSON document.
 struct JsonRestore {
@@ -99,7 +108,7 @@ struct CompositeRestore {
 class RestoreArgs {
  public:
   RestoreArgs() : value(CompositeRestore()) {}
-  RestoreArgs(StandardRestore a) : value(a) {}              // NOLINT(google-explicit-constructor)
+  RestoreArgs(StandardRestore a) : value(std::move(a)) {}   // NOLINT(google-explicit-constructor)
   RestoreArgs(JsonRestore a) : value(a) {}                  // NOLINT(google-explicit-constructor)
   RestoreArgs(CompositeRestore a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
   std::variant<StandardRestore, JsonRestore, CompositeRestore> value;

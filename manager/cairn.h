@@ -8,11 +8,13 @@
 #include <cairn/engine/engine.h>
 #include <cairn/manager/args.h>
 #include <cairn/manager/checkpoint_manager.h>
+#include <cairn/manager/codec.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/options.h>
+#include <cairn/manager/read_tree.h>
 #include <cairn/manager/safetensors.h>
 #include <cairn/manager/save_future.h>
 #include <cairn/manager/version.h>

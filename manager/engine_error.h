@@ -6,7 +6,8 @@
 
 namespace cairn {
 
-/// What a failure of the engine is called at the public boundary. Total: unknown kinds are io_error.
+/// What a failure of the engine is called at the public boundary. Total: unknown kinds are
+/// io_error.
 [[nodiscard]] CAIRN_EXPORT ErrorCode error_code_of(engine::ErrorKind kind) noexcept;
 
 }  // namespace cairn

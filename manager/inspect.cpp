@@ -1,5 +1,5 @@
 #include <cairn/manager/inspect.h>
-#include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/codec_text.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/internal/step_reader.h>
@@ -34,19 +34,20 @@ std::string kind_name(orbax::ValueType type) {
   return "unknown";
 }
 
-LeafInfo describe(const TreeReader& reader, const StoredLeaf& leaf) {
+LeafInfo describe(const StoredLeaf& leaf, std::uint64_t stored_bytes) {
   LeafInfo info;
-  info.key_path = to_string(leaf.entry.path);
-  info.kind = kind_name(leaf.entry.type);
-  if (!leaf.has_data) return info;
-  info.dtype = leaf.metadata.dtype;
-  info.shape = leaf.metadata.shape;
-  info.chunk_shape = leaf.metadata.chunk_shape;
-  for (const zarr::Codec& codec : leaf.metadata.codecs)
-    info.codecs.emplace_back(zarr::name_of(codec));
-  info.chunks = leaf.chunks;
-  info.bytes = byte_count(leaf.metadata.dtype, leaf.metadata.shape);
-  info.stored_bytes = reader.stored_bytes(leaf);
+  info.key_path = to_string(leaf.path);
+  info.kind = kind_name(leaf.type);
+  if (!leaf.array) return info;
+  const zarr::ArrayMetadata& metadata = leaf.array->metadata;
+  info.dtype = metadata.dtype;
+  info.shape = metadata.shape;
+  info.chunk_shape = metadata.chunk_shape;
+  info.zarr_format = metadata.format == zarr::Format::v3 ? 3 : 2;
+  info.codecs = codec_texts(metadata.codecs);
+  info.chunks = leaf.array->chunks;
+  info.bytes = byte_count(metadata.dtype, metadata.shape);
+  info.stored_bytes = stored_bytes;
   return info;
 }
 
@@ -67,7 +68,7 @@ Task<void> add_files(FolderPtr folder, std::string prefix, std::vector<FileInfo>
   }
 }
 
-Task<ItemInfo> inspect_item(OpenStepPtr step, std::string name) {
+Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
   ItemInfo info;
   info.name = name;
   if (step->metadata) {
@@ -76,38 +77,30 @@ Task<ItemInfo> inspect_item(OpenStepPtr step, std::string name) {
   }
   const ItemKind kind = co_await item_kind(step, name);
   info.kind = kind == ItemKind::tree ? "tree" : kind == ItemKind::json ? "json" : "unknown";
-  FolderPtr folder = co_await open_subfolder(step->folder, name);
+  FolderPtr folder = co_await item_folder(step, name);
   co_await add_files(folder, "", &info.files);
   std::ranges::sort(info.files, {}, &FileInfo::path);
-  if (kind == ItemKind::tree) {
-    TreeReader reader(folder, name);
-    co_await reader.open();
-    for (const StoredLeaf& leaf : reader.leaves()) info.leaves.push_back(describe(reader, leaf));
-    if (reader.record()) info.writer_version = reader.record()->writer_version;
-  }
+  if (kind != ItemKind::tree) co_return info;
+  TreeReader reader(folder, name, item_form(*step, name));
+  co_await reader.open();
+  const std::vector<std::uint64_t> stored = co_await reader.stored_bytes();
+  for (std::size_t i = 0; i < stored.size(); ++i)
+    info.leaves.push_back(describe(reader.leaves()[i], stored[i]));
+  info.layout = reader.index().database().is_ocdbt() ? "OCDBT" : "directory";
+  if (reader.index().record()) info.writer_version = reader.index().record()->writer_version;
   co_return info;
 }
 
-/// Orbax's Checkpointer makes steps that are one item themselves: to take its folders for items
-/// would say that nothing is wrong with a step of which nothing was read.
-void refuse_direct_layout(const OpenStep& step) {
-  if (!step.metadata || !step.metadata->item_handlers.contains("")) return;
-  ErrorContext context;
-  context.path = step.folder->path;
-  throw Error(
-      ErrorCode::not_supported,
-      "the step is a single item without a folder of its own, which this release cannot read",
-      context);
+std::string last_component(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path.substr(path.rfind('/') + 1);
 }
 
-Task<StepInfo> inspect(EnginePtr engine, std::string path) {
+Task<StepInfo> describe_step(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_step(engine, path);
-  refuse_direct_layout(*step);
   StepInfo info;
   info.path = path;
-  std::string trimmed = path;
-  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
-  info.step = orbax::step_from_name(trimmed.substr(trimmed.rfind('/') + 1));
+  info.step = orbax::step_from_name(last_component(path));
   if (step->metadata) {
     info.metrics = step->metadata->metrics;
     info.custom_metadata = step->metadata->custom_metadata;
@@ -115,7 +108,7 @@ Task<StepInfo> inspect(EnginePtr engine, std::string path) {
     info.commit_timestamp_ns = step->metadata->commit_timestamp_ns;
   }
   for (const std::string& name : step->items) {
-    ItemInfo item = co_await inspect_item(step, name);
+    ItemInfo item = co_await describe_item(step, name);
     for (const LeafInfo& leaf : item.leaves) info.bytes += leaf.bytes;
     for (const FileInfo& file : item.files) info.stored_bytes += file.bytes;
     info.items.push_back(std::move(item));
@@ -123,104 +116,45 @@ Task<StepInfo> inspect(EnginePtr engine, std::string path) {
   co_return info;
 }
 
-Damage damage_of(const std::string& item, const Error& error) {
-  Damage damage;
-  damage.item = item;
-  damage.file = error.context().path;
-  damage.offset = error.context().offset;
-  damage.key_path = error.context().key_path;
-  damage.message = error.what();
-  return damage;
+/// A directory that is taken for an item, whatever else is in it.
+Task<OpenStepPtr> open_item(EnginePtr engine, std::string path) {
+  OpenStepPtr step = co_await open_step_or_item(engine, path);
+  step->direct = true;
+  step->items.assign(1, "");
+  co_return step;
 }
 
-/// An error of any other type is a defect, and is not caught.
-Damage damage_of(const std::string& item, const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const Error& cause) {
-    return damage_of(item, cause);
+Task<ItemInfo> describe_item_at(EnginePtr engine, std::string path) {
+  OpenStepPtr step = co_await open_item(engine, path);
+  ItemInfo info = co_await describe_item(step, "");
+  info.name = last_component(path);
+  co_return info;
+}
+
+Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path, std::string item,
+                                              std::vector<args::Selection> selection) {
+  OpenStepPtr step = co_await open_step_or_item(engine, path);
+  FolderPtr folder = co_await item_folder(step, item);
+  TreeReader reader(folder, item, item_form(*step, item));
+  co_await reader.open(std::move(selection));
+  const std::vector<Statistics> statistics = co_await reader.statistics();
+  std::vector<LeafValues> values;
+  for (std::size_t i = 0; i < statistics.size(); ++i) {
+    const StoredLeaf& leaf = reader.leaves()[i];
+    if (!leaf.array) continue;
+    LeafValues one;
+    one.key_path = to_string(leaf.path);
+    one.dtype = leaf.array->metadata.dtype;
+    one.shape = leaf.wanted().shape;
+    one.statistics = statistics[i];
+    values.push_back(std::move(one));
   }
+  co_return values;
 }
 
-/// False where the step may be as good as ever: what failed is this process, or this release is too
-/// old for it.
-bool tells_of_damage(ErrorCode code) {
-  return code == ErrorCode::data_loss || code == ErrorCode::not_found ||
-         code == ErrorCode::io_error;
-}
-
-/// Checks the step's metadata against what is there. A restore goes by the files where the metadata
-/// cannot be read; that something is wrong with it shows here alone.
-void verify_metadata(const OpenStep& step, VerifyReport& report) {
-  const auto add = [&](const std::string& item, std::string reason) {
-    ErrorContext context;
-    context.operation = "read";
-    context.item = item;
-    context.path = join_path(step.folder->path, std::string(orbax::kStepMetadataFile));
-    report.damages.push_back(
-        damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
-  };
-  if (step.lock && !step.metadata) add("", "the step's metadata cannot be decoded");
-  if (step.items.empty()) add("", "the step has no items");
-  for (const std::string& name : missing_items(step))
-    add(name, "the metadata names this item, but its folder is not there");
-}
-
-/// A marker is optional; one with other content lost bytes.
-Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* report) {
-  constexpr std::uint64_t kMarkerBytesMax = 64u << 10;
-  const std::string name(orbax::kCommitMarkerFile);
-  const std::optional<std::string> text =
-      co_await read_file_if_there(folder, name, kMarkerBytesMax);
-  if (!text || text->starts_with(kCommitMarkerStart)) co_return;
-  ErrorContext context;
-  context.operation = "read";
-  context.item = item;
-  context.path = join_path(folder->path, name);
-  std::string reason = "found " + std::to_string(text->size()) + " other bytes where \"" +
-                       std::string(kCommitMarkerStart) + "...\" should be";
-  report->damages.push_back(
-      damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
-}
-
-Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report) {
-  FolderPtr folder = co_await open_subfolder(step->folder, name);
-  co_await verify_marker(folder, name, report);
-  const ItemKind kind = co_await item_kind(step, name);
-  if (kind == ItemKind::unknown) report->unchecked_items.push_back(name);
-  if (kind == ItemKind::json) {
-    const Restored::Item parsed = co_await restore_item(step, name, args::JsonRestore());
-    static_cast<void>(parsed);
-  }
-  if (kind != ItemKind::tree) co_return;
-  TreeReader reader(folder, name);
-  co_await reader.open();
-  DamageSink sink = [report, name](const Error& error) {
-    report->damages.push_back(damage_of(name, error));
-  };
-  co_await reader.verify(*report, sink);
-}
-
-Task<VerifyReport> verify(EnginePtr engine, std::string path) {
-  OpenStepPtr step = co_await open_step(engine, path);
-  refuse_direct_layout(*step);
-  VerifyReport report;
-  report.path = path;
-  verify_metadata(*step, report);
-  co_await verify_marker(step->folder, "", &report);
-  for (const std::string& name : step->items) {
-    std::exception_ptr failure;
-    try {
-      co_await verify_item(step, name, &report);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (!failure) continue;
-    failure = as_error(failure, "verify", join_path(path, name));
-    if (!tells_of_damage(code_of(failure))) std::rethrow_exception(failure);
-    report.damages.push_back(damage_of(name, failure));
-  }
-  co_return report;
+Task<PathKind> find_kind(EnginePtr engine, std::string path) {
+  FolderPtr folder = co_await open_folder(engine, path);
+  co_return co_await find_path_kind(folder);
 }
 
 Task<std::vector<Step>> list(EnginePtr engine, std::string root_path) {
@@ -230,12 +164,35 @@ Task<std::vector<Step>> list(EnginePtr engine, std::string root_path) {
 
 }  // namespace
 
-Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {
-  return start(engine, inspect(engine, step_path), "inspect", step_path);
+std::string_view to_string(PathKind kind) noexcept {
+  switch (kind) {
+    case PathKind::root:
+      return "root";
+    case PathKind::step:
+      return "step";
+    case PathKind::item:
+      return "item";
+  }
+  return "unknown";
 }
 
-Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {
-  return start(engine, verify(engine, step_path), "verify", step_path);
+Future<PathKind> kind_of_path(std::shared_ptr<engine::Engine> engine, std::string path) {
+  return start(engine, find_kind(engine, path), "look at", path);
+}
+
+Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {
+  return start(engine, describe_step(engine, step_path), "inspect", step_path);
+}
+
+Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine, std::string item_path) {
+  return start(engine, describe_item_at(engine, item_path), "inspect", item_path);
+}
+
+Future<std::vector<LeafValues>> inspect_values(std::shared_ptr<engine::Engine> engine,
+                                               std::string path, std::string item,
+                                               std::vector<args::Selection> selection) {
+  return start(engine, describe_values(engine, path, std::move(item), std::move(selection)),
+               "inspect values", path);
 }
 
 Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine, std::string root) {

@@ -1,9 +1,12 @@
 #pragma once
-// What is on disk, for tools: describing a step and checking every byte of it.
+// What is on disk, for tools: describing it, checking every byte of it, and what its values are
+// like. A path may be a manager's root, a step or an item, ours or Orbax's.
 
 #include <cairn/codecs/dtype.h>
+#include <cairn/codecs/statistics.h>
 #include <cairn/codecs/tree.h>
 #include <cairn/export.h>
+#include <cairn/manager/args.h>
 #include <cairn/manager/future.h>
 #include <cairn/manager/save_future.h>
 
@@ -12,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cairn {
@@ -19,14 +23,23 @@ namespace engine {
 class Engine;
 }
 
+/// What a directory is.
+enum class PathKind : std::uint8_t {
+  root,  ///< has a directory for each step
+  step,  ///< has a directory for each item, or is one item itself
+  item,  ///< a tree or a JSON document: Orbax's, or zarr arrays and groups
+};
+[[nodiscard]] CAIRN_EXPORT std::string_view to_string(PathKind kind) noexcept;
+
 struct LeafInfo {
   LeafInfo() = default;
   std::string key_path;  ///< a/b[3]
-  std::string kind;      ///< "array", "scalar", "null", "empty dict", ...
+  std::string kind;      ///< "array", "scalar", "string", "null", "empty dict", ...
   DType dtype = DType::float32;
   Shape shape;
   Shape chunk_shape;
-  std::vector<std::string> codecs;  ///< zarr's names, in order
+  int zarr_format = 0;              ///< 2 or 3; 0 for what is no array
+  std::vector<std::string> codecs;  ///< zarr's names with their settings: "blosc(zstd,5,shuffle)"
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;         ///< of elements
   std::uint64_t stored_bytes = 0;  ///< of its chunks on disk
@@ -40,9 +53,10 @@ struct FileInfo {
 
 struct ItemInfo {
   ItemInfo() = default;
-  std::string name;
+  std::string name;     ///< empty where the step is the item
   std::string handler;  ///< as the step's metadata has it; empty when it does not
   std::string kind;     ///< "tree", "json", "unknown"
+  std::string layout;   ///< of a tree: "OCDBT" or "directory"
   std::vector<LeafInfo> leaves;
   std::vector<FileInfo> files;
   std::string writer_version;  ///< of Cairn; empty when another program wrote it
@@ -82,14 +96,38 @@ struct VerifyReport {
   [[nodiscard]] bool ok() const noexcept { return damages.empty(); }
 };
 
+/// The values of one leaf.
+struct LeafValues {
+  LeafValues() = default;
+  std::string key_path;  ///< a/b[3]
+  DType dtype = DType::float32;
+  Shape shape;
+  Statistics statistics;
+};
+
+/// Looks at names only. Errors: not_found.
+CAIRN_EXPORT Future<PathKind> kind_of_path(std::shared_ptr<engine::Engine> engine,
+                                           std::string path);
 /// Reads metadata and databases of the step at `step_path`, no array data. Errors as restore().
 CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine,
                                            std::string step_path);
+/// The same of an item's directory.
+CAIRN_EXPORT Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine,
+                                           std::string item_path);
 /// Reads every chunk of every array and checks it. Bytes that are wrong, missing or unreadable are
 /// in the report; what says nothing about the step (not_supported, no memory, permission_denied) is
 /// thrown.
 CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine,
                                               std::string step_path);
+/// The same of an item's directory.
+CAIRN_EXPORT Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine,
+                                              std::string item_path);
+/// Extremes, mean and NaN counts of the arrays of a tree, chunk by chunk: no more is held than the
+/// engine's window. `path`: a step, of which `item` names one (empty: the step itself), or an
+/// item's directory, with an empty `item`. `selection` as in args::StandardRestore.
+CAIRN_EXPORT Future<std::vector<LeafValues>> inspect_values(
+    std::shared_ptr<engine::Engine> engine, std::string path, std::string item = {},
+    std::vector<args::Selection> selection = {});
 /// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
 CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine,
                                                   std::string root);

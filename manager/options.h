@@ -9,11 +9,34 @@
 #include <boost/json/object.hpp>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace cairn {
+
+/// What an automatic codec may know when it decides about a chunk.
+struct EncodeLoad {
+  EncodeLoad() = default;
+  std::size_t writes = 0;     ///< buffers of this save that wait for the disk or are being written
+  std::size_t capturing = 0;  ///< extents whose copies have not ended
+  std::size_t encoding = 0;   ///< chunks being encoded now
+  std::size_t workers = 1;    ///< threads that copy and encode
+  double disk_rate = 0;       ///< bytes/s that the disk has taken lately; 0: not known yet
+  double encode_rate = 0;     ///< bytes/s that one worker has encoded lately; 0: likewise
+};
+enum class EncodeDecision : std::uint8_t {
+  encode,
+  store,  ///< as it is, 16 bytes more than raw
+  wait    ///< ask again when the load has changed
+};
+/// Called on the engine's strand for each chunk of an array that pays to encode, in order, until it
+/// answers something else than wait; wait with nothing under way means encode.
+using EncodePolicy = std::function<EncodeDecision(const EncodeLoad&)>;
+/// The default: encode while the disk is busy, or while the cores are faster than the disk; store
+/// when the disk would starve otherwise.
+[[nodiscard]] CAIRN_EXPORT EncodeDecision encode_by_load(const EncodeLoad& load);
 
 /// How a CheckpointManager behaves; the names are Orbax's.
 struct ManagerOptions {
@@ -27,6 +50,17 @@ struct ManagerOptions {
   std::string item_name = "default";
   /// Codec of every item that names none.
   Codec codec = Codec::raw();
+  /// Layout of every item that names none.
+  Layout layout = Layout::ocdbt_zarr3;
+  /// What Codec::automatic() asks before it encodes a chunk; none: encode_by_load().
+  EncodePolicy encode_policy;
+  /// Chunks that have not changed since the step before are not written: the new step's database
+  /// refers to data files that are hard-linked from it. For the OCDBT layouts; the others are
+  /// written whole. Arrays are cut into finer chunks. Copies by rsync or cp expand the links.
+  bool incremental = false;
+  /// A data file is linked into at most so many steps before its chunks are written afresh, so that
+  /// one bad sector cannot spoil every step; < 0 is an error.
+  std::int64_t max_link_age = 16;
   /// Saves that may wait behind the running one with their arrays captured; the next save's
   /// staged() waits for a place.
   std::size_t max_pending = 1;

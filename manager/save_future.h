@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cairn {
 
@@ -21,13 +22,37 @@ enum class SaveOutcome : std::uint8_t {
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(SaveOutcome outcome) noexcept;
 
+/// The arrays of an item that were encoded alike, and why.
+struct CodecSummary {
+  CodecSummary() = default;
+  std::string codec;   ///< "raw", "blosc planes", "zstd(3)", ...
+  std::string reason;  ///< "as asked", or why auto chose it
+  std::uint64_t arrays = 0;
+  std::uint64_t bytes = 0;         ///< of elements
+  std::uint64_t stored_bytes = 0;  ///< of their chunks, linked ones included
+  std::uint64_t chunks = 0;
+  std::uint64_t chunks_stored = 0;  ///< left as they were because the disk was waiting
+  double expected_ratio = 1;        ///< bytes / stored_bytes by the samples; 1 where none was taken
+};
+
+/// What became of one item's arrays.
+struct ItemSummary {
+  ItemSummary() = default;
+  std::string item;
+  std::vector<CodecSummary> codecs;
+  std::uint64_t chunks_linked = 0;  ///< shared with the step before
+  std::uint64_t bytes_linked = 0;   ///< of these chunks
+};
+
 /// What a save did. True where something was saved.
 struct SaveResult {
   SaveResult() = default;
   SaveOutcome outcome = SaveOutcome::saved;
   Step step = 0;
   std::uint64_t bytes = 0;         ///< of array elements, before any codec
-  std::uint64_t stored_bytes = 0;  ///< of all files of the step
+  std::uint64_t stored_bytes = 0;  ///< written: of all files of the step but linked ones
+  std::uint64_t bytes_linked = 0;  ///< of chunks that are shared with the step before
+  std::vector<ItemSummary> items;  ///< trees, in the order of their names' saving
   std::int64_t stage_ns = 0;       ///< from save() until the arrays were the caller's again
   std::int64_t commit_ns = 0;      ///< from save() until the step was durable
   bool streamed =

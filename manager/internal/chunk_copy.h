@@ -19,20 +19,10 @@ inline constexpr std::size_t kChecksumBytes = 4;
 [[nodiscard]] std::optional<std::span<const std::byte>> dense_run(const ArrayView& view,
                                                                   const IndexRange& range);
 /// Writes the stored form of `range` of `view` to `to`, which has room for a chunk of `chunk_shape`
-/// and its checksum.
+/// and its checksum. `seed`: the crc32c of what is stored before the elements.
 void store_chunk(const ArrayView& view, const IndexRange& range, std::span<const Index> chunk_shape,
-                 std::byte* to);
+                 std::byte* to, std::uint32_t seed = 0);
 /// Appends the checksum to `elements` bytes at `to`.
-void append_checksum(std::byte* to, std::size_t elements);
-/// True when the checksum behind the `elements` bytes at `stored` is theirs.
-[[nodiscard]] bool checksum_matches(const std::byte* stored, std::size_t elements,
-                                    std::uint32_t& expected, std::uint32_t& found);
-/// Copies `range` out of a chunk's elements into the dense C-order array at `to` of shape
-/// `array_shape`.
-void load_chunk(const std::byte* elements, DType dtype, const IndexRange& range,
-                std::span<const Index> chunk_shape, std::span<const Index> array_shape,
-                std::byte* to);
-/// Reverses the bytes of each component, for big-endian arrays written elsewhere.
-void swap_bytes(std::byte* elements, std::size_t bytes, DType dtype);
+void append_checksum(std::byte* to, std::size_t elements, std::uint32_t seed = 0);
 
 }  // namespace cairn::internal

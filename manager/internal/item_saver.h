@@ -4,11 +4,14 @@
 // finish_metadata().
 
 #include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/encode_gate.h>
 #include <cairn/manager/internal/save_state.h>
 #include <cairn/manager/internal/storage.h>
 #include <cairn/manager/options.h>
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace cairn::internal {
@@ -22,19 +25,35 @@ class ItemSaver {
   [[nodiscard]] virtual std::uint64_t staging_bytes() const = 0;
   [[nodiscard]] virtual std::uint64_t element_bytes() const = 0;
   /// Returns when the arrays are the caller's again; writing goes on in children of `nursery`.
-  virtual Task<void> capture(engine::Nursery& nursery) = 0;
-  /// Makes the item's directory below `step` and lets the writers start.
-  virtual Task<void> open(FolderPtr step) = 0;
+  virtual Task<void> capture(engine::Nursery* nursery) = 0;
+  /// Makes the item's directory below `step`, a directory of `root`, and lets the writers start.
+  virtual Task<void> open(FolderPtr root, FolderPtr step) = 0;
   /// Everything captured is written: make data durable.
   virtual Task<void> finish_data() = 0;
   /// Metadata, marker and directories, durable.
   virtual Task<void> finish_metadata() = 0;
   /// Orbax's name for what reads the item.
   [[nodiscard]] virtual std::string_view handler() const = 0;
+  /// What became of its arrays, for the save's result; none for what has none. After
+  /// finish_metadata().
+  [[nodiscard]] virtual std::optional<ItemSummary> summary() const { return std::nullopt; }
+};
+
+/// How trees are saved when they do not say.
+struct TreeSettings {
+  TreeSettings() = default;
+  Codec codec = Codec::raw();
+  Layout layout = Layout::ocdbt_zarr3;
+  Capture capture = Capture::copy;
+  EncodePolicy encode_policy;
+  std::shared_ptr<Pace> pace;
+  bool incremental = false;
+  std::int64_t max_link_age = 0;
+  std::function<void(std::string)> warn;  ///< of what costs no step
 };
 
 std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args,
-                                           Capture capture, std::shared_ptr<SaveState> state);
+                                           TreeSettings settings, std::shared_ptr<SaveState> state);
 /// `file`: the document's name in the item ("metadata"; for metrics "metrics").
 std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file,
                                            boost::json::value value,

@@ -21,9 +21,11 @@ class JsonSaver final : public ItemSaver {
   void plan() override { text_ = boost::json::serialize(value_); }
   [[nodiscard]] std::uint64_t staging_bytes() const override { return 0; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return 0; }
-  Task<void> capture(engine::Nursery&) override { co_return; }
+  Task<void> capture(engine::Nursery*) override { co_return; }
 
-  Task<void> open(FolderPtr step) override { folder_ = co_await make_subfolder(step, item_); }
+  Task<void> open(FolderPtr, FolderPtr step) override {
+    folder_ = co_await make_subfolder(step, item_);
+  }
 
   Task<void> finish_data() override {
     state_->stored += text_.size();

@@ -1,10 +1,10 @@
 #include <cairn/manager/error.h>
+#include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/layout.h>
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace cairn::internal {
 namespace {
@@ -17,10 +17,6 @@ static_assert(std::endian::native == std::endian::little,
   context.key_path = to_string(path);
   context.remedy = std::move(remedy);
   throw Error(ErrorCode::invalid_argument, std::move(reason), context);
-}
-
-std::size_t align_up(std::size_t value, std::size_t alignment) {
-  return (value + alignment - 1) / alignment * alignment;
 }
 
 struct ArrayKind {
@@ -58,10 +54,30 @@ std::optional<orbax::ValueType> empty_type(const Tree& node) {
   return std::nullopt;
 }
 
+void check_coverage(const KeyPath& path, const Leaf& leaf) {
+  Index covered = 0;
+  for (const LeafPart& part : leaf.parts()) covered += element_count(part.range.shape);
+  if (covered == element_count(leaf.shape())) return;
+  refuse(path,
+         "the parts of the leaf cover " + std::to_string(covered) + " of " +
+             std::to_string(element_count(leaf.shape())) + " elements",
+         "One process saves the whole array in this release");
+}
+
+/// Chunks of one kind that share an extent, in the making; offsets are relative to its start.
+struct Pack {
+  std::vector<ChunkPlace> places;
+  std::size_t used = 0;   ///< bytes of staging
+  std::size_t bound = 0;  ///< bytes encoded, at most
+};
+
 /// One save's plan in the making.
 class Planner {
  public:
-  explicit Planner(const args::StandardSave& args) : args_(args) {}
+  Planner(const args::StandardSave& args, const PlanSettings& settings)
+      : args_(args), settings_(settings) {
+    layout_.layout = settings.layout;
+  }
 
   ItemLayout plan() {
     const Tree& tree = args_.tree;
@@ -72,8 +88,9 @@ class Planner {
     layout_.entries.reserve(flat.size());
     layout_.leaves.reserve(flat.size());
     for (const FlatEntry& entry : flat) add(entry);
-    check_names(flat);
-    close_pack();
+    check_names(layout_, flat);
+    close_pack(ExtentKind::direct, raw_pack_);
+    close_pack(ExtentKind::encoded, encoded_pack_);
     collect_tuples(tree, "", true);
     return std::move(layout_);
   }
@@ -88,9 +105,6 @@ class Planner {
       return;
     }
     const ArrayKind kind = kind_of(entry);
-    // Asked for every leaf, so that a program meets its own chooser's errors today; there is one
-    // codec so far.
-    if (args_.codec_for) static_cast<void>(args_.codec_for(entry.path, kind.dtype));
     metadata.type =
         is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
     if (const auto* leaf = std::get_if<Leaf>(&entry.node->value()))
@@ -98,128 +112,130 @@ class Planner {
     PlannedLeaf planned;
     planned.name = dotted_name(entry.path);
     planned.node = entry.node;
-    planned.layout = array_layout(kind);
+    const std::size_t bytes = byte_count(kind.dtype, *kind.shape);
+    std::optional<Codec> codec;
+    if (args_.codec_for) codec = args_.codec_for(entry.path, kind.dtype);
+    planned.choice = choose_codec(codec.value_or(settings_.codec), *entry.node, bytes);
+    planned.layout = array_layout(kind, planned.choice, bytes);
     if (entry.node->is<std::uint64_t>()) layout_.unsigned_scalars.push_back(planned.name);
     layout_.leaves.push_back(std::move(planned));
     layout_.entries.push_back(std::move(metadata));
+    layout_.element_bytes += bytes;
     place_chunks(static_cast<std::uint32_t>(layout_.leaves.size() - 1));
   }
 
-  static void check_coverage(const KeyPath& path, const Leaf& leaf) {
-    Index covered = 0;
-    for (const LeafPart& part : leaf.parts()) covered += element_count(part.range.shape);
-    if (covered != element_count(leaf.shape())) {
-      refuse(path,
-             "the parts of the leaf cover " + std::to_string(covered) + " of " +
-                 std::to_string(element_count(leaf.shape())) + " elements",
-             "One process saves the whole array in this release");
-    }
-  }
-
-  /// Index of the layout shared by all leaves of this dtype and shape.
-  std::uint32_t array_layout(const ArrayKind& kind) {
-    std::string key(1, static_cast<char>(kind.dtype));
+  /// Index of the layout shared by all leaves of this dtype, shape and codec.
+  std::uint32_t array_layout(const ArrayKind& kind, const CodecChoice& choice, std::size_t bytes) {
+    std::string key{static_cast<char>(kind.dtype), static_cast<char>(choice.encoding),
+                    static_cast<char>(choice.asked.kind()),
+                    static_cast<char>(choice.asked.level())};
     key.append(reinterpret_cast<const char*>(kind.shape->data()),
                kind.shape->size() * sizeof(Index));
     const auto [found, fresh] =
         known_.try_emplace(std::move(key), static_cast<std::uint32_t>(layout_.arrays.size()));
     if (!fresh) return found->second;
+    const bool zarr3 = uses_zarr3(settings_.layout);
     ArrayLayout array;
-    array.metadata.dtype = kind.dtype;
-    array.metadata.shape = *kind.shape;
-    array.metadata.chunk_shape = zarr::choose_chunk_shape(kind.dtype, *kind.shape, kChunkBytes);
-    array.metadata.codecs = {zarr::Bytes{}, zarr::Crc32c{}};
-    array.text = zarr::encode_metadata(array.metadata);
-    array.grid = zarr::grid_shape(array.metadata);
+    zarr::ArrayMetadata& metadata = array.metadata;
+    metadata.format = zarr3 ? zarr::Format::v3 : zarr::Format::v2;
+    metadata.dtype = kind.dtype;
+    metadata.shape = *kind.shape;
+    metadata.chunk_shape = zarr::choose_chunk_shape(kind.dtype, *kind.shape, chunk_target(bytes));
+    metadata.codecs = chain_of(choice, kind.dtype, metadata.format);
+    metadata.v2_keys = !zarr3;
+    metadata.key_separator = zarr3 ? '/' : '.';
+    array.text = zarr::encode_metadata(metadata);
+    array.encoding = choice.encoding;
+    array.grid = zarr::grid_shape(metadata);
     array.chunks = static_cast<std::uint64_t>(element_count(array.grid));
-    array.chunk_bytes = byte_count(kind.dtype, array.metadata.chunk_shape);
-    array.stored_bytes = zarr::chunk_size_bound(array.metadata);  // what these codecs always give
+    array.chunk_bytes = byte_count(kind.dtype, metadata.chunk_shape);
+    array.stored_bytes = zarr::chunk_size_bound(metadata);
     layout_.arrays.push_back(std::move(array));
     return found->second;
   }
 
+  [[nodiscard]] std::size_t chunk_target(std::size_t bytes) const {
+    if (!settings_.incremental) return kChunkBytes;
+    return std::clamp(bytes / kChunksPerArray, kFineChunkBytesMin, kFineChunkBytesMax);
+  }
+
   void place_chunks(std::uint32_t leaf) {
     const ArrayLayout& array = layout_.arrays[layout_.leaves[leaf].layout];
-    layout_.element_bytes += byte_count(array.metadata.dtype, array.metadata.shape);
     for (std::uint64_t chunk = 0; chunk < array.chunks; ++chunk) {
-      if (array.stored_bytes <= kInlineBytes) {
-        layout_.inlined.push_back({leaf, chunk, layout_.inlined.size()});
-      } else if (array.stored_bytes < kPackBytes) {
-        pack(leaf, chunk, array.stored_bytes);
+      ChunkPlace place;
+      place.leaf = leaf;
+      place.chunk = chunk;
+      if (array.stored_bytes <= kInlineBytes && uses_ocdbt(settings_.layout)) {
+        place.offset = layout_.inlined.size();
+        layout_.inlined.push_back(place);
+      } else if (array.chunk_bytes + kChecksumBytes < kPackBytes) {
+        pack(place, array);
       } else {
-        place_alone(leaf, chunk, align_up(array.stored_bytes, kFileAlignment));
+        place_alone(place, array);
       }
     }
   }
 
-  void place_alone(std::uint32_t leaf, std::uint64_t chunk, std::size_t size) {
-    const ChunkPlace place{leaf, chunk, 0};
-    append_extent(size, std::span(&place, 1));
-  }
-
-  /// Adds to the open pack, which takes its place in the file when it is full: large chunks pass it
-  /// by, so that the small arrays between them still share extents.
-  void pack(std::uint32_t leaf, std::uint64_t chunk, std::size_t size) {
-    if (pack_used_ + size > kPackedExtentBytes) close_pack();
-    pack_.push_back({leaf, chunk, pack_used_});
-    pack_used_ = align_up(pack_used_ + size, kPackAlignment);
-  }
-
-  void close_pack() {
-    if (pack_.empty()) return;
-    append_extent(align_up(pack_used_, kFileAlignment), pack_);
-    pack_.clear();
-    pack_used_ = 0;
-  }
-
-  /// `places` have offsets relative to the extent.
-  void append_extent(std::size_t size, std::span<const ChunkPlace> places) {
-    layout_.extents.push_back({layout_.file_bytes, size, layout_.placed.size(), places.size()});
-    for (ChunkPlace place : places) {
-      place.offset += layout_.file_bytes;
-      layout_.placed.push_back(place);
+  void place_alone(ChunkPlace place, const ArrayLayout& array) {
+    Extent extent;
+    switch (array.encoding) {
+      case Encoding::raw:
+        extent.kind = ExtentKind::direct;
+        break;
+      case Encoding::chain:
+        extent.kind = ExtentKind::encoded;
+        break;
+      case Encoding::planes:
+        extent.kind = ExtentKind::gated;
+        place.offset = blosc::kHeaderBytes;
+        break;
     }
-    layout_.file_bytes += size;
-    layout_.largest_extent = std::max<std::uint64_t>(layout_.largest_extent, size);
+    extent.staging_bytes =
+        align_up(place.offset + array.chunk_bytes + kChecksumBytes, kFileAlignment);
+    extent.encoded_bytes = align_up(array.stored_bytes, kFileAlignment);
+    append_extent(extent, std::span(&place, 1));
   }
 
-  /// Refuses two leaves of one name, and a leaf whose name is a path prefix of another's: their
-  /// keys in the database would run into each other.
-  void check_names(const std::vector<FlatEntry>& flat) const {
-    std::unordered_set<std::string_view> names;
-    names.reserve(layout_.leaves.size());
-    for (const PlannedLeaf& leaf : layout_.leaves) {
-      if (!names.insert(leaf.name).second) {
-        refuse(path_of(flat, leaf), "another leaf has the same dotted name '" + leaf.name + "'",
-               "Rename a key");
-      }
+  /// Adds to the open pack of its kind, which is closed when it is full: large chunks pass it by,
+  /// so that the small arrays between them still share extents.
+  void pack(ChunkPlace place, const ArrayLayout& array) {
+    const bool raw = array.encoding == Encoding::raw;
+    Pack& open = raw ? raw_pack_ : encoded_pack_;
+    const std::size_t size = array.chunk_bytes + kChecksumBytes;
+    if (open.used + size > kPackedExtentBytes) {
+      close_pack(raw ? ExtentKind::direct : ExtentKind::encoded, open);
     }
-    const bool unnamed = names.contains("");
-    for (const PlannedLeaf& leaf : layout_.leaves) {
-      const std::string_view name = leaf.name;
-      // The keys of a leaf without a name begin with these.
-      const std::string_view first = name.substr(0, name.find('/'));
-      if (unnamed && (first == "zarr.json" || first == "c")) {
-        refuse(path_of(flat, leaf),
-               "its name '" + leaf.name + "' runs into the keys of the leaf whose name is empty",
-               "Rename a key");
-      }
-      for (auto slash = name.find('/'); slash != std::string_view::npos;
-           slash = name.find('/', slash + 1)) {
-        if (!names.contains(name.substr(0, slash))) continue;
-        refuse(path_of(flat, leaf),
-               "its name '" + leaf.name + "' lies below that of another leaf, '" +
-                   std::string(name.substr(0, slash)) + "'",
-               "Rename a key so that it does not hold '/'");
-      }
-    }
+    place.offset = open.used;
+    open.places.push_back(place);
+    open.used = align_up(open.used + size, kPackAlignment);
+    open.bound += align_up(array.stored_bytes, kPackAlignment);
   }
 
-  static KeyPath path_of(const std::vector<FlatEntry>& flat, const PlannedLeaf& leaf) {
-    for (const FlatEntry& entry : flat) {
-      if (entry.node == leaf.node) return entry.path;
+  void close_pack(ExtentKind kind, Pack& open) {
+    if (open.places.empty()) return;
+    Extent extent;
+    extent.kind = kind;
+    extent.staging_bytes = align_up(open.used, kFileAlignment);
+    extent.encoded_bytes = align_up(open.bound, kFileAlignment);
+    append_extent(extent, open.places);
+    open = Pack();
+  }
+
+  void append_extent(Extent extent, std::span<const ChunkPlace> places) {
+    extent.first = layout_.placed.size();
+    extent.count = places.size();
+    layout_.placed.insert(layout_.placed.end(), places.begin(), places.end());
+    layout_.staging_bytes += extent.staging_bytes;
+    // What is linked, and so not written, is not known beforehand either.
+    extent.fixed =
+        extent.kind == ExtentKind::direct && uses_ocdbt(settings_.layout) && !settings_.incremental;
+    if (extent.fixed) {
+      extent.offset = layout_.fixed_bytes;
+      layout_.fixed_bytes += extent.staging_bytes;
+    } else {
+      layout_.open_bytes += std::max(extent.staging_bytes, extent.encoded_bytes);
     }
-    return {};
+    layout_.extents.push_back(extent);
   }
 
   void collect_tuples(const Tree& node, const std::string& name, bool root) {
@@ -237,61 +253,17 @@ class Planner {
   }
 
   const args::StandardSave& args_;
+  const PlanSettings settings_;
   ItemLayout layout_;
   std::unordered_map<std::string, std::uint32_t> known_;
-  std::vector<ChunkPlace> pack_;  ///< offsets relative to its start
-  std::size_t pack_used_ = 0;     ///< bytes
+  Pack raw_pack_;
+  Pack encoded_pack_;
 };
 
 }  // namespace
 
-ItemLayout plan_item(const args::StandardSave& args) {
-  return Planner(args).plan();
-}
-
-ArrayView view_of(const Tree& node, std::byte* scalar) {
-  auto store = [&](DType dtype, const auto& value) {
-    std::memcpy(scalar, &value, sizeof(value));
-    return ArrayView(dtype, Shape(), scalar);
-  };
-  const Tree::Value& value = node.value();
-  if (const auto* array = std::get_if<Array>(&value)) return ArrayView(*array);
-  if (const auto* view = std::get_if<ArrayView>(&value)) return *view;
-  if (const auto* v = std::get_if<bool>(&value))
-    return store(DType::boolean, static_cast<std::uint8_t>(*v));
-  if (const auto* v = std::get_if<std::int64_t>(&value)) return store(DType::int64, *v);
-  if (const auto* v = std::get_if<std::uint64_t>(&value)) return store(DType::uint64, *v);
-  return store(DType::float64, std::get<double>(value));
-}
-
-Shape grid_index(const Shape& grid, std::uint64_t chunk) {
-  Shape index(grid.size());
-  for (std::size_t d = grid.size(); d-- > 0;) {
-    const auto extent = static_cast<std::uint64_t>(grid[d]);
-    index[d] = static_cast<Index>(chunk % extent);
-    chunk /= extent;
-  }
-  return index;
-}
-
-IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
-                       std::uint64_t chunk) {
-  IndexRange range{grid_index(grid, chunk), Shape(grid.size())};
-  for (std::size_t d = 0; d < grid.size(); ++d) {
-    range.origin[d] *= metadata.chunk_shape[d];
-    range.shape[d] = std::min(metadata.chunk_shape[d], metadata.shape[d] - range.origin[d]);
-  }
-  return range;
-}
-
-std::string metadata_key(const std::string& name) {
-  return name.empty() ? "zarr.json" : name + "/zarr.json";
-}
-
-std::string chunk_entry_key(const std::string& name, const ArrayLayout& array,
-                            std::uint64_t chunk) {
-  const std::string key = zarr::chunk_key(array.metadata, grid_index(array.grid, chunk));
-  return name.empty() ? key : name + "/" + key;
+ItemLayout plan_item(const args::StandardSave& args, const PlanSettings& settings) {
+  return Planner(args, settings).plan();
 }
 
 }  // namespace cairn::internal

@@ -1,23 +1,27 @@
 #pragma once
-// Where each byte of a tree goes: which chunk of which leaf at which offset of the item's data
-// file. Pure; runs on the CPU pool.
+// Where each byte of a tree goes: which chunks are copied together, and which of them have their
+// place in a file before they are encoded. Pure; runs on the CPU pool.
 //
-// A chunk's stored form is its elements (dense C order, little-endian, padded to the full chunk
-// shape) and their crc32c. By its size it goes
-//   <= kInlineBytes  into the database itself,
+// A chunk's stored form is what its array's codecs make of its elements (dense C order,
+// little-endian, padded to the full chunk shape). By its size it goes
+//   <= kInlineBytes  into the database itself (OCDBT layouts),
 //   <  kPackBytes    into an extent shared with others,
-//   otherwise        into an extent of its own, at a multiple of 4096 of the data file.
-// Extents are what is captured, written and released as one, and tile the file without gaps.
+//   otherwise        into an extent of its own.
+// Extents are what is captured and released as one. In staging a chunk's elements lie with room for
+// their crc32c behind them, so that raw chunks are written from where they were copied to; one that
+// auto may leave as it is has room for a Blosc header before them as well.
 
 #include <cairn/codecs/array.h>
+#include <cairn/codecs/blosc.h>
 #include <cairn/codecs/orbax.h>
 #include <cairn/codecs/tree.h>
 #include <cairn/codecs/zarr.h>
 #include <cairn/manager/args.h>
+#include <cairn/manager/internal/codec_choice.h>
 
 #include <cstdint>
 #include <string>
-#include <variant>
+#include <string_view>
 #include <vector>
 
 namespace cairn::internal {
@@ -32,65 +36,116 @@ static_assert(kInlineBytes < kPackBytes && kPackBytes < kPackedExtentBytes &&
               kPackedExtentBytes < kChunkBytes);
 static_assert(kPackedExtentBytes % kFileAlignment == 0 && kFileAlignment % kPackAlignment == 0);
 
+/// Chunks of incremental saves: an array's bytes over kChunksPerArray, within these bounds. A
+/// change of 1 % of an array, in one region, then touches at most 4 % of its chunks' bytes; finer
+/// chunks would make each of them, and every read, cost more than they save.
+inline constexpr std::size_t kChunksPerArray = 128;
+inline constexpr std::size_t kFineChunkBytesMin = 128u << 10;
+inline constexpr std::size_t kFineChunkBytesMax = 4u << 20;
+static_assert(kFineChunkBytesMin < kPackBytes && kFineChunkBytesMax <= kPackedExtentBytes);
+
+/// `value` rounded up to a multiple of `alignment`.
+[[nodiscard]] constexpr std::size_t align_up(std::size_t value, std::size_t alignment) noexcept {
+  return (value + alignment - 1) / alignment * alignment;
+}
+
+struct PlanSettings {
+  PlanSettings() = default;
+  Layout layout = Layout::ocdbt_zarr3;
+  Codec codec = Codec::raw();
+  bool incremental = false;
+};
+
 /// A leaf that is stored as an array.
 struct PlannedLeaf {
   PlannedLeaf() = default;
   std::string name;            ///< Orbax's parameter name
   const Tree* node = nullptr;  ///< borrowed from the tree being saved
   std::uint32_t layout = 0;    ///< index into ItemLayout::arrays
+  CodecChoice choice;
 };
 
-/// What leaves of one dtype and shape share.
+/// What leaves of one dtype, shape and codec share.
 struct ArrayLayout {
   ArrayLayout() = default;
   zarr::ArrayMetadata metadata;
-  std::string text;  ///< zarr.json
+  std::string text;  ///< zarr.json or .zarray
+  Encoding encoding = Encoding::raw;
   Shape grid;
   std::uint64_t chunks = 0;
   std::size_t chunk_bytes = 0;   ///< elements of one chunk
-  std::size_t stored_bytes = 0;  ///< the same with its crc32c
+  std::size_t stored_bytes = 0;  ///< at most; exactly, when raw
 };
 
 struct ChunkPlace {
   std::uint32_t leaf = 0;
   std::uint64_t chunk = 0;   ///< linear index in the grid, C order
-  std::uint64_t offset = 0;  ///< in the data file; index into the inline values for an inline chunk
+  std::uint64_t offset = 0;  ///< of its elements in the extent's staging, bytes; index into the
+                             ///< inline values for an inline chunk
+};
+
+enum class ExtentKind : std::uint8_t {
+  direct,   ///< raw chunks, stored as they lie in staging
+  encoded,  ///< encoded into another buffer
+  gated     ///< one chunk: either of the two, as the load has it
 };
 
 struct Extent {
-  std::uint64_t offset = 0;  ///< in the data file, bytes
-  std::size_t size = 0;      ///< a multiple of kFileAlignment
-  std::size_t first = 0;     ///< its chunks: [first, first + count) of ItemLayout::placed
+  Extent() = default;
+  ExtentKind kind = ExtentKind::direct;
+  std::size_t staging_bytes = 0;  ///< a multiple of kFileAlignment
+  std::size_t encoded_bytes = 0;  ///< what encoding all its chunks takes at most, likewise
+  std::size_t first = 0;          ///< its chunks: [first, first + count) of ItemLayout::placed
   std::size_t count = 0;
+  std::uint64_t offset = 0;  ///< in the data file of known size, where `fixed`
+  bool fixed = false;        ///< its place is known before it is captured
 };
 
 struct ItemLayout {
   ItemLayout() = default;
+  Layout layout = Layout::ocdbt_zarr3;
   std::vector<ArrayLayout> arrays;
   std::vector<PlannedLeaf> leaves;
-  std::vector<ChunkPlace> placed;  ///< in extents, in file order
+  std::vector<ChunkPlace> placed;  ///< in extents, in their order
   std::vector<ChunkPlace> inlined;
   std::vector<Extent> extents;
   std::vector<orbax::TreeEntry> entries;  ///< for _METADATA, empty containers included
   std::vector<std::string> tuples;        ///< see CairnRecord
   std::vector<std::string> unsigned_scalars;
-  std::uint64_t file_bytes = 0;     ///< of the data file
+  std::uint64_t staging_bytes = 0;  ///< of all extents
+  std::uint64_t fixed_bytes = 0;    ///< of the data file of known size
+  std::uint64_t open_bytes = 0;     ///< at most, of what has no place yet
   std::uint64_t element_bytes = 0;  ///< of all leaves
-  std::uint64_t largest_extent = 0;
+
+  [[nodiscard]] const ArrayLayout& array_of(const ChunkPlace& place) const {
+    return arrays[leaves[place.leaf].layout];
+  }
+  [[nodiscard]] const Tree& node_of(const ChunkPlace& place) const {
+    return *leaves[place.leaf].node;
+  }
 };
 
-/// Plans `tree`, which the result points into. Throws Error(invalid_argument) naming the key path:
-/// a string leaf, an empty tree, two leaves of one name, a leaf that this process covers only in
-/// part.
-[[nodiscard]] ItemLayout plan_item(const args::StandardSave& args);
+/// Plans the tree of `args`, which the result points into. Throws Error(invalid_argument) naming
+/// the key path: a string leaf, an empty tree, two leaves of one name, a name that cannot be a
+/// directory's, a leaf that this process covers only in part.
+[[nodiscard]] ItemLayout plan_item(const args::StandardSave& args, const PlanSettings& settings);
+
+/// Throws as plan_item() does, for names.
+void check_names(const ItemLayout& layout, const std::vector<FlatEntry>& flat);
 
 /// The elements of a leaf that are in memory; scalars are viewed through `scalar`, 8 bytes.
 [[nodiscard]] ArrayView view_of(const Tree& node, std::byte* scalar);
 /// Index box of a chunk, clipped to the array.
 [[nodiscard]] IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
                                      std::uint64_t chunk);
+[[nodiscard]] inline IndexRange chunk_range(const ArrayLayout& array, std::uint64_t chunk) {
+  return chunk_range(array.metadata, array.grid, chunk);
+}
+/// Bytes of the elements of that box: without the padding.
+[[nodiscard]] std::uint64_t element_bytes_of(const ItemLayout& layout, const ChunkPlace& place);
 /// "w/zarr.json", "w/c/0/1"; a bare leaf has no prefix.
-[[nodiscard]] std::string metadata_key(const std::string& name);
+[[nodiscard]] std::string metadata_key(const std::string& name,
+                                       Layout layout = Layout::ocdbt_zarr3);
 [[nodiscard]] std::string chunk_entry_key(const std::string& name, const ArrayLayout& array,
                                           std::uint64_t chunk);
 /// Grid index of a linear chunk number.

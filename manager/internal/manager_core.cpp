@@ -36,6 +36,9 @@ void check_options(const ManagerOptions& options) {
   if (options.max_to_keep && *options.max_to_keep < 0) {
     refuse("max_to_keep is " + std::to_string(*options.max_to_keep) + ", it must not be negative");
   }
+  if (options.max_link_age < 0) {
+    refuse("max_link_age is " + std::to_string(options.max_link_age) + ", it must not be negative");
+  }
   if (options.async_timeout.count() <= 0) refuse("async_timeout must be positive");
   if (options.no_progress_timeout.count() < 0) refuse("no_progress_timeout must not be negative");
   if (options.lock_timeout.count() < 0) refuse("lock_timeout must not be negative");
@@ -154,8 +157,19 @@ void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::Ite
                            "");
   }
   if (auto* tree = std::get_if<args::StandardSave>(&item)) {
+    TreeSettings settings;
+    settings.codec = options.codec;
+    settings.layout = options.layout;
+    settings.capture = job.options.capture;
+    settings.encode_policy = options.encode_policy;
+    settings.pace = writer_->pace;
+    settings.incremental = options.incremental;
+    settings.max_link_age = options.max_link_age;
+    settings.warn = [writer = writer_, step = job.step](std::string message) {
+      writer->log(LogLevel::warning, "link", step, std::move(message));
+    };
     job.items.emplace_back(name,
-                           make_tree_saver(name, std::move(*tree), job.options.capture, job.state));
+                           make_tree_saver(name, std::move(*tree), std::move(settings), job.state));
   } else {
     job.items.emplace_back(
         name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value),

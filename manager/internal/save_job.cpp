@@ -107,11 +107,11 @@ Task<void> SaveJob::open_step() {
   root_ = co_await begin_writing(context_);
   directory_ = std::make_shared<StepDirectory>(root_, step, context_->owner);
   co_await directory_->create(options.overwrite);
-  for (auto& [name, item] : items) co_await item->open(directory_->folder());
+  for (auto& [name, item] : items) co_await item->open(root_, directory_->folder());
 }
 
 Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
-  for (auto& [name, item] : items) co_await item->capture(*nursery);
+  for (auto& [name, item] : items) co_await item->capture(nursery);
   staged_ns_ = steady_ns(*context_->engine);
   staged->set(nullptr, impl::Unit());
   // Not after a missed deadline, which has answered already.
@@ -154,6 +154,12 @@ SaveResult SaveJob::result() const {
   result.step = step;
   result.bytes = state->total.load();
   result.stored_bytes = state->stored.load();
+  for (const auto& [name, item] : items) {
+    std::optional<ItemSummary> summary = item->summary();
+    if (!summary) continue;
+    result.bytes_linked += summary->bytes_linked;
+    result.items.push_back(std::move(*summary));
+  }
   result.stage_ns = staged_ns_ - started_ns;
   result.commit_ns = committed_ns_ - started_ns;
   result.streamed = streamed_;

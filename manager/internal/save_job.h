@@ -44,6 +44,7 @@ struct WriterContext {
   RootLock lock;
   engine::AsyncSemaphore
       turn;  ///< one save or deletion writes at a time, in the order of the calls
+  std::shared_ptr<Pace> pace = std::make_shared<Pace>();  ///< strand
   std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
 };
 

@@ -5,6 +5,8 @@
 #include <cairn/manager/args.h>
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/internal/held_lock.h>
+#include <cairn/manager/internal/item_index.h>
+#include <cairn/manager/internal/path_kind.h>
 #include <cairn/manager/internal/storage.h>
 
 #include <optional>
@@ -20,18 +22,37 @@ struct OpenStep {
   std::unique_ptr<HeldLock>
       lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
   std::optional<orbax::StepMetadata> metadata;
-  std::vector<std::string> items;  ///< sub-directories, sorted
+  /// The step is one item itself, as Orbax's Checkpointer makes them; its name is empty.
+  bool direct = false;
+  std::vector<std::string> items;  ///< sub-directories, sorted; "" alone where `direct`
 };
 using OpenStepPtr = std::shared_ptr<OpenStep>;
 
-enum class ItemKind : std::uint8_t { tree, json, unknown };
+[[nodiscard]] Error step_error(ErrorCode code, std::string reason, const std::string& path,
+                               std::string item = "", std::string remedy = "");
+/// "a, b", or "none".
+[[nodiscard]] std::string names_of(const std::vector<std::string>& names);
 
 /// Opens the step at `path`. Errors: not_found, incomplete_checkpoint for a temporary directory.
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
 /// Items that the step's metadata names and that have no directory. Orbax names handlers of items
 /// that it never wrote too, as its descriptor: only those count that hold data we would read.
 [[nodiscard]] std::vector<std::string> missing_items(const OpenStep& step);
+[[nodiscard]] Error missing_item(const OpenStep& step, const std::string& item);
+/// A directory that may be a step or an item: what it has of a step is optional.
+Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path);
+/// The directory of an item.
+Task<FolderPtr> item_folder(OpenStepPtr step, std::string item);
+/// What a handler that we know keeps; none for others.
+[[nodiscard]] std::optional<ItemKind> kind_by_handler(std::string_view handler);
+/// By the handler in the step's metadata, else by the item's files.
 Task<ItemKind> item_kind(OpenStepPtr step, std::string item);
+[[nodiscard]] ItemForm item_form(const OpenStep& step, const std::string& item);
+/// The item that a restore of a single tree means: the manager's, else Orbax v1's, else the only
+/// tree.
+Task<std::string> single_item(OpenStepPtr step, std::string item_name);
+/// Whether the directory was renamed or removed since it was opened.
+Task<bool> is_gone(FolderPtr folder);
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how);
 /// What `args` asks for. `item_name`: the manager's name of a single item.
 Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, args::RestoreArgs args,

@@ -64,6 +64,7 @@ void beat(const Place& place) noexcept {
                                    std::optional<std::uint64_t> offset = std::nullopt);
 /// The Error that stands for bytes that a decoder refused: data_loss, or not_supported where they
 /// may be sound. `offset`: where the decoded structure begins in the file.
+[[nodiscard]] ErrorCode code_of(const FormatError& error) noexcept;
 [[nodiscard]] Error format_failure(const FormatError& error, std::string path,
                                    std::uint64_t offset = 0);
 /// Throws it; a cancelled operation throws system_error(operation_aborted), which nurseries know

@@ -1,130 +1,127 @@
 #include <cairn/codecs/crc32c.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_copy.h>
-#include <cairn/manager/internal/random.h>
+#include <cairn/manager/internal/chunk_files.h>
+#include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/tree_saver.h>
 
 #include <cassert>
 #include <cstring>
 
 namespace cairn::internal {
-namespace {
 
-/// Extents handed to the kernel at once: enough to keep a disk busy, few enough that a failing save
-/// drains quickly.
-constexpr std::size_t kWritesInFlight = 8;
-
-/// Waits for Source::read, whose callback may come from any thread. The source owns `to` until it
-/// calls back, so a cancelled save waits for that too; its children stay cancellable.
-Task<void> read_source(std::shared_ptr<Source> source, IndexRange range, std::span<std::byte> to) {
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);
-  auto state = std::make_shared<impl::SharedState<void>>();
-  std::function<void(std::exception_ptr)> done = [state](std::exception_ptr error) {
-    state->set(std::move(error), impl::Unit());
-  };
-  source->read(range, to, std::move(done));
-  const Future<void> future(state);
-  auto [failure] =
-      co_await future.result(asio::bind_cancellation_slot(asio::cancellation_slot(), kAsTuple));
-  co_await asio::this_coro::throw_if_cancelled(throws);
-  if (failure) std::rethrow_exception(failure);
-}
-
-}  // namespace
-
-TreeSaver::TreeSaver(std::string item, args::StandardSave args, Capture capture,
+TreeSaver::TreeSaver(std::string item, args::StandardSave args, TreeSettings settings,
                      std::shared_ptr<SaveState> state)
     : item_(std::move(item)),
       args_(std::move(args)),
-      capture_(capture),
+      settings_(std::move(settings)),
       state_(std::move(state)),
       engine_(state_->engine),
-      write_slots_(kWritesInFlight) {}
+      gate_(engine_, settings_.encode_policy, settings_.pace) {
+  settings_.layout = args_.layout.value_or(settings_.layout);
+  settings_.codec = args_.codec.value_or(settings_.codec);
+  settings_.incremental = settings_.incremental && uses_ocdbt(settings_.layout);
+}
 
 std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args,
-                                           Capture capture, std::shared_ptr<SaveState> state) {
-  return std::make_shared<TreeSaver>(std::move(item), std::move(args), capture, std::move(state));
+                                           TreeSettings settings,
+                                           std::shared_ptr<SaveState> state) {
+  return std::make_shared<TreeSaver>(std::move(item), std::move(args), std::move(settings),
+                                     std::move(state));
 }
 
 void TreeSaver::plan() {
+  PlanSettings settings;
+  settings.layout = settings_.layout;
+  settings.codec = settings_.codec;
+  settings.incremental = settings_.incremental;
   try {
-    layout_ = plan_item(args_);
+    layout_ = plan_item(args_, settings);
   } catch (const Error& error) {
     ErrorContext context = error.context();
     context.item = item_;
     throw Error(error.code(), error.reason(), context);
   }
+  content_ = std::make_unique<ItemContent>(layout_);
+  extents_ = std::make_unique<ExtentCapture>(engine_, layout_, settings_.incremental);
+  if (uses_ocdbt(layout_.layout)) {
+    auto store = std::make_unique<OcdbtStore>(state_, *content_, settings_.incremental);
+    ocdbt_ = store.get();
+    store_ = std::move(store);
+  } else {
+    store_ = std::make_unique<ChunkFiles>(state_, *content_);
+  }
   uncaptured_ = layout_.extents.size();
-  inline_values_.resize(layout_.inlined.size());
+  inlined_.resize(layout_.inlined.size());
   state_->total += layout_.element_bytes;
-}
-
-std::span<const ChunkPlace> TreeSaver::places(const Extent& extent) const {
-  return std::span(layout_.placed).subspan(extent.first, extent.count);
-}
-
-const ArrayLayout& TreeSaver::array_of(const ChunkPlace& place) const {
-  return layout_.arrays[layout_.leaves[place.leaf].layout];
-}
-
-const Tree& TreeSaver::node_of(const ChunkPlace& place) const {
-  return *layout_.leaves[place.leaf].node;
 }
 
 std::uint64_t TreeSaver::element_bytes_of(const Extent& extent) const {
   std::uint64_t bytes = 0;
-  for (const ChunkPlace& place : places(extent)) {
-    const ArrayLayout& array = array_of(place);
-    const IndexRange range = chunk_range(array.metadata, array.grid, place.chunk);
-    bytes += byte_count(array.metadata.dtype, range.shape);
+  for (const ChunkPlace& place : extents_->places(extent)) {
+    bytes += internal::element_bytes_of(layout_, place);
   }
   return bytes;
 }
 
-void TreeSaver::capture_inlined() {
+// ---- capture ------------------------------------------------------------------------------------
+
+void TreeSaver::set_inlined(const ChunkPlace& place, std::span<const std::byte> elements) {
+  std::string value = encode_value(layout_.array_of(place), elements.data());
+  Inlined& inlined = inlined_[place.offset];
+  inlined.length = static_cast<std::uint32_t>(value.size());
+  inlined.crc32c = crc32c(std::as_bytes(std::span(value)));
+  content_->inlined[place.offset] = std::move(value);
+}
+
+void TreeSaver::capture_inlined_views() {
+  std::vector<std::byte> elements(kInlineBytes + kChecksumBytes);
   for (const ChunkPlace& place : layout_.inlined) {
-    if (node_of(place).is<Leaf>()) continue;  // asked for on the strand
-    const ArrayLayout& array = array_of(place);
-    std::string& value = inline_values_[place.offset];
-    value.resize(array.stored_bytes);
-    std::byte scalar[sizeof(std::uint64_t)];
-    store_chunk(view_of(node_of(place), scalar),
-                chunk_range(array.metadata, array.grid, place.chunk), array.metadata.chunk_shape,
-                reinterpret_cast<std::byte*>(value.data()));
+    if (layout_.node_of(place).is<Leaf>()) continue;  // asked for on the strand
+    elements.resize(layout_.array_of(place).chunk_bytes + kChecksumBytes);
+    extents_->fill_view_chunk(place, elements.data());
+    set_inlined(place, elements);
   }
 }
 
-Task<void> TreeSaver::capture(engine::Nursery& nursery) {
-  auto inlined = [this] { capture_inlined(); };
-  co_await engine::async_run(engine_->cpu(), std::move(inlined), asio::use_awaitable);
+Task<void> TreeSaver::capture_inlined() {
+  auto views = [this] { capture_inlined_views(); };
+  co_await engine::async_run(engine_->cpu(), std::move(views), asio::use_awaitable);
+  std::uint64_t bytes = 0;
   for (const ChunkPlace& place : layout_.inlined) {
-    if (!node_of(place).is<Leaf>()) continue;
-    std::string& value = inline_values_[place.offset];
-    value.resize(array_of(place).stored_bytes);
-    co_await fill_from_leaf(place, reinterpret_cast<std::byte*>(value.data()));
+    bytes += internal::element_bytes_of(layout_, place);
+    if (!layout_.node_of(place).is<Leaf>()) continue;
+    const std::size_t size = layout_.array_of(place).chunk_bytes;
+    std::vector<std::byte> elements(size + kChecksumBytes);
+    co_await extents_->fill_leaf_chunk(place, elements.data());
+    append_checksum(elements.data(), size);
+    set_inlined(place, elements);
   }
+  state_->staged += bytes;
+  state_->encoded += bytes;
+  state_->written += bytes;
+}
+
+Task<void> TreeSaver::capture(engine::Nursery* nursery) {
+  co_await capture_inlined();
   for (std::size_t i = 0; i < layout_.extents.size(); ++i) {
     const Extent& extent = layout_.extents[i];
-    if (capture_ == Capture::borrow) {
+    if (settings_.capture == Capture::borrow) {
       if (auto memory = borrowable(extent)) {
-        nursery.spawn(borrow_and_write(i, *memory));
+        nursery->spawn(borrow_and_write(i, *memory));
         continue;
       }
     }
-    auto [error, buffer] = co_await engine_->staging().async_acquire(extent.size, kAsTuple);
+    auto [error, buffer] =
+        co_await engine_->staging().async_acquire(extent.staging_bytes, kAsTuple);
     if (error) raise_failure(error, "wait for staging memory", "");
-    nursery.spawn(capture_and_write(i, std::move(buffer)));
+    gate_.expect_capture();
+    nursery->spawn(transfer(i, std::move(buffer)));
   }
   if (uncaptured_ != 0) {
     const Future<void> captured(all_captured_);
     co_await captured.result(asio::use_awaitable);
   }
-  std::uint64_t bytes = 0;
-  for (const ChunkPlace& place : layout_.inlined) bytes += array_of(place).chunk_bytes;
-  state_->staged += bytes;
-  state_->encoded += bytes;
-  state_->written += bytes;
 }
 
 void TreeSaver::extent_captured(std::size_t index) {
@@ -133,153 +130,117 @@ void TreeSaver::extent_captured(std::size_t index) {
   if (--uncaptured_ == 0) all_captured_->set(nullptr, impl::Unit());
 }
 
-void TreeSaver::store_views(const Extent& extent, std::byte* to) const {
-  std::size_t end = 0;
-  for (const ChunkPlace& place : places(extent)) {
-    const ArrayLayout& array = array_of(place);
-    const std::size_t begin = place.offset - extent.offset;
-    std::memset(to + end, 0, begin - end);  // the gap to the next aligned place
-    end = begin + array.stored_bytes;
-    if (node_of(place).is<Leaf>()) {
-      append_checksum(to + begin, array.chunk_bytes);
-      continue;
-    }
-    std::byte scalar[sizeof(std::uint64_t)];
-    store_chunk(view_of(node_of(place), scalar),
-                chunk_range(array.metadata, array.grid, place.chunk), array.metadata.chunk_shape,
-                to + begin);
-  }
-  std::memset(to + end, 0, extent.size - end);
+// ---- store --------------------------------------------------------------------------------------
+
+Task<void> TreeSaver::open(FolderPtr root, FolderPtr step) {
+  folder_ = co_await make_subfolder(step, item_);
+  co_await store_->open(folder_);
+  if (settings_.incremental) co_await open_links(root);
+  opened_->set(nullptr, impl::Unit());
 }
 
-Task<void> TreeSaver::fill_from_leaf(const ChunkPlace& place, std::byte* to) {
-  const ArrayLayout& array = array_of(place);
-  const Leaf& leaf = node_of(place).as<Leaf>();
-  const IndexRange chunk = chunk_range(array.metadata, array.grid, place.chunk);
-  const std::vector<Index> strides = c_strides(array.metadata.dtype, array.metadata.chunk_shape);
-  std::memset(to, 0, array.chunk_bytes);
-  for (const LeafPart& part : leaf.parts()) {
-    // The overlap, in indices of the array, of the part and of the chunk.
-    const std::size_t rank = chunk.origin.size();
-    IndexRange in_part{Shape(rank), Shape(rank)};
-    std::ptrdiff_t offset = 0;
-    bool empty = false;
-    for (std::size_t d = 0; d < rank; ++d) {
-      const Index begin = std::max(chunk.origin[d], part.range.origin[d]);
-      const Index end =
-          std::min(chunk.origin[d] + chunk.shape[d], part.range.origin[d] + part.range.shape[d]);
-      empty = empty || begin >= end;
-      in_part.origin[d] = begin - part.range.origin[d];
-      in_part.shape[d] = end - begin;
-      offset += (begin - chunk.origin[d]) * strides[d];
-    }
-    if (empty) continue;
-    std::vector<std::byte> dense(byte_count(array.metadata.dtype, in_part.shape));
-    if (const auto* view = std::get_if<ArrayView>(&part.source)) {
-      copy_region(*view, in_part.origin, in_part.shape, dense.data());
-    } else {
-      co_await read_source(std::get<std::shared_ptr<Source>>(part.source), in_part,
-                           std::span(dense));
-    }
-    scatter_region(dense.data(), array.metadata.dtype, in_part.shape, to + offset, strides);
-  }
-  append_checksum(to, array.chunk_bytes);
-}
-
-Task<void> TreeSaver::fill_extent(std::size_t index, std::byte* to) {
+Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
   const Extent& extent = layout_.extents[index];
-  for (const ChunkPlace& place : places(extent)) {
-    if (node_of(place).is<Leaf>())
-      co_await fill_from_leaf(place, to + (place.offset - extent.offset));
-  }
-  auto views = [this, &extent, to] { store_views(extent, to); };
-  co_await engine::async_run(engine_->cpu(), std::move(views), asio::use_awaitable);
-}
-
-Task<void> TreeSaver::capture_and_write(std::size_t index, engine::Buffer buffer) {
-  const Extent& extent = layout_.extents[index];
-  co_await fill_extent(index, buffer.data());
+  co_await extents_->fill(index, staging.data());
+  gate_.captured();
+  extent_captured(index);
   const std::uint64_t bytes = element_bytes_of(extent);
-  state_->encoded += bytes;
-  if (capture_ == Capture::copy) extent_captured(index);
-  co_await write_extent(extent.offset, buffer.span().first(extent.size));
-  state_->written += bytes;
-  if (capture_ == Capture::borrow) extent_captured(index);
-}
-
-Task<void> TreeSaver::write_extent(std::uint64_t offset, std::span<const std::byte> bytes) {
+  // What is written as it was copied counts as encoded now.
+  if (extent.kind == ExtentKind::direct) state_->encoded += bytes;
   const Future<void> opened(opened_);
   co_await opened.result(asio::use_awaitable);
-  auto [error, permit] = co_await write_slots_.async_acquire(1, kAsTuple);
-  if (error) raise_failure(error, "wait for a write", item_);
-  co_await write_at(data_file_, offset, bytes);
+  co_await store_extent(index, std::move(staging));
+  if (extent.kind != ExtentKind::direct) state_->encoded += bytes;
+  state_->written += bytes;
 }
 
-std::optional<TreeSaver::Borrowed> TreeSaver::borrowable(const Extent& extent) const {
-  if (extent.count != 1) return std::nullopt;
-  const ChunkPlace& place = layout_.placed[extent.first];
-  if (node_of(place).is<Leaf>()) return std::nullopt;
-  const ArrayLayout& array = array_of(place);
-  const IndexRange range = chunk_range(array.metadata, array.grid, place.chunk);
-  if (range.shape != array.metadata.chunk_shape) return std::nullopt;  // padded
-  std::byte scalar[sizeof(std::uint64_t)];
-  const auto run = dense_run(view_of(node_of(place), scalar), range);
-  if (!run || reinterpret_cast<std::uintptr_t>(run->data()) % kFileAlignment != 0)
-    return std::nullopt;
-  const std::size_t body = run->size() / kFileAlignment * kFileAlignment;
-  Borrowed memory;
-  memory.body = run->first(body);
-  memory.rest = run->subspan(body);
-  return memory;
-}
-
-Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
+Task<void> TreeSaver::store_extent(std::size_t index, engine::Buffer staging) {
   const Extent& extent = layout_.extents[index];
-  auto [error, tail] =
-      co_await engine_->staging().async_acquire(extent.size - memory.body.size(), kAsTuple);
-  if (error) raise_failure(error, "wait for staging memory", "");
-  std::byte* const block = tail.data();
-  auto checksum = [memory] { return crc32c(memory.rest, crc32c(memory.body)); };
-  auto first = checksum;
-  const std::uint32_t crc =
-      co_await engine::async_run(engine_->cpu(), std::move(first), asio::use_awaitable);
-  std::memset(block, 0, tail.size());
-  std::memcpy(block, memory.rest.data(), memory.rest.size());
-  std::memcpy(block + memory.rest.size(), &crc, kChecksumBytes);
-  state_->encoded += memory.body.size() + memory.rest.size();
-  co_await write_extent(extent.offset, memory.body);
-  co_await write_extent(extent.offset + memory.body.size(), tail.span());
-#ifndef NDEBUG
-  const std::uint32_t again =
-      co_await engine::async_run(engine_->cpu(), std::move(checksum), asio::use_awaitable);
-  if (again != crc) {
-    ErrorContext context;
-    context.item = item_;
-    context.key_path = layout_.leaves[layout_.placed[extent.first].leaf].name;
-    context.remedy = "Do not write to borrowed arrays before staged(), or save with Capture::copy";
-    throw Error(ErrorCode::invalid_argument, "the array changed while it was borrowed", context);
+  const std::vector<Selection> selections = select(extent);
+  for (std::size_t i = 0; i < selections.size(); ++i) {
+    const Selection& selection = selections[i];
+    const bool gated = extent.kind == ExtentKind::gated;
+    bool encode = extent.kind == ExtentKind::encoded || !selection.wanted.empty();
+    if (gated) encode = co_await gate_.decide();
+    if (encode) {
+      const bool last = i + 1 == selections.size();
+      co_await encode_and_store(index, selection, &staging, last);
+    } else {
+      if (!gated) gate_.expect_write();
+      co_await store_staged(index, selection.kind, staging.span());
+    }
   }
-#endif
-  state_->written += memory.body.size() + memory.rest.size();
-  extent_captured(index);
 }
 
-Task<void> TreeSaver::open(FolderPtr step) {
-  folder_ = co_await make_subfolder(step, item_);
-  data_folder_ = co_await make_subfolder(folder_, "d");
-  constexpr std::size_t kNameBytes = 16;  // as TensorStore's own names
-  if (layout_.file_bytes > 0) {
-    const std::string name = random_hex(kNameBytes);
-    data_name_ = "d/" + name;
-    data_file_ =
-        co_await open_file(data_folder_, name, engine::OpenMode::create, engine_->direct_io());
-    auto [error] = co_await data_file_->file.async_allocate(layout_.file_bytes, kAsTuple);
-    if (error)
-      raise_failure(error, "reserve " + std::to_string(layout_.file_bytes) + " bytes",
-                    data_file_->path);
+Task<void> TreeSaver::store_staged(std::size_t index, FileClass kind,
+                                   std::span<const std::byte> staging) {
+  const Extent& extent = layout_.extents[index];
+  PieceList list = pieces_as_staged(layout_, extent, staging.data());
+  const std::size_t bytes = list.bytes;
+  if (extent.fixed) {
+    co_await ocdbt_->write_fixed(extent.offset, staging.first(bytes));
+    ocdbt_->note_fixed(std::move(list), extent.offset);
+  } else {
+    co_await store_->write(std::move(list), staging.first(bytes), kind);
   }
-  nodes_name_ = "d/" + random_hex(kNameBytes);
-  opened_->set(nullptr, impl::Unit());
+  gate_.written(bytes);
+}
+
+Task<void> TreeSaver::encode_and_store(std::size_t index, Selection selection,
+                                       engine::Buffer* staging, bool last) {
+  const Extent& extent = layout_.extents[index];
+  auto [error, window] = co_await engine_->window().async_acquire(extent.encoded_bytes, kAsTuple);
+  if (error) raise_failure(error, "wait for a buffer to encode into", "");
+  std::int64_t worker_ns = 0;
+  const std::byte* const from = staging->data();
+  const std::span<std::byte> to = window.span();
+  auto work = [&] {
+    const auto begin = engine_->clock().steady();
+    PieceList list = encode_extent(layout_, extent, selection.wanted, from, to);
+    worker_ns = (engine_->clock().steady() - begin).count();
+    return list;
+  };
+  PieceList list = co_await engine::async_run(engine_->cpu(), std::move(work), asio::use_awaitable);
+  if (last) staging->reset();
+  if (extent.kind == ExtentKind::gated) {
+    gate_.encoded(list.input_bytes, worker_ns);
+  } else {
+    gate_.expect_write();
+  }
+  const std::size_t bytes = list.bytes;
+  co_await store_->write(std::move(list), window.span(), selection.kind);
+  gate_.written(bytes);
+}
+
+// ---- finish -------------------------------------------------------------------------------------
+
+Task<void> TreeSaver::finish_data() {
+  if (links_) co_await drop_unused_links();
+  co_await store_->finish_data();
+  auto encode_metadata = [this] {
+    orbax::TreeMetadata metadata;
+    metadata.entries = layout_.entries;
+    metadata.use_ocdbt = uses_ocdbt(layout_.layout);
+    metadata.use_zarr3 = uses_zarr3(layout_.layout);
+    metadata.store_array_data_equal_to_fill_value = true;
+    tree_metadata_ = orbax::encode(metadata);
+    record_ = encode(record());
+  };
+  co_await engine::async_run(engine_->cpu(), std::move(encode_metadata), asio::use_awaitable);
+  state_->stored += tree_metadata_.size() + record_.size();
+}
+
+Task<void> TreeSaver::finish_metadata() {
+  // Side by side, so that the file system can sync them in one transaction of its journal.
+  engine::Nursery files(engine_->executor());
+  files.spawn(store_->finish_metadata());
+  files.spawn(
+      write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(tree_metadata_)));
+  files.spawn(write_file(folder_, std::string(kRecordFile), std::move(record_)));
+  co_await files.join();
+  co_await write_file(folder_, std::string(orbax::kCommitMarkerFile), commit_marker_text());
+  co_await store_->sync_folders();
+  co_await sync_folder(folder_);
 }
 
 }  // namespace cairn::internal

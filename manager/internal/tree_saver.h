@@ -1,18 +1,23 @@
 #pragma once
-// Saves a tree as an OCDBT database of zarr v3 arrays.
+// Saves a tree as one item.
 //
-//   1. plan: every chunk gets its place (layout.h).
-//   2. capture: for each extent, in file order: take a staging buffer, copy and checksum on the CPU
-//   pool.
-//   3. write: each captured extent goes to the data file as soon as that is open; the buffer is
-//   released.
-//   4. finish: sync the data file; encode the B+tree; write and sync it, the manifest and the
-//   metadata.
+//   1. plan: every chunk gets its extent (layout.h) and its codec (codec_choice.h).
+//   2. capture: for each extent take a staging buffer, copy and checksum on the CPU pool.
+//   3. store: once the item's directory is open, raw extents are written from staging; others are
+//      encoded on the CPU pool into a buffer of the window and written from there. What an
+//      incremental save finds unchanged is not written.
+//   4. finish: sync the data; then database, manifest and metadata.
+//
+// No wait while holding what others need: staging buffers are held by extents of saves that hold
+// all the staging they will ask for, or wait in the order of their saves; a window buffer is asked
+// for only once the item is open, so that its holder waits for nothing but the cores and the disk.
 
-#include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/buffer_arena.h>
+#include <cairn/manager/internal/extent_capture.h>
 #include <cairn/manager/internal/item_saver.h>
 #include <cairn/manager/internal/layout.h>
+#include <cairn/manager/internal/link_source.h>
+#include <cairn/manager/internal/ocdbt_store.h>
 
 #include <memory>
 #include <span>
@@ -23,17 +28,18 @@ namespace cairn::internal {
 
 class TreeSaver final : public ItemSaver {
  public:
-  TreeSaver(std::string item, args::StandardSave args, Capture capture,
+  TreeSaver(std::string item, args::StandardSave args, TreeSettings settings,
             std::shared_ptr<SaveState> state);
 
   void plan() override;
-  [[nodiscard]] std::uint64_t staging_bytes() const override { return layout_.file_bytes; }
+  [[nodiscard]] std::uint64_t staging_bytes() const override { return layout_.staging_bytes; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return layout_.element_bytes; }
-  Task<void> capture(engine::Nursery& nursery) override;
-  Task<void> open(FolderPtr step) override;
+  Task<void> capture(engine::Nursery* nursery) override;
+  Task<void> open(FolderPtr root, FolderPtr step) override;
   Task<void> finish_data() override;
   Task<void> finish_metadata() override;
   [[nodiscard]] std::string_view handler() const override { return orbax::kStandardHandler; }
+  [[nodiscard]] std::optional<ItemSummary> summary() const override;
 
  private:
   /// Memory of the caller's that can be written as it lies, and the file block behind it.
@@ -42,40 +48,71 @@ class TreeSaver final : public ItemSaver {
     std::span<const std::byte> body;  ///< whole blocks
     std::span<const std::byte> rest;  ///< what is left of the last one, before the checksum
   };
+  /// Chunks of an extent that go to one file: flags by their place in it; empty: all of them.
+  struct Selection {
+    Selection() = default;
+    std::vector<bool> wanted;
+    FileClass kind = FileClass::cold;
+  };
 
-  Task<void> capture_and_write(std::size_t index, engine::Buffer buffer);
+  Task<void> transfer(std::size_t index, engine::Buffer staging);
+  Task<void> store_extent(std::size_t index, engine::Buffer staging);
+  Task<void> store_staged(std::size_t index, FileClass kind, std::span<const std::byte> staging);
+  /// `last`: staging is given back when it has been encoded.
+  Task<void> encode_and_store(std::size_t index, Selection selection, engine::Buffer* staging,
+                              bool last);
   Task<void> borrow_and_write(std::size_t index, Borrowed memory);
-  Task<void> fill_extent(std::size_t index, std::byte* to);
-  Task<void> fill_from_leaf(const ChunkPlace& place, std::byte* to);
-  Task<void> write_extent(std::uint64_t offset, std::span<const std::byte> bytes);
-  void capture_inlined();
-  void store_views(const Extent& extent, std::byte* to) const;
+  Task<void> write_borrowed(std::uint64_t offset, std::span<const std::byte> bytes);
+  Task<void> capture_inlined();
+  void capture_inlined_views();
+  void set_inlined(const ChunkPlace& place, std::span<const std::byte> elements);
   [[nodiscard]] std::optional<Borrowed> borrowable(const Extent& extent) const;
-  [[nodiscard]] std::span<const ChunkPlace> places(const Extent& extent) const;
-  [[nodiscard]] const ArrayLayout& array_of(const ChunkPlace& place) const;
-  [[nodiscard]] const Tree& node_of(const ChunkPlace& place) const;
   [[nodiscard]] std::uint64_t element_bytes_of(const Extent& extent) const;
   void extent_captured(std::size_t index);
 
+  // Incremental saves (tree_saver_links.cpp).
+  Task<void> open_links(FolderPtr root);
+  [[nodiscard]] std::vector<Selection> select(const Extent& extent);
+  Task<void> drop_unused_links();
+  [[nodiscard]] ChunkTraces traces() const;
+
+  /// An inlined chunk, once its value has gone into the database.
+  struct Inlined {
+    Inlined() = default;
+    std::uint32_t length = 0;
+    std::uint32_t crc32c = 0;
+  };
+  struct LeafTotals {
+    LeafTotals() = default;
+    std::uint64_t stored_bytes = 0;
+    std::uint64_t chunks = 0;
+    std::uint64_t chunks_stored = 0;
+  };
+  [[nodiscard]] std::vector<LeafTotals> totals() const;
+  [[nodiscard]] std::vector<ChunkChecksums> checksums() const;
+  [[nodiscard]] CairnRecord record() const;
+
   std::string item_;
   args::StandardSave args_;
-  Capture capture_;
+  TreeSettings settings_;
   std::shared_ptr<SaveState> state_;
   EnginePtr engine_;
   ItemLayout layout_;
-  std::vector<std::string> inline_values_;
+  EncodeGate gate_;
+  std::unique_ptr<ItemContent> content_;
+  std::unique_ptr<ExtentCapture> extents_;
+  std::unique_ptr<ChunkStore> store_;
+  OcdbtStore* ocdbt_ = nullptr;        ///< store_, where it is one
+  std::unique_ptr<LinkSource> links_;  ///< none unless incremental
+  std::vector<std::uint8_t> heat_;     ///< of placed chunks, where incremental
+  std::vector<Inlined> inlined_;       ///< parallel to ItemLayout::inlined
   std::size_t uncaptured_ = 0;
   std::shared_ptr<impl::SharedState<void>> all_captured_ =
       std::make_shared<impl::SharedState<void>>();
   std::shared_ptr<impl::SharedState<void>> opened_ = std::make_shared<impl::SharedState<void>>();
-  engine::AsyncSemaphore write_slots_;
   FolderPtr folder_;
-  FolderPtr data_folder_;
-  FilePtr data_file_;
-  std::string data_name_;      ///< "d/<hex>"
-  std::string nodes_name_;     ///< likewise
-  std::string manifest_;       ///< encoded
   std::string tree_metadata_;  ///< encoded
+  std::string record_;         ///< likewise
 };
 
 }  // namespace cairn::internal

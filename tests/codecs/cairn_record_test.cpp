@@ -17,12 +17,63 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 
+ChunkChecksums sums(std::string array, std::vector<std::uint32_t> crc32c) {
+  ChunkChecksums checksums;
+  checksums.array = std::move(array);
+  checksums.crc32c = std::move(crc32c);
+  return checksums;
+}
+
+CodecRecord codec(std::string array, std::string name, std::string reason, std::uint32_t permille) {
+  CodecRecord record;
+  record.array = std::move(array);
+  record.codec = std::move(name);
+  record.reason = std::move(reason);
+  record.expected_permille = permille;
+  record.bytes = 1u << 20;
+  record.stored_bytes = 700'000;
+  record.chunks = 3;
+  record.chunks_stored = 1;
+  return record;
+}
+
+ChunkTrace trace(std::uint64_t file, std::uint64_t length) {
+  ChunkTrace chunk;
+  chunk.hash = hash_of({});
+  chunk.file = file;
+  chunk.offset = 4096 * length;
+  chunk.length = length;
+  chunk.heat = 64;
+  return chunk;
+}
+
+ChunkTraces traces() {
+  ChunkTraces traces;
+  for (const char* path : {"d/00ff", "d/11"}) {
+    DataFileRecord file;
+    file.path = path;
+    file.bytes = 1u << 28;
+    file.age = 3;
+    traces.files.push_back(file);
+  }
+  ArrayTrace array;
+  array.array = "w";
+  array.metadata = hash_of({});
+  array.chunks = {trace(0, 100), trace(1, 7), trace(0, 0)};
+  traces.arrays = {array};
+  return traces;
+}
+
 CairnRecord sample() {
   CairnRecord record;
   record.writer_version = "0.1.0";
   record.tuples = {"opt.state", ""};
   record.unsigned_scalars = {"step"};
   record.manifest_hash = content_hash("manifest");
+  record.chunk_checksums = {sums("a", {1, 0xdeadbeef}), sums("b", {})};
+  record.codecs = {codec("a", "blosc planes", "by the sample", 1493), codec("b", "raw", "no", 1000),
+                   codec("c", "blosc planes", "by the sample", 1200)};
+  record.chunks = traces();
   record.unknown = {{"later", std::string("\0\1\2", 3)}, {"empty", ""}};
   return record;
 }
@@ -32,6 +83,9 @@ void expect_equal(const CairnRecord& a, const CairnRecord& b) {
   EXPECT_EQ(a.tuples, b.tuples);
   EXPECT_EQ(a.unsigned_scalars, b.unsigned_scalars);
   EXPECT_EQ(a.manifest_hash, b.manifest_hash);
+  EXPECT_EQ(a.chunk_checksums, b.chunk_checksums);
+  EXPECT_EQ(a.codecs, b.codecs);
+  EXPECT_EQ(a.chunks, b.chunks);
   EXPECT_EQ(a.unknown, b.unknown);
 }
 
@@ -126,6 +180,31 @@ TEST(CairnRecord, EveryRuleHasItsError) {
   refuses(record(1, std::string("\6tuples\0\3\1\3a", 12)), "part tuples: string 0: length");
   refuses(record(1, std::string("\6tuples\0\1\x7f", 10)), "part tuples: count");
   refuses(record(1, std::string("\6tuples\0\4\1\1ax", 13)), "1 bytes after the last field");
+}
+
+TEST(CairnRecord, PartsAboutChunksHaveTheirErrors) {
+  const auto part = [](std::string_view name, std::string_view bytes) {
+    std::string text(1, static_cast<char>(name.size()));
+    text.append(name).append(1, '\0').append(1, static_cast<char>(bytes.size())).append(bytes);
+    return record(1, text);
+  };
+  refuses(part("chunk_checksums", "\x7f"), "part chunk_checksums: num_arrays");
+  refuses(part("chunk_checksums", "\1\1a\5"), "array 0: num_chunks");
+  refuses(part("chunk_checksums", std::string("\1\1a\1\0\0\0\0x", 9)), "after the last field");
+  refuses(part("codecs", std::string("\0\1", 2)), "part codecs: num_arrays");
+  refuses(part("codecs", "\1\1a\1b\1\1w\1\1\1\1\1\1"), "array 0: kind");
+  refuses(part("chunks", "\1\7d/x"), "part chunks: file 0: path");
+  const std::string hash(16, 'h');
+  refuses(part("chunks", "\1\1d\1\1\1\1w" + hash + "\1" + hash + "\1\1\1\1"),
+          "array 0: chunk file");
+  refuses(part("chunks", std::string("\0\1\1w", 4) + hash + "\x7f"), "array 0: num_chunks");
+}
+
+// XXH3-128 of nothing, from xxHash's own test vectors.
+TEST(CairnRecord, HashesAreXxh3InItsCanonicalForm) {
+  const ContentHash hash = hash_of({});
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(hash.data()), hash.size()),
+            "\x99\xaa\x06\xd3\x01\x47\x98\xd8\x60\x01\xc3\x24\x46\x8d\x49\x7f");
 }
 
 TEST(CairnRecord, EncoderRefusesWhatTheDecoderWould) {

@@ -27,7 +27,7 @@ class RecordedRun {
   /// `faults`, when given, lie between the recording and the disk.
   RecordedRun(engine::BackendKind kind, const Steps& setup,
               std::optional<std::int64_t> max_to_keep = std::nullopt,
-              std::shared_ptr<engine::FaultPlan> faults = nullptr);
+              std::shared_ptr<engine::FaultPlan> faults = nullptr, bool incremental = false);
   ~RecordedRun();
   /// Saves, overwriting what is there; waits until the deletions that follow are over.
   void save(Step step, std::int64_t version);
@@ -48,6 +48,8 @@ class RecordedRun {
     return recording_->impl().log;
   }
   [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
+  /// Whether saves link what has not changed.
+  [[nodiscard]] bool incremental() const { return incremental_; }
   /// How many changes had been acknowledged when the first `prefix` mutations were done.
   [[nodiscard]] std::size_t acknowledged(std::size_t prefix) const;
   /// What is there after the first `count` changes.
@@ -65,6 +67,7 @@ class RecordedRun {
 
   TempDirectory directory_ = TempDirectory::in_memory();
   std::optional<std::int64_t> max_to_keep_;
+  bool incremental_;
   Steps setup_;
   std::shared_ptr<engine::Recording> recording_;
   std::unique_ptr<CheckpointManager> manager_;

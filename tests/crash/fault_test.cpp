@@ -22,7 +22,13 @@ using engine::FaultPlan;
 using engine::IoOp;
 using engine::IoRequest;
 
-enum class Act : std::uint8_t { save_with_retention, overwrite, deletion };
+enum class Act : std::uint8_t {
+  save_with_retention,
+  overwrite,
+  deletion,
+  incremental_save,  ///< the same as the first, linking what has not changed
+  plain_save         ///< the same, encoded and in a file for each chunk
+};
 enum class Fault : std::uint8_t { io_error, no_space, answer_lost, dead_disk, short_write };
 
 std::string name_of(Act act) {
@@ -33,6 +39,10 @@ std::string name_of(Act act) {
       return "overwrite";
     case Act::deletion:
       return "deletion";
+    case Act::incremental_save:
+      return "incremental_save";
+    case Act::plain_save:
+      return "plain_save";
   }
   return "unknown";
 }
@@ -58,6 +68,8 @@ const Steps kBefore{{1, 10}, {2, 20}};
 Steps after(Act act) {
   switch (act) {
     case Act::save_with_retention:
+    case Act::incremental_save:
+    case Act::plain_save:
       return {{2, 20}, {3, 30}};
     case Act::overwrite:
       return {{1, 10}, {2, 21}};
@@ -70,13 +82,17 @@ Steps after(Act act) {
 // What may be listed: before, after, and what lies between.
 std::vector<Steps> allowed(Act act) {
   std::vector<Steps> states{kBefore, after(act)};
-  if (act == Act::save_with_retention) states.push_back({{1, 10}, {2, 20}, {3, 30}});
+  if (act != Act::overwrite && act != Act::deletion) {
+    states.push_back({{1, 10}, {2, 20}, {3, 30}});
+  }
   return states;
 }
 
 void perform(Act act, CheckpointManager& manager) {
   switch (act) {
     case Act::save_with_retention:
+    case Act::incremental_save:
+    case Act::plain_save:
       static_cast<void>(manager.save(3, content(3, 30), save_options(30)).get());
       break;
     case Act::overwrite:
@@ -132,6 +148,7 @@ class Faults : public ::testing::TestWithParam<engine::BackendKind> {
   Faults() : engine_(small_engine(engine::make_faulty_backend(make_backend(GetParam()), plan_))) {
     ManagerOptions options;
     options.engine = engine_;
+    options.incremental = true;  // writes the record that an incremental save goes by
     CheckpointManager manager((directory_ / "model").string(), options);
     for (const auto& [step, version] : kBefore) {
       static_cast<void>(manager.save(step, content(step, version), save_options(version)).get());
@@ -141,8 +158,14 @@ class Faults : public ::testing::TestWithParam<engine::BackendKind> {
 
   [[nodiscard]] std::string root() const { return (directory_ / "root").string(); }
 
-  CheckpointManager open(std::shared_ptr<Logger> logger = nullptr) {
+  CheckpointManager open(Act act = Act::save_with_retention,
+                         std::shared_ptr<Logger> logger = nullptr) {
     ManagerOptions options;
+    options.incremental = act == Act::incremental_save;
+    if (act == Act::plain_save) {
+      options.layout = Layout::zarr2;
+      options.codec = Codec::zstd(1);
+    }
     options.engine = engine_;
     options.max_to_keep = 2;
     options.logger = std::move(logger);
@@ -174,7 +197,7 @@ bool Faults::run(Act act, Fault fault, std::uint64_t nth) {
   plan_->clear();
   plant(*plan_, fault, nth);
   try {
-    CheckpointManager manager = open(logger);
+    CheckpointManager manager = open(act, logger);
     try {
       perform(act, manager);
     } catch (const Error& failure) {
@@ -235,7 +258,8 @@ void Faults::check_after(Act act, Fault fault, const std::optional<Error>& error
 class EveryFault : public Faults {
  protected:
   void sweep(Fault fault) {
-    for (const Act act : {Act::save_with_retention, Act::overwrite, Act::deletion}) {
+    for (const Act act : {Act::save_with_retention, Act::overwrite, Act::deletion,
+                          Act::incremental_save, Act::plain_save}) {
       std::uint64_t nth = 1;
       while (run(act, fault, nth) && !HasFailure()) ++nth;
       fmt::print("{} at each of {} operations of {}\n", name_of(fault), nth - 1, name_of(act));

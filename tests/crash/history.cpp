@@ -11,6 +11,8 @@ constexpr std::size_t kArenaBytes = 4u << 20;
 // Larger than what goes into the database, and several blocks of the crash model.
 constexpr Index kPackedValues = 2500;
 constexpr Index kInlineValues = 6;
+// The same in every step, and more than half of what a data file holds: incremental saves link it.
+constexpr Index kFrozenValues = 6000;
 
 Array filled(Index values, std::int64_t from) {
   Array array = Array::uninitialized(DType::int64, {values});
@@ -78,6 +80,7 @@ Tree content(Step step, std::int64_t version) {
   const std::int64_t from = first_value(step, version);
   return Tree(Dict{{"packed", Tree(filled(kPackedValues, from))},
                    {"inline", Tree(filled(kInlineValues, -from))},
+                   {"frozen", Tree(filled(kFrozenValues, 1))},
                    {"version", Tree(version)}});
 }
 

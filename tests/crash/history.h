@@ -29,7 +29,7 @@ struct Change {
   [[nodiscard]] std::string label() const;  ///< "save 3", "delete 3"
 };
 
-/// One array in an extent of its own, one packed, one in the database, and scalars.
+/// Two arrays that share an extent, one that never changes, one in the database, and scalars.
 [[nodiscard]] Tree content(Step step, std::int64_t version);
 /// Metrics and custom metadata that go with the content; overwrite as asked for.
 [[nodiscard]] SaveOptions save_options(std::int64_t version, bool overwrite = false);

@@ -28,7 +28,13 @@ constexpr std::uint64_t kSeeds = 200;
 constexpr std::uint64_t kContinuedOf = kSeeds / 2;  // of so many seeds, one is continued
 constexpr int kFailuresShown = 5;
 
-enum class Story : std::uint8_t { saves_with_retention, deletion, overwrite, unknown_outcomes };
+enum class Story : std::uint8_t {
+  saves_with_retention,
+  deletion,
+  overwrite,
+  unknown_outcomes,
+  incremental_saves
+};
 
 std::string name_of(Story story) {
   switch (story) {
@@ -40,6 +46,8 @@ std::string name_of(Story story) {
       return "overwrite";
     case Story::unknown_outcomes:
       return "unknown_outcomes";
+    case Story::incremental_saves:
+      return "incremental_saves";
   }
   return "unknown";
 }
@@ -71,6 +79,11 @@ std::unique_ptr<RecordedRun> record(Story story, engine::BackendKind kind) {
       run->remove_unknown(1);
       run->save(4, 40);
       break;
+    case Story::incremental_saves:
+      // Each step holds a file of the one before it, which goes.
+      run = std::make_unique<RecordedRun>(kind, Steps{{1, 10}}, 1, nullptr, true);
+      for (Step step = 2; step <= 4; ++step) run->save(step, 10 * step);
+      break;
   }
   run->finish();
   return run;
@@ -89,7 +102,8 @@ class PowerLoss : public ::testing::TestWithParam<Parameter> {
 INSTANTIATE_TEST_SUITE_P(Stories, PowerLoss,
                          ::testing::Combine(::testing::Values(Story::saves_with_retention,
                                                               Story::deletion, Story::overwrite,
-                                                              Story::unknown_outcomes),
+                                                              Story::unknown_outcomes,
+                                                              Story::incremental_saves),
                                             ::testing::ValuesIn(backend_kinds())),
                          [](const ::testing::TestParamInfo<Parameter>& story) {
                            return name_of(std::get<0>(story.param)) + "_" +

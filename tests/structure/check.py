@@ -105,6 +105,8 @@ def check_coroutines(code):
             body = expression.find('{', opened.end(1))
             inside = awaited(expression, body + 1) if body >= 0 else ''
             without_bodies = without_bodies.replace('{' + inside, ' ')
+        if re.search(r'[?]', without_bodies):
+            yield match.start(), 'co_await', 'a conditional in the expression: its operands die twice; name the result before'
         if '{' in without_bodies:
             yield match.start(), 'co_await', 'a braced list in the expression: make a named object before'
 

@@ -48,6 +48,7 @@ PLANTED = [
     ('co_await', 'engine/n.cpp', 'auto v =\n    co_await run(pool, [x] { return x; });\n'),
     ('co_await', 'engine/o.cpp', 'co_await run([=](int y) {\n  return x;\n}, 3);\n'),
     ('co_await', 'engine/p.cpp', 'co_await write(fd, {1, 2});\n'),
+    ('co_await', 'engine/r.cpp', 'co_await load(all ? everything() : std::move(some));\n'),
     ('co_await', 'engine/q.cpp', 'co_await write(fd, Range{1, 2}, token);\n'),
 ] + [('public header', f'engine/h{i}.h', f'#pragma once\n#include <{name}>\n') for i, name in enumerate(
     ['liburing.h', 'tbb/task_arena.h', 'oneapi/tbb.h', 'zstd.h', 'isa-l.h', 'isa-l/crc.h', 'xxhash.h', 'fmt/core.h'])]

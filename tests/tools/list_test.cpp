@@ -89,7 +89,7 @@ TEST_P(Listing, InspectsTheLatestStepOrTheOneAskedFor) {
   const Outcome outcome = cairn({"inspect", root(), "--step", "3"});
   EXPECT_EQ(outcome.status, 0);
   EXPECT_THAT(outcome.out,
-              AllOf(HasSubstr("item default (tree), written by Cairn"), HasSubstr("bytes,crc32c"),
+              AllOf(HasSubstr("item default (tree, OCDBT), written by Cairn"), HasSubstr("bytes,crc32c"),
                     HasSubstr("[100, 10]"), HasSubstr("none"), HasSubstr("manifest.ocdbt"),
                     HasSubstr("{\"run\":\"seven\"}"), HasSubstr("item metrics (json)")));
 }

@@ -117,13 +117,13 @@ TEST_P(Verify, ComparesTheStepsMetadataWithWhatIsThere) {
                                  HasSubstr("the step's metadata cannot be decoded")));
 }
 
-TEST_P(Verify, RefusesAStepThatIsOneItemItself) {
+TEST_P(Verify, FindsThatAStepThatIsOneItemItselfHasNoTree) {
   std::filesystem::create_directories(root() + "/0/d");
   write_bytes(root() + "/0/_CHECKPOINT_METADATA",
               R"({"item_handlers": "a.StandardCheckpointHandler"})");
-  const Outcome refused = cairn({"verify", root()});
-  EXPECT_EQ(refused.status, 2);
-  EXPECT_THAT(refused.out, HasSubstr("NOT CHECKED"));
+  const Outcome damaged = cairn({"verify", root()});
+  EXPECT_EQ(damaged.status, 1);
+  EXPECT_THAT(damaged.out, AllOf(HasSubstr("step 0: DAMAGED"), HasSubstr("_METADATA")));
 }
 
 TEST_P(Verify, SaysWhichItemsItDidNotCheck) {

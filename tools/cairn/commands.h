@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cairn::cli {
 
@@ -27,14 +28,16 @@ struct LsOptions {
 int run_ls(const Settings& settings, const LsOptions& options);
 
 struct InspectOptions {
-  std::string root;
-  std::optional<Step> step;  ///< none: the latest
+  std::string path;                 ///< a root, a step or an item
+  std::optional<Step> step;         ///< of a root; none: the latest
+  bool values = false;              ///< read the arrays and show what is in them
+  std::vector<std::string> leaves;  ///< key paths; empty: all
 };
 int run_inspect(const Settings& settings, const InspectOptions& options);
 
 struct VerifyOptions {
-  std::string root;
-  std::optional<Step> step;  ///< none: all
+  std::string path;          ///< a root, a step or an item
+  std::optional<Step> step;  ///< of a root; none: all
 };
 int run_verify(const Settings& settings, const VerifyOptions& options);
 

@@ -1,5 +1,6 @@
 #include "common.h"
 
+#include <cairn/codecs/orbax.h>
 #include <cairn/manager/engine_error.h>
 #include <fmt/format.h>
 
@@ -67,6 +68,36 @@ Step pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string&
   if (std::ranges::binary_search(steps, *step)) return *step;
   throw make_error(ErrorCode::not_found,
                    fmt::format("there is no step {}; steps: {}", *step, step_list(steps)), root);
+}
+
+PathKind kind_of(const std::shared_ptr<engine::Engine>& engine, const std::string& path,
+                 std::optional<Step> step) {
+  const PathKind kind = kind_of_path(engine, path).get();
+  if (step && kind != PathKind::root) {
+    throw make_error(ErrorCode::invalid_argument,
+                     fmt::format("--step is for a root, and this is {} {}",
+                                 kind == PathKind::item ? "an" : "a", to_string(kind)),
+                     path, "Leave --step out");
+  }
+  return kind;
+}
+
+namespace {
+
+std::string last_component(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path.substr(path.rfind('/') + 1);
+}
+
+}  // namespace
+
+std::optional<Step> step_number(const std::string& path) {
+  return orbax::step_from_name(last_component(path));
+}
+
+std::string step_label(const std::string& path) {
+  const std::optional<Step> step = step_number(path);
+  return "step " + (step ? std::to_string(*step) : last_component(path));
 }
 
 Error make_error(ErrorCode code, std::string reason, std::string path, std::string remedy) {

@@ -33,6 +33,15 @@ namespace cairn::cli {
 [[nodiscard]] Step pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
                              std::optional<Step> step);
 
+/// What `path` is. A step can be asked for in a root alone: where one was, a path that is none is
+/// invalid_argument.
+[[nodiscard]] PathKind kind_of(const std::shared_ptr<engine::Engine>& engine,
+                               const std::string& path, std::optional<Step> step);
+/// "step 3", or "step NAME" where the directory's name is no number.
+[[nodiscard]] std::string step_label(const std::string& path);
+/// The number that is a step directory's name.
+[[nodiscard]] std::optional<Step> step_number(const std::string& path);
+
 [[nodiscard]] Error make_error(ErrorCode code, std::string reason, std::string path,
                                std::string remedy = "");
 /// The Error for a failed operation on `path`, with its remedy.

@@ -1,8 +1,9 @@
-// cairn inspect: what a step holds, down to leaves and files.
+// cairn inspect: what a step or an item holds, down to leaves, files and, asked for, values.
 
 #include <fmt/format.h>
 
 #include <boost/json/serialize.hpp>
+#include <map>
 
 #include "common.h"
 #include "table.h"
@@ -21,7 +22,28 @@ boost::json::array to_json(const Shape& shape) {
   return out;
 }
 
-boost::json::object leaf_json(const LeafInfo& leaf) {
+/// By key path.
+using Values = std::map<std::string, LeafValues>;
+
+boost::json::value number_json(long double value) {
+  return static_cast<double>(value);
+}
+
+boost::json::object values_json(const LeafValues& values) {
+  const Statistics& statistics = values.statistics;
+  boost::json::object out;
+  out["count"] = statistics.count;
+  out["nan"] = statistics.nans;
+  out["infinite"] = statistics.infinite;
+  const bool any = statistics.count > statistics.nans;
+  out["min"] = any ? number_json(statistics.min) : boost::json::value(nullptr);
+  out["max"] = any ? number_json(statistics.max) : boost::json::value(nullptr);
+  out["mean"] =
+      statistics.finite() > 0 ? number_json(statistics.mean()) : boost::json::value(nullptr);
+  return out;
+}
+
+boost::json::object leaf_json(const LeafInfo& leaf, const Values& values) {
   boost::json::object out;
   out["key_path"] = leaf.key_path;
   out["kind"] = leaf.kind;
@@ -29,21 +51,25 @@ boost::json::object leaf_json(const LeafInfo& leaf) {
   out["dtype"] = name_of(leaf.dtype);
   out["shape"] = to_json(leaf.shape);
   out["chunk_shape"] = to_json(leaf.chunk_shape);
+  out["zarr_format"] = leaf.zarr_format;
   out["codecs"] = cli::to_json(leaf.codecs);
   out["chunks"] = leaf.chunks;
   out["bytes"] = leaf.bytes;
   out["stored_bytes"] = leaf.stored_bytes;
+  const auto found = values.find(leaf.key_path);
+  if (found != values.end()) out["values"] = values_json(found->second);
   return out;
 }
 
-boost::json::object item_json(const ItemInfo& item) {
+boost::json::object item_json(const ItemInfo& item, const Values& values) {
   boost::json::object out;
   out["name"] = item.name;
   out["kind"] = item.kind;
+  out["layout"] = item.layout;
   out["handler"] = item.handler;
   out["writer_version"] = item.writer_version;
   boost::json::array leaves;
-  for (const LeafInfo& leaf : item.leaves) leaves.push_back(leaf_json(leaf));
+  for (const LeafInfo& leaf : item.leaves) leaves.push_back(leaf_json(leaf, values));
   out["leaves"] = std::move(leaves);
   boost::json::array files;
   for (const FileInfo& file : item.files) {
@@ -56,9 +82,18 @@ boost::json::object item_json(const ItemInfo& item) {
   return out;
 }
 
-boost::json::object step_json(const StepInfo& info, Step step) {
+/// What is shown: a step, or an item as the one of a step that has nothing else.
+struct Shown {
+  PathKind kind = PathKind::step;
+  StepInfo info;
+  std::vector<Values> values;  ///< of each item
+};
+
+boost::json::object shown_json(const Shown& shown) {
+  const StepInfo& info = shown.info;
   boost::json::object out;
-  out["step"] = step;
+  out["taken_for"] = to_string(shown.kind);
+  out["step"] = optional_json(info.step);
   out["path"] = info.path;
   out["init_timestamp_ns"] = optional_json(info.init_timestamp_ns);
   out["commit_timestamp_ns"] = optional_json(info.commit_timestamp_ns);
@@ -67,7 +102,8 @@ boost::json::object step_json(const StepInfo& info, Step step) {
   out["metrics"] = info.metrics;
   out["custom_metadata"] = info.custom_metadata;
   boost::json::array items;
-  for (const ItemInfo& item : info.items) items.push_back(item_json(item));
+  for (std::size_t i = 0; i < info.items.size(); ++i)
+    items.push_back(item_json(info.items[i], shown.values[i]));
   out["items"] = std::move(items);
   return out;
 }
@@ -82,58 +118,138 @@ std::string leaves_text(const ItemInfo& item) {
                {"DTYPE"},
                {"SHAPE"},
                {"CHUNK"},
+               {"ZARR", Align::right},
                {"CODECS"},
                {"CHUNKS", Align::right},
                {"BYTES", Align::right},
                {"STORED", Align::right}});
   for (const LeafInfo& leaf : item.leaves) {
     if (!has_data(leaf)) {
-      table.add({leaf.key_path, leaf.kind, "-", "-", "-", "-", "-", "-", "-"});
+      table.add({leaf.key_path, leaf.kind, "-", "-", "-", "-", "-", "-", "-", "-"});
       continue;
     }
     table.add({leaf.key_path, leaf.kind, std::string(name_of(leaf.dtype)), shape_text(leaf.shape),
-               shape_text(leaf.chunk_shape), fmt::format("{}", fmt::join(leaf.codecs, ",")),
-               std::to_string(leaf.chunks), human_bytes(leaf.bytes),
-               human_bytes(leaf.stored_bytes)});
+               shape_text(leaf.chunk_shape), std::to_string(leaf.zarr_format),
+               fmt::format("{}", fmt::join(leaf.codecs, ",")), std::to_string(leaf.chunks),
+               human_bytes(leaf.bytes), human_bytes(leaf.stored_bytes)});
   }
   return table.text(2);
 }
 
-void print_item(const ItemInfo& item) {
-  std::string line = fmt::format("item {} ({})", item.name, item.kind);
+std::string number_text(bool any, long double value) {
+  return any ? fmt::format("{:.6g}", static_cast<double>(value)) : "-";
+}
+
+std::string values_text(const Values& values) {
+  Table table({{"LEAF"},
+               {"DTYPE"},
+               {"ELEMENTS", Align::right},
+               {"MIN", Align::right},
+               {"MAX", Align::right},
+               {"MEAN", Align::right},
+               {"NAN", Align::right},
+               {"INF", Align::right}});
+  for (const auto& [key_path, leaf] : values) {
+    const Statistics& statistics = leaf.statistics;
+    const bool any = statistics.count > statistics.nans;
+    table.add({key_path, std::string(name_of(leaf.dtype)), std::to_string(statistics.count),
+               number_text(any, statistics.min), number_text(any, statistics.max),
+               number_text(statistics.finite() > 0, statistics.mean()),
+               std::to_string(statistics.nans), std::to_string(statistics.infinite)});
+  }
+  return table.text(2);
+}
+
+void print_item(const ItemInfo& item, const Values& values) {
+  std::string line =
+      fmt::format("item {} ({})", item.name.empty() ? "of the step itself" : item.name,
+                  item.layout.empty() ? item.kind : item.kind + ", " + item.layout);
   if (!item.writer_version.empty())
     line += fmt::format(", written by Cairn {}", item.writer_version);
   print("\n" + printable(line) + "\n");
   if (!item.leaves.empty()) print(leaves_text(item));
+  if (!values.empty()) print("\n" + values_text(values));
   Table files({{"FILE"}, {"BYTES", Align::right}});
   for (const FileInfo& file : item.files) files.add({file.path, human_bytes(file.bytes)});
   if (!files.empty()) print("\n" + files.text(2));
 }
 
-void print_step(const StepInfo& info, Step step) {
+void print_shown(const Shown& shown) {
+  const StepInfo& info = shown.info;
   const auto line = [](std::string_view name, const std::string& value) {
     print(fmt::format("{:<10}{}\n", name, printable(value)));
   };
-  line("step", std::to_string(step));
+  if (shown.kind != PathKind::item)
+    line("step", info.step ? std::to_string(*info.step) : step_label(info.path).substr(5));
   line("path", info.path);
-  line("committed", info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "unknown");
+  line("taken for", shown.kind == PathKind::item   ? "an item"
+                    : shown.kind == PathKind::root ? "a step of a root"
+                                                   : "a step");
+  if (shown.kind != PathKind::item)
+    line("committed", info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "unknown");
   line("elements", human_bytes(info.bytes));
   line("stored", human_bytes(info.stored_bytes));
   if (!info.metrics.empty()) line("metrics", boost::json::serialize(info.metrics));
   if (!info.custom_metadata.empty()) line("metadata", boost::json::serialize(info.custom_metadata));
-  for (const ItemInfo& item : info.items) print_item(item);
+  for (std::size_t i = 0; i < info.items.size(); ++i) print_item(info.items[i], shown.values[i]);
+}
+
+/// The values of the arrays of tree items, or of those leaves that were asked for, which need not
+/// be in all of them.
+std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, const Shown& shown,
+                                const std::vector<std::string>& leaves) {
+  std::vector<args::Selection> selection;
+  for (const std::string& leaf : leaves) selection.emplace_back(leaf);
+  std::vector<Values> values(shown.info.items.size());
+  std::optional<Error> missed;
+  bool any = false;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const ItemInfo& item = shown.info.items[i];
+    if (item.kind != "tree") continue;
+    const std::string name = shown.kind == PathKind::item ? "" : item.name;
+    try {
+      for (LeafValues& leaf : inspect_values(engine, shown.info.path, name, selection).get())
+        values[i].emplace(leaf.key_path, std::move(leaf));
+      any = true;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::not_found || leaves.empty()) throw;
+      missed = error;
+    }
+  }
+  if (missed && !any) throw Error(*missed);
+  return values;
+}
+
+Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& options) {
+  Shown shown;
+  shown.kind = kind_of(engine, options.path, options.step);
+  if (shown.kind == PathKind::item) {
+    ItemInfo item = inspect_item(engine, options.path).get();
+    for (const LeafInfo& leaf : item.leaves) shown.info.bytes += leaf.bytes;
+    for (const FileInfo& file : item.files) shown.info.stored_bytes += file.bytes;
+    shown.info.path = options.path;
+    shown.info.items.push_back(std::move(item));
+    return shown;
+  }
+  const std::string path =
+      shown.kind == PathKind::step
+          ? options.path
+          : step_path(options.path, pick_step(engine, options.path, options.step));
+  shown.info = inspect_step(engine, path).get();
+  return shown;
 }
 
 }  // namespace
 
 int run_inspect(const Settings& settings, const InspectOptions& options) {
   const auto engine = make_engine(settings);
-  const Step step = pick_step(engine, options.root, options.step);
-  const StepInfo info = inspect_step(engine, step_path(options.root, step)).get();
+  Shown shown = look(engine, options);
+  shown.values = options.values ? read_values(engine, shown, options.leaves)
+                                : std::vector<Values>(shown.info.items.size());
   if (settings.json) {
-    print_json(step_json(info, step));
+    print_json(shown_json(shown));
   } else {
-    print_step(info, step);
+    print_shown(shown);
   }
   return kGood;
 }

@@ -67,6 +67,10 @@ class CommandLine {
   static void add_root(CLI::App& command, std::string& root) {
     command.add_option("ROOT", root, "Directory with a folder for each step")->required();
   }
+  static void add_path(CLI::App& command, std::string& path) {
+    command.add_option("PATH", path, "A manager's root, one step, or one item, ours or Orbax's")
+        ->required();
+  }
   /// CLI11 would read 010 as octal and take what is too large for the largest there is.
   template <class T>
   static CLI::Option* add_step(CLI::App& command, T& step, const std::string& about) {
@@ -90,24 +94,31 @@ class CommandLine {
     add_root(command, ls_.root);
   }
   void add_inspect() {
-    auto& command =
-        add("inspect", "Show what a step holds: items, leaves, files, metadata",
-            "{step, path, init_timestamp_ns, commit_timestamp_ns, bytes, stored_bytes, metrics, "
-            "custom_metadata, items: [{name, kind, handler, writer_version, leaves: [{key_path, "
-            "kind, dtype, shape, chunk_shape, codecs, chunks, bytes, stored_bytes}], files: "
-            "[{path, bytes}]}]}; a leaf without elements has key_path and kind alone",
-            run_inspect, inspect_);
-    add_root(command, inspect_.root);
-    add_step(command, inspect_.step, "Number of a step (default: the latest)");
+    auto& command = add(
+        "inspect", "Show what a step or an item holds: items, leaves, files, metadata",
+        "{taken_for, step, path, init_timestamp_ns, commit_timestamp_ns, bytes, stored_bytes, "
+        "metrics, custom_metadata, items: [{name, kind, layout, handler, writer_version, "
+        "leaves: [{key_path, kind, dtype, shape, chunk_shape, zarr_format, codecs, chunks, "
+        "bytes, stored_bytes, values}], files: [{path, bytes}]}]}; a leaf without elements has "
+        "key_path and kind alone; values, with --values: {count, nan, infinite, min, max, mean}",
+        run_inspect, inspect_);
+    add_path(command, inspect_.path);
+    add_step(command, inspect_.step, "Number of a step of a root (default: the latest)");
+    command.add_flag("--values", inspect_.values,
+                     "Read the arrays, and show extremes, mean and NaN count of each");
+    command.add_option("--leaf", inspect_.leaves, "Only this leaf, or what is below: a/b[3]")
+        ->type_name("KEY_PATH")
+        ->needs("--values");
   }
   void add_verify() {
     auto& command =
         add("verify", "Read everything and check every checksum",
-            "{root, ok, steps: [{step, path, ok, arrays, chunks, bytes, unchecked_items, damages: "
-            "[{item, file, offset, key_path, message}]} or {step, path, ok, error}]}",
+            "{path, taken_for, ok, steps: [{step, path, ok, arrays, chunks, bytes, "
+            "unchecked_items, damages: [{item, file, offset, key_path, message}]} or {step, path, "
+            "ok, error}]}; an item counts as one step without a number",
             run_verify, verify_);
-    add_root(command, verify_.root);
-    add_step(command, verify_.step, "Number of a step (default: all)");
+    add_path(command, verify_.path);
+    add_step(command, verify_.step, "Number of a step of a root (default: all)");
   }
   void add_import() {
     auto& command = add("import", "Make a step of a safetensors file, or of several",

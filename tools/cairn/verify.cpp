@@ -18,9 +18,9 @@ boost::json::object damage_json(const Damage& damage) {
   return out;
 }
 
-boost::json::object report_json(Step step, const VerifyReport& report) {
+boost::json::object report_json(std::optional<Step> step, const VerifyReport& report) {
   boost::json::object out;
-  out["step"] = step;
+  out["step"] = optional_json(step);
   out["path"] = report.path;
   out["ok"] = report.ok();
   out["arrays"] = report.arrays;
@@ -33,8 +33,8 @@ boost::json::object report_json(Step step, const VerifyReport& report) {
   return out;
 }
 
-void print_report(Step step, const VerifyReport& report) {
-  std::string line = fmt::format("step {}: {}, {}, {}, {} read\n", step,
+void print_report(const std::string& label, const VerifyReport& report) {
+  std::string line = fmt::format("{}: {}, {}, {}, {} read\n", printable(label),
                                  report.ok() ? "good" : "DAMAGED", counted(report.arrays, "array"),
                                  counted(report.chunks, "good chunk"), human_bytes(report.bytes));
   for (const std::string& name : report.unchecked_items) {
@@ -45,21 +45,25 @@ void print_report(Step step, const VerifyReport& report) {
   print(line);
 }
 
-/// What came of one step.
+/// What came of one step, or of an item.
 struct Outcome {
-  Step step = 0;
+  std::string label;  ///< "step 3"
+  std::optional<Step> step;
   VerifyReport report;
   std::optional<Error> error;  ///< why it could not be checked
   bool gone = false;           ///< deleted since it was listed
   [[nodiscard]] int status() const { return error ? kCouldNotRun : report.ok() ? kGood : kDamage; }
 };
 
-Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string& root, Step step) {
+Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string& path,
+               PathKind kind) {
   Outcome outcome;
-  outcome.step = step;
-  outcome.report.path = step_path(root, step);
+  outcome.report.path = path;
+  if (kind == PathKind::step) outcome.step = step_number(path);
+  outcome.label = kind == PathKind::step ? step_label(path) : "item " + path;
   try {
-    outcome.report = verify_step(engine, outcome.report.path).get();
+    outcome.report =
+        kind == PathKind::step ? verify_step(engine, path).get() : verify_item(engine, path).get();
   } catch (const Error& error) {
     outcome.gone = error.code() == ErrorCode::step_deleted || error.code() == ErrorCode::not_found;
     if (exit_status(error.code()) != kDamage) {
@@ -78,7 +82,7 @@ Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string&
 boost::json::object outcome_json(const Outcome& outcome) {
   if (!outcome.error) return report_json(outcome.step, outcome.report);
   boost::json::object out;
-  out["step"] = outcome.step;
+  out["step"] = optional_json(outcome.step);
   out["path"] = outcome.report.path;
   out["ok"] = false;
   out["error"] = error_json(to_string(outcome.error->code()), outcome.error->what()).at("error");
@@ -86,27 +90,41 @@ boost::json::object outcome_json(const Outcome& outcome) {
 }
 
 void print_outcome(const Outcome& outcome) {
-  if (!outcome.error) return print_report(outcome.step, outcome.report);
-  print(
-      fmt::format("step {}: NOT CHECKED\n  {}\n", outcome.step, printable(outcome.error->what())));
+  if (!outcome.error) return print_report(outcome.label, outcome.report);
+  print(fmt::format("{}: NOT CHECKED\n  {}\n", printable(outcome.label),
+                    printable(outcome.error->what())));
+}
+
+/// The steps to check, or the item.
+std::vector<std::string> paths_of(const std::shared_ptr<engine::Engine>& engine, PathKind kind,
+                                  const VerifyOptions& options) {
+  if (kind != PathKind::root) return {options.path};
+  if (options.step) return {step_path(options.path, pick_step(engine, options.path, options.step))};
+  std::vector<std::string> paths;
+  for (const Step step : list_steps(engine, options.path).get())
+    paths.push_back(step_path(options.path, step));
+  if (paths.empty()) throw make_error(ErrorCode::not_found, "there is no step", options.path);
+  return paths;
 }
 
 }  // namespace
 
 int run_verify(const Settings& settings, const VerifyOptions& options) {
   const auto engine = make_engine(settings);
-  std::vector<Step> steps;
-  if (options.step) {
-    steps.push_back(pick_step(engine, options.root, options.step));
-  } else {
-    steps = list_steps(engine, options.root).get();
-    if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step", options.root);
+  const PathKind kind = kind_of(engine, options.path, options.step);
+  const std::vector<std::string> paths = paths_of(engine, kind, options);
+  if (!settings.json) {
+    print(fmt::format("{}: taken for {}\n", printable(options.path),
+                      kind == PathKind::item   ? "an item"
+                      : kind == PathKind::step ? "a step"
+                                               : "a root"));
   }
   int status = kGood;
   boost::json::array outcomes;
-  for (const Step step : steps) {
-    const Outcome outcome = verify(engine, options.root, step);
-    if (outcome.gone && !options.step) continue;
+  for (const std::string& path : paths) {
+    const Outcome outcome =
+        verify(engine, path, kind == PathKind::item ? PathKind::item : PathKind::step);
+    if (outcome.gone && kind == PathKind::root && !options.step) continue;
     status = worse_status(status, outcome.status());
     if (settings.json) {
       outcomes.push_back(outcome_json(outcome));
@@ -116,7 +134,8 @@ int run_verify(const Settings& settings, const VerifyOptions& options) {
   }
   if (settings.json) {
     boost::json::object out;
-    out["root"] = options.root;
+    out["path"] = options.path;
+    out["taken_for"] = to_string(kind);
     out["ok"] = status == kGood;
     out["steps"] = std::move(outcomes);
     print_json(out);

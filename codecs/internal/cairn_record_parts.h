@@ -1,0 +1,25 @@
+#pragma once
+// The parts of a `_CAIRN` record that describe chunks (codecs/cairn_record_format.md, "Parts").
+// Decoders get where their bytes begin in the file, for messages.
+
+#include <cairn/codecs/cairn_record.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cairn::internal {
+
+/// What errors about a part call it.
+inline constexpr std::string_view kRecordStructure = "_CAIRN record";
+
+[[nodiscard]] std::string encode_checksums(const std::vector<ChunkChecksums>& arrays);
+[[nodiscard]] std::vector<ChunkChecksums> decode_checksums(std::string_view bytes,
+                                                           std::uint64_t start);
+[[nodiscard]] std::string encode_codecs(const std::vector<CodecRecord>& arrays);
+[[nodiscard]] std::vector<CodecRecord> decode_codecs(std::string_view bytes, std::uint64_t start);
+[[nodiscard]] std::string encode_traces(const ChunkTraces& traces);
+[[nodiscard]] ChunkTraces decode_traces(std::string_view bytes, std::uint64_t start);
+
+}  // namespace cairn::internal

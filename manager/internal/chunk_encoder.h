@@ -1,0 +1,45 @@
+#pragma once
+// From elements in memory to stored bytes. Pure; runs on the CPU pool.
+
+#include <cairn/manager/internal/layout.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cairn::internal {
+
+/// One chunk's stored bytes in a buffer.
+struct Piece {
+  Piece() = default;
+  std::size_t place = 0;     ///< index into ItemLayout::placed
+  std::size_t offset = 0;    ///< in the buffer, bytes
+  std::size_t length = 0;    ///< stored bytes
+  std::uint32_t crc32c = 0;  ///< of them, without a checksum that the chain itself appends
+  bool as_is = false;        ///< left unencoded in an encoded array
+  std::string value;         ///< the bytes themselves, where they go into the database
+};
+
+/// Pieces of one buffer, and how much of it they fill, rounded up to kFileAlignment.
+struct PieceList {
+  PieceList() = default;
+  std::vector<Piece> pieces;
+  std::size_t bytes = 0;
+  std::size_t input_bytes = 0;  ///< elements that were encoded
+};
+
+/// The chunks of `extent` whose `wanted` flag is set (all, when it is empty), encoded from
+/// `staging` to `to`, which has room for extent.encoded_bytes; gaps and padding are zeroed. In an
+/// OCDBT layout those that became small enough leave the buffer for the database.
+[[nodiscard]] PieceList encode_extent(const ItemLayout& layout, const Extent& extent,
+                                      const std::vector<bool>& wanted, const std::byte* staging,
+                                      std::span<std::byte> to);
+/// Those chunks as they lie in `staging`, raw or in a frame that holds them as they are.
+[[nodiscard]] PieceList pieces_as_staged(const ItemLayout& layout, const Extent& extent,
+                                         const std::byte* staging);
+/// The stored bytes of one chunk from its elements, behind which there is their crc32c.
+[[nodiscard]] std::string encode_value(const ArrayLayout& array, const std::byte* elements);
+
+}  // namespace cairn::internal

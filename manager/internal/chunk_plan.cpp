@@ -1,0 +1,195 @@
+#include <cairn/manager/internal/chunk_plan.h>
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+
+namespace cairn::internal {
+namespace {
+
+/// Pieces no further apart than this are read in one go, up to kReadBytes.
+constexpr std::uint64_t kReadGap = 64u << 10;
+constexpr std::uint64_t kReadBytes = 4u << 20;
+/// More than any codec makes of a constant (zstd: 128 KiB from 4 bytes): a chunk that claims more
+/// is not decoded.
+constexpr std::uint64_t kExpansionMax = 1u << 17;
+/// Small chunks may claim this much, whatever they are.
+constexpr std::uint64_t kFreeExpansion = 1u << 20;
+/// Foreign encoders may write more than ours do at most, but not much more.
+constexpr std::uint64_t kSlackBytes = 64u << 10;
+
+/// Builds one plan.
+class Planner {
+ public:
+  Planner(const ItemIndex& index, const DamageSink& sink) : index_(index), sink_(sink) {}
+
+  ReadPlan plan() {
+    for (std::uint32_t leaf = 0; leaf < index_.leaves().size(); ++leaf) {
+      if (index_.leaves()[leaf].array) add_leaf(leaf);
+    }
+    for (auto& [file, pieces] : by_file_) {
+      std::vector<ReadExtent> extents = join_pieces(file, std::move(pieces));
+      std::ranges::move(extents, std::back_inserter(plan_.extents));
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void add_leaf(std::uint32_t number) {
+    const StoredLeaf& leaf = index_.leaves()[number];
+    const auto box = leaf.wanted_chunks();
+    if (!box) return;
+    // The database's keys are what is walked, not the grid: a few bytes of metadata can claim any
+    // number of chunks.
+    const std::string prefix = leaf.name.empty() ? "" : leaf.name + "/";
+    std::vector<std::uint64_t> found;
+    for (const DatabaseEntry& entry : index_.database().below(prefix)) {
+      const auto chunk = leaf.array->chunk_of(std::string_view(entry.key).substr(prefix.size()));
+      if (!chunk || !contains(*box, index_of(leaf.array->grid, *chunk))) continue;
+      found.push_back(*chunk);
+      add_chunk(number, *chunk, entry);
+    }
+    const auto wanted = static_cast<std::uint64_t>(element_count(box->shape));
+    if (found.size() == wanted) return;
+    if (index_.missing_is_damage()) {
+      report_missing(number, *box, std::move(found), wanted);
+    } else {
+      plan_.incomplete.push_back(number);
+    }
+  }
+
+  void report_missing(std::uint32_t number, const IndexRange& box, std::vector<std::uint64_t> found,
+                      std::uint64_t wanted) {
+    const StoredLeaf& leaf = index_.leaves()[number];
+    std::ranges::sort(found);
+    std::uint64_t place = 0;
+    ChunkPiece piece;
+    piece.leaf = number;
+    for (;; ++place) {
+      Shape at = index_of(box.shape, place);
+      for (std::size_t d = 0; d < at.size(); ++d) at[d] += box.origin[d];
+      piece.chunk = linear_of(leaf.array->grid, at);
+      if (place == found.size() || found[place] != piece.chunk) break;
+    }
+    const std::uint64_t missing = wanted - found.size();
+    sink_(chunk_error(index_, piece,
+                      missing == 1 ? std::string("it is not there")
+                                   : "it is not there, nor are " + std::to_string(missing - 1) +
+                                         " others of this array",
+                      index_.database().path_of_missing(leaf.chunk_key(piece.chunk))));
+  }
+
+  void add_chunk(std::uint32_t number, std::uint64_t chunk, const DatabaseEntry& entry) {
+    const StoredLeaf& leaf = index_.leaves()[number];
+    ChunkPiece piece;
+    piece.leaf = number;
+    piece.chunk = chunk;
+    piece.offset = entry.offset;
+    piece.length = entry.place == ValuePlace::inlined ? entry.value.size() : entry.length;
+    if (entry.place == ValuePlace::whole_file) {
+      ReadExtent extent;
+      extent.file = entry.file;
+      extent.whole_file = true;
+      extent.pieces.push_back(piece);
+      (reads_in_part(leaf, chunk) ? plan_.shards : plan_.extents).push_back(std::move(extent));
+      return;
+    }
+    const std::string fault = length_fault(*leaf.array, piece.length);
+    if (!fault.empty()) {
+      const bool inlined = entry.place == ValuePlace::inlined;
+      sink_(chunk_error(index_, piece, fault, index_.database().path_of(entry),
+                        inlined ? std::nullopt : std::optional(entry.offset)));
+    } else if (entry.place == ValuePlace::inlined) {
+      const auto at = static_cast<std::size_t>(&entry - index_.database().entries().data());
+      plan_.inlined.push_back({piece, at});
+    } else if (reads_in_part(leaf, chunk)) {
+      ReadExtent extent;
+      extent.file = entry.file;
+      extent.begin = piece.offset;
+      extent.end = piece.offset + piece.length;
+      extent.pieces.push_back(piece);
+      plan_.shards.push_back(std::move(extent));
+    } else {
+      by_file_[entry.file].push_back(piece);
+    }
+  }
+
+  /// A shard of which less than all is wanted, if it has more than one inner chunk.
+  static bool reads_in_part(const StoredLeaf& leaf, std::uint64_t chunk) {
+    if (!leaf.range || !leaf.array->inner || leaf.array->inner->chunks <= 1) return false;
+    const auto shard = intersection(leaf.array->chunk_box(chunk), leaf.array->whole());
+    return shard && intersection(*shard, leaf.wanted()) != shard;
+  }
+
+  const ItemIndex& index_;
+  const DamageSink& sink_;
+  ReadPlan plan_;
+  std::map<std::uint32_t, std::vector<ChunkPiece>> by_file_;
+};
+
+IndexRange box_of(const StoredLeaf& leaf, const ChunkPiece& piece) {
+  IndexRange box = leaf.array->chunk_box(piece.chunk);
+  if (!piece.inner) return box;
+  IndexRange inner = leaf.array->inner->chunk_box(*piece.inner);
+  for (std::size_t d = 0; d < box.origin.size(); ++d) inner.origin[d] += box.origin[d];
+  return inner;
+}
+
+}  // namespace
+
+ReadPlan plan_reads(const ItemIndex& index, const DamageSink& sink) {
+  return Planner(index, sink).plan();
+}
+
+PieceView::PieceView(const StoredLeaf& l, const ChunkPiece& piece)
+    : leaf(l), array(piece.inner ? *l.array->inner : *l.array), box(box_of(l, piece)) {
+  const auto shared = intersection(box, leaf.wanted());
+  assert(shared);
+  wanted = *shared;
+}
+
+Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, std::string reason,
+                  std::string path, std::optional<std::uint64_t> offset) {
+  const StoredLeaf& leaf = index.leaves()[piece.leaf];
+  std::string text = "chunk " + leaf.array->chunk_key(piece.chunk);
+  if (piece.inner) text += ", inner chunk " + leaf.array->inner->chunk_key(*piece.inner);
+  return index.leaf_error(leaf, ErrorCode::data_loss, text + ": " + reason, std::move(path),
+                          offset);
+}
+
+std::string length_fault(const StoredArray& array, std::uint64_t length) {
+  const std::string has = "it has " + std::to_string(length) + " bytes, its metadata asks for ";
+  if (array.stored_bytes) {
+    if (length == *array.stored_bytes) return "";
+    return has + std::to_string(*array.stored_bytes);
+  }
+  const std::uint64_t most = 2 * array.stored_bytes_max + kSlackBytes;
+  if (length > most) return has + "at most " + std::to_string(most);
+  // What a shard leaves out is the fill value, and takes no bytes.
+  const bool shard = array.inner != nullptr;
+  if (!shard && array.chunk_bytes > kFreeExpansion && array.chunk_bytes / kExpansionMax > length) {
+    return "it has " + std::to_string(length) + " bytes, too few to decode to the " +
+           std::to_string(array.chunk_bytes) + " of its metadata";
+  }
+  return "";
+}
+
+std::vector<ReadExtent> join_pieces(std::uint32_t file, std::vector<ChunkPiece> pieces) {
+  std::ranges::sort(pieces, {}, &ChunkPiece::offset);
+  std::vector<ReadExtent> extents;
+  for (const ChunkPiece& next : pieces) {
+    const std::uint64_t end = next.offset + next.length;
+    const bool joins = !extents.empty() && next.offset <= extents.back().end + kReadGap &&
+                       end <= extents.back().begin + kReadBytes;
+    if (!joins) {
+      extents.emplace_back();
+      extents.back().file = file;
+      extents.back().begin = next.offset;
+    }
+    extents.back().end = std::max(extents.back().end, end);
+    extents.back().pieces.push_back(next);
+  }
+  return extents;
+}
+
+}  // namespace cairn::internal

@@ -1,0 +1,78 @@
+#pragma once
+// What becomes of the chunks that are read: elements of a tree, a check, or statistics.
+
+#include <cairn/codecs/statistics.h>
+#include <cairn/manager/internal/box_copy.h>
+#include <cairn/manager/internal/chunk_plan.h>
+
+#include <cstddef>
+#include <mutex>
+#include <span>
+#include <vector>
+
+namespace cairn::internal {
+
+/// Called on workers, for different pieces at once.
+class ChunkSink {
+ public:
+  virtual ~ChunkSink() = default;
+  /// Memory that take() needs beside the stored bytes.
+  [[nodiscard]] virtual std::size_t scratch_bytes(const PieceView& piece) const = 0;
+  /// Throws FormatError on bytes that cannot be decoded.
+  virtual void take(const PieceView& piece, std::span<const std::byte> stored,
+                    std::span<std::byte> scratch) = 0;
+  /// An inner chunk that its shard leaves out.
+  virtual void take_absent(const PieceView& piece) = 0;
+  /// Before anything is taken: this leaf has chunks that are not there.
+  virtual void begin_incomplete(const StoredLeaf& leaf) = 0;
+};
+
+/// Puts elements into arrays, one for each leaf's wanted box.
+class LoadSink final : public ChunkSink {
+ public:
+  /// Allocates. Throws Error(resource_exhausted) where the machine has not got the memory that the
+  /// arrays' metadata asks for.
+  explicit LoadSink(const ItemIndex& index);
+  [[nodiscard]] std::vector<Array>& arrays() noexcept { return arrays_; }
+  [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
+  void take(const PieceView& piece, std::span<const std::byte> stored,
+            std::span<std::byte> scratch) override;
+  void take_absent(const PieceView& piece) override;
+  void begin_incomplete(const StoredLeaf& leaf) override;
+
+ private:
+  [[nodiscard]] BoxView target(const StoredLeaf& leaf) const;
+  const ItemIndex& index_;
+  std::vector<Array> arrays_;
+  std::vector<std::byte*> data_;
+};
+
+/// Checks all that the format lets it check.
+class CheckSink final : public ChunkSink {
+ public:
+  [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
+  void take(const PieceView& piece, std::span<const std::byte> stored,
+            std::span<std::byte> scratch) override;
+  void take_absent(const PieceView&) override {}
+  void begin_incomplete(const StoredLeaf&) override {}
+};
+
+/// Counts elements; holds none of them.
+class StatisticsSink final : public ChunkSink {
+ public:
+  explicit StatisticsSink(const ItemIndex& index);
+  /// By leaf. After the last piece.
+  [[nodiscard]] std::vector<Statistics> finish();
+  [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
+  void take(const PieceView& piece, std::span<const std::byte> stored,
+            std::span<std::byte> scratch) override;
+  void take_absent(const PieceView&) override {}
+  void begin_incomplete(const StoredLeaf&) override {}
+
+ private:
+  const ItemIndex& index_;
+  std::mutex mutex_;
+  std::vector<Statistics> statistics_;
+};
+
+}  // namespace cairn::internal

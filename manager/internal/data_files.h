@@ -1,0 +1,90 @@
+#pragma once
+// The data files of a database: one whose size is known before anything is encoded, others that
+// grow, and those that are linked from the step before. Used on the strand.
+
+#include <cairn/engine/async_semaphore.h>
+#include <cairn/manager/internal/chunk_store.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cairn::internal {
+
+/// A growing file reserves as much ahead as it has already, within these bounds: few calls for
+/// large files, little in vain for small ones. What is left over is cut off before the sync.
+inline constexpr std::uint64_t kReserveBytesMin = 8u << 20;
+inline constexpr std::uint64_t kReserveBytesMax = 256u << 20;
+/// Of a file that later steps may link: small enough that one is rewritten, not a whole step.
+inline constexpr std::uint64_t kLinkableFileBytes = 256u << 20;
+
+/// Where bytes went.
+struct FilePlace {
+  FilePlace() = default;
+  std::uint32_t file = 0;
+  std::uint64_t offset = 0;
+};
+
+struct DataFileState {
+  DataFileState() = default;
+  std::string path;         ///< "d/<hex>"
+  std::uint64_t bytes = 0;  ///< used
+  std::uint32_t age = 0;    ///< steps since it was written
+  bool linked = false;
+};
+
+class DataFiles {
+ public:
+  /// `open_bytes`: what growing files hold together at most. `bytes_max`: of one of them.
+  DataFiles(EnginePtr engine, FolderPtr folder, std::uint64_t open_bytes, std::uint64_t bytes_max);
+
+  /// Makes the file of known size and reserves its blocks. It has number 0.
+  Task<void> open_fixed(std::uint64_t bytes);
+  /// `bytes` of a multiple of kFileAlignment to `offset` of that file.
+  Task<void> write_fixed(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// The same to the next place of a growing file.
+  Task<FilePlace> append(FileClass kind, std::span<const std::byte> bytes);
+  /// Takes a file that is there already by a link; returns its number.
+  std::uint32_t add_linked(std::string path, std::uint64_t bytes, std::uint32_t age);
+  /// Cuts growing files to what they hold and makes all of them durable.
+  Task<void> finish();
+
+  [[nodiscard]] const std::vector<DataFileState>& files() const noexcept { return states_; }
+  /// Written, not linked.
+  [[nodiscard]] std::uint64_t written_bytes() const noexcept;
+  [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
+
+ private:
+  struct Growing {
+    Growing() : turn(1) {}
+    engine::AsyncSemaphore turn;  ///< one reserves at a time
+    FilePtr file;                 ///< none before the first bytes
+    std::uint32_t number = 0;
+    std::uint64_t end = 0;
+    std::uint64_t reserved = 0;
+  };
+  Task<FilePlace> reserve(FileClass kind, std::uint64_t bytes);
+  Task<void> make_file(std::uint32_t* number, FilePtr* file);
+  Task<void> grow(Growing* growing, std::uint64_t end);
+  Task<void> write(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes);
+  Task<void> close_growing(FilePtr file, std::uint64_t end, bool cut);
+
+  EnginePtr engine_;
+  FolderPtr folder_;
+  std::uint64_t open_bytes_;
+  std::uint64_t bytes_max_;
+  engine::AsyncSemaphore slots_;
+  std::vector<DataFileState> states_;
+  std::vector<FilePtr> handles_;  ///< parallel; none for linked and for closed ones
+  std::array<Growing, kFileClasses> growing_;
+  std::vector<std::pair<std::uint32_t, bool>>
+      full_;  ///< grown files, and whether they are to be cut
+};
+
+/// A fresh name for a data file, as TensorStore's own.
+[[nodiscard]] std::string data_file_name();
+
+}  // namespace cairn::internal

@@ -1,0 +1,101 @@
+// ItemDatabase over a plain directory: a file is a key and its value. Sizes are asked for when a
+// value is read: most reads need only some.
+
+#include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/item_database.h>
+
+namespace cairn::internal {
+namespace {
+
+/// Deeper than any tree of groups, so that a walk ends.
+constexpr std::size_t kDepthMax = 256;
+constexpr std::size_t kLookUpsInFlight = 64;
+
+/// The directory part of `key`, without the slash.
+std::string parent_of(const std::string& key) {
+  const auto slash = key.rfind('/');
+  return slash == std::string::npos ? "" : key.substr(0, slash);
+}
+
+/// Names that cannot be a key below the directory.
+bool leaves_root(std::string_view key) {
+  for (std::size_t begin = 0; begin <= key.size();) {
+    const auto end = std::min(key.find('/', begin), key.size());
+    const std::string_view part = key.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
+}  // namespace
+
+Task<void> ItemDatabase::load_directory(KeySet keys) {
+  co_await engine::with_nursery(item_->engine->executor(), &ItemDatabase::look_around, this,
+                                std::move(keys));
+}
+
+Task<void> ItemDatabase::look_around(engine::Nursery& nursery, ItemDatabase* self, KeySet keys) {
+  for (const KeyRange& range : keys.ranges()) {
+    if (!co_await nursery.wait_below(kLookUpsInFlight)) break;
+    // A single key needs no list of its neighbours.
+    if (range.end && *range.end == range.begin + '\0') {
+      nursery.spawn(self->look_up(range.begin));
+      continue;
+    }
+    const std::string directory = parent_of(range.begin);
+    if (directory.empty()) {
+      nursery.spawn(self->walk(self->item_, "", keys, 0));
+    } else if (!leaves_root(directory)) {
+      const auto status = co_await find_status(self->item_, directory);
+      if (!status || status->type != engine::FileType::directory) continue;
+      FolderPtr folder = co_await open_subfolder(self->item_, directory);
+      nursery.spawn(self->walk(folder, directory + "/", keys, 0));
+    }
+  }
+}
+
+Task<void> ItemDatabase::walk(FolderPtr folder, std::string prefix, KeySet keys,
+                              std::size_t depth) {
+  if (depth > kDepthMax) {
+    throw database_error(folder->path, std::nullopt,
+                         "directories are nested more than " + std::to_string(kDepthMax) + " deep");
+  }
+  const auto entries = co_await list_folder(folder);
+  for (const engine::DirectoryEntry& entry : entries) {
+    std::string key = prefix + entry.name;
+    if (entry.type == engine::FileType::directory) {
+      key += '/';
+      if (!keys.meets(key, prefix_end(key))) continue;
+      FolderPtr below = co_await open_subfolder(folder, entry.name);
+      co_await walk(below, std::move(key), keys, depth + 1);
+    } else if (entry.type != engine::FileType::other && keys.contains(key)) {
+      // A symlink is there, and refused when it is opened.
+      add_file_entry(std::move(key));
+    }
+  }
+}
+
+Task<void> ItemDatabase::look_up(std::string key) {
+  if (leaves_root(key)) co_return;
+  auto [error, status] = co_await item_->handle.async_stat(key, kAsTuple);
+  if (error) {
+    const auto kind = engine::classify(error);
+    // ENOTDIR is among the invalid arguments: a key below a file is not there either.
+    if (kind == engine::ErrorKind::not_found || kind == engine::ErrorKind::invalid_argument)
+      co_return;
+    raise_failure(error, "look at", join_path(item_->path, key));
+  }
+  if (status.type == engine::FileType::regular || status.type == engine::FileType::symlink)
+    add_file_entry(std::move(key));
+}
+
+void ItemDatabase::add_file_entry(std::string key) {
+  DatabaseEntry entry;
+  entry.place = ValuePlace::whole_file;
+  entry.file = file_index(key);
+  entry.key = std::move(key);
+  entries_.push_back(std::move(entry));
+}
+
+}  // namespace cairn::internal

@@ -1,0 +1,209 @@
+#include <cairn/codecs/format_error.h>
+#include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/item_database.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+namespace cairn::internal {
+namespace {
+
+constexpr std::string_view kManifestName = "manifest.ocdbt";
+/// Orbax's are a few hundred bytes; with a full version list and long paths some megabytes.
+constexpr std::uint64_t kManifestBytesMax = 64u << 20;
+/// Small values that are read at once.
+constexpr std::size_t kFetchesInFlight = 64;
+
+ocdbt::Manifest decode_manifest(const std::string& path, const std::string& text) {
+  try {
+    return ocdbt::decode_manifest(text);
+  } catch (const FormatError& error) {
+    throw database_error(path, error.offset(), error.what());
+  }
+}
+
+/// The number in "manifest.<16 lower-case hexadecimal digits>".
+std::optional<std::uint64_t> numbered_manifest(std::string_view name) {
+  constexpr std::string_view kPrefix = "manifest.";
+  constexpr std::size_t kDigits = 16;
+  if (name.size() != kPrefix.size() + kDigits || !name.starts_with(kPrefix)) return std::nullopt;
+  const std::string_view digits = name.substr(kPrefix.size());
+  if (digits.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
+  std::uint64_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
+  return number;
+}
+
+}  // namespace
+
+Error database_error(const std::string& path, std::optional<std::uint64_t> offset,
+                     std::string reason) {
+  ErrorContext context;
+  context.operation = "read database";
+  context.path = path;
+  context.offset = offset;
+  return Error(ErrorCode::data_loss, std::move(reason), context);
+}
+
+Task<FilePtr> open_item_file(FolderPtr item, std::string path, engine::DirectIo direct) {
+  auto [error, file] =
+      co_await item->handle.async_open_file(path, engine::OpenMode::read, direct, kAsTuple);
+  const std::string full = join_path(item->path, path);
+  if (error == engine::from_errno(EXDEV) || error == engine::from_errno(ELOOP)) {
+    throw database_error(full, std::nullopt,
+                         "it is a symbolic link, or one leads out of the item's directory");
+  }
+  if (error) raise_failure(error, "open", full);
+  co_return std::make_shared<OpenFile>(std::move(file), full);
+}
+
+Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std::string text) {
+  const std::string path = join_path(item->path, std::string(kManifestName));
+  ocdbt::Manifest manifest = decode_manifest(path, text);
+  if (!manifest.config.numbered) co_return std::pair(path, std::move(manifest));
+  // manifest.ocdbt has the configuration alone; the highest number has the newest versions.
+  const auto entries = co_await list_folder(item);
+  std::optional<std::uint64_t> newest;
+  std::string name;
+  for (const engine::DirectoryEntry& entry : entries) {
+    const auto number = numbered_manifest(entry.name);
+    if (!number || (newest && *number <= *newest)) continue;
+    newest = number;
+    name = entry.name;
+  }
+  if (!newest) co_return std::pair(path, std::move(manifest));
+  const std::string numbered_path = join_path(item->path, name);
+  const std::string numbered_text = co_await read_file(item, name, kManifestBytesMax);
+  ocdbt::Manifest numbered = decode_manifest(numbered_path, numbered_text);
+  if (numbered.versions.empty() || numbered.versions.back().generation != *newest) {
+    throw database_error(
+        numbered_path, std::nullopt,
+        "its latest generation is " +
+            (numbered.versions.empty() ? std::string("missing")
+                                       : std::to_string(numbered.versions.back().generation)) +
+            ", its name says " + std::to_string(*newest));
+  }
+  ocdbt::Config expected = manifest.config;
+  expected.numbered = numbered.config.numbered;
+  if (numbered.config.numbered || !(numbered.config == expected)) {
+    throw database_error(numbered_path, std::nullopt,
+                         "its configuration is not that of manifest.ocdbt");
+  }
+  co_return std::pair(numbered_path, std::move(numbered));
+}
+
+Task<void> ItemDatabase::open() {
+  std::optional<std::string> text =
+      co_await read_file_if_there(item_, std::string(kManifestName), kManifestBytesMax);
+  if (!text) co_return;
+  manifest_text_ = std::move(*text);
+  auto [path, manifest] = co_await read_manifest(item_, manifest_text_);
+  manifest_path_ = std::move(path);
+  manifest_ = std::move(manifest);
+}
+
+Task<void> ItemDatabase::load(KeySet keys) {
+  const std::size_t old_entries = entries_.size();
+  if (manifest_) {
+    co_await load_ocdbt(std::move(keys));
+  } else {
+    co_await load_directory(std::move(keys));
+  }
+  merge(old_entries);
+}
+
+/// Puts what was loaded behind `old_entries` in its place. A key that was there before is the same
+/// entry again; within one load of a database, keys come in order and once, or it is broken.
+void ItemDatabase::merge(std::size_t old_entries) {
+  const auto before = [](const DatabaseEntry& a, const DatabaseEntry& b) { return a.key < b.key; };
+  const auto middle = entries_.begin() + static_cast<std::ptrdiff_t>(old_entries);
+  if (manifest_) {
+    const auto unsorted = std::adjacent_find(
+        middle, entries_.end(), [&](const auto& a, const auto& b) { return !before(a, b); });
+    if (unsorted != entries_.end()) {
+      throw database_error(
+          manifest_path_, std::nullopt,
+          "keys of neighbouring nodes overlap at '" + std::next(unsorted)->key + "'");
+    }
+  } else {
+    std::sort(middle, entries_.end(), before);
+  }
+  std::inplace_merge(entries_.begin(), middle, entries_.end(), before);
+  const auto repeated =
+      std::unique(entries_.begin(), entries_.end(),
+                  [](const DatabaseEntry& a, const DatabaseEntry& b) { return a.key == b.key; });
+  entries_.erase(repeated, entries_.end());
+}
+
+const DatabaseEntry* ItemDatabase::find(std::string_view key) const {
+  const auto found = std::ranges::lower_bound(entries_, key, {}, &DatabaseEntry::key);
+  return found != entries_.end() && found->key == key ? &*found : nullptr;
+}
+
+std::span<const DatabaseEntry> ItemDatabase::below(std::string_view prefix) const {
+  const auto first = std::ranges::lower_bound(entries_, prefix, {}, &DatabaseEntry::key);
+  const std::optional<std::string> end = prefix_end(std::string(prefix));
+  const auto last = end ? std::ranges::lower_bound(first, entries_.end(), std::string_view(*end),
+                                                   {}, &DatabaseEntry::key)
+                        : entries_.end();
+  return {first, last};
+}
+
+std::string ItemDatabase::path_of(const DatabaseEntry& entry) const {
+  if (entry.place == ValuePlace::inlined && manifest_) return manifest_path_;
+  if (entry.place == ValuePlace::inlined) return join_path(item_->path, entry.key);
+  return join_path(item_->path, files_[entry.file]);
+}
+
+std::string ItemDatabase::path_of_missing(const std::string& key) const {
+  return manifest_ ? manifest_path_ : join_path(item_->path, key);
+}
+
+Task<std::uint64_t> ItemDatabase::size_of(DatabaseEntry entry) {
+  if (entry.place == ValuePlace::inlined) co_return entry.value.size();
+  if (entry.place == ValuePlace::range) co_return entry.length;
+  const auto status = co_await find_status(item_, files_[entry.file]);
+  co_return status ? status->size : 0;
+}
+
+std::uint32_t ItemDatabase::file_index(const std::string& path) {
+  const auto [found, fresh] =
+      file_indices_.try_emplace(path, static_cast<std::uint32_t>(files_.size()));
+  if (fresh) files_.push_back(path);
+  return found->second;
+}
+
+Task<void> ItemDatabase::fetch(std::vector<std::string> keys, std::uint64_t most) {
+  engine::Nursery fetches(item_->engine->executor());
+  for (const std::string& key : keys) {
+    const DatabaseEntry* entry = find(key);
+    if (entry == nullptr || entry->place == ValuePlace::inlined) continue;
+    if (!co_await fetches.wait_below(kFetchesInFlight)) break;
+    fetches.spawn(fetch_one(static_cast<std::size_t>(entry - entries_.data()), most));
+  }
+  co_await fetches.join();
+}
+
+Task<void> ItemDatabase::fetch_one(std::size_t index, std::uint64_t most) {
+  DatabaseEntry& entry = entries_[index];
+  const std::string path = files_[entry.file];
+  FilePtr file = co_await open_item_file(item_, path, engine::DirectIo::off);
+  auto [error, status] = co_await file->file.async_stat(kAsTuple);
+  if (error) raise_failure(error, "look at", file->path);
+  if (entry.place == ValuePlace::whole_file) entry.length = status.size;
+  if (entry.length > most || entry.offset > status.size ||
+      entry.length > status.size - entry.offset) {
+    throw database_error(file->path, entry.offset,
+                         "the value of '" + entry.key + "' is said to have " +
+                             std::to_string(entry.length) + " bytes here; the file has " +
+                             std::to_string(status.size) + ", and at most " + std::to_string(most) +
+                             " are allowed");
+  }
+  std::string value(entry.length, '\0');
+  co_await read_at(file, entry.offset, std::as_writable_bytes(std::span(value)));
+  entry.value = std::move(value);
+  entry.place = ValuePlace::inlined;
+}
+
+}  // namespace cairn::internal

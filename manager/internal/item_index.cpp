@@ -1,0 +1,280 @@
+#include <cairn/codecs/format_error.h>
+#include <cairn/engine/cpu_pool.h>
+#include <cairn/manager/internal/item_index.h>
+
+#include <algorithm>
+
+namespace cairn::internal {
+namespace {
+
+constexpr std::uint64_t kTreeMetadataBytesMax = std::uint64_t{2} << 30;
+constexpr std::uint64_t kRecordBytesMax = 256u << 20;
+constexpr std::uint64_t kStringsBytesMax = std::uint64_t{1} << 30;
+constexpr std::uint64_t kArrayMetadataBytesMax = 16u << 20;
+constexpr std::string_view kStringsFile = "_strings.json";
+/// More wanted chunks of an array than this are found by walking all its keys.
+constexpr std::uint64_t kChunksByName = 4096;
+
+bool has_array(orbax::ValueType type) {
+  return !orbax::is_empty(type) && type != orbax::ValueType::string;
+}
+
+}  // namespace
+
+std::string array_key(const std::string& name, zarr::Format format) {
+  const std::string file(zarr::metadata_file(format));
+  return name.empty() ? file : name + "/" + file;
+}
+
+std::optional<IndexRange> StoredLeaf::wanted_chunks() const {
+  const IndexRange box = wanted();
+  if (std::ranges::count(box.shape, 0) > 0) return std::nullopt;
+  return touched_chunks(box, array->metadata.chunk_shape);
+}
+
+std::string StoredLeaf::chunk_key(std::uint64_t chunk) const {
+  const std::string key = array->chunk_key(chunk);
+  return name.empty() ? key : name + "/" + key;
+}
+
+Error ItemIndex::leaf_error(const StoredLeaf& leaf, ErrorCode code, std::string reason,
+                            std::string path, std::optional<std::uint64_t> offset) const {
+  ErrorContext context;
+  context.operation = "read";
+  context.item = name_;
+  context.key_path = to_string(leaf.path);
+  context.path = std::move(path);
+  context.offset = offset;
+  return Error(code, std::move(reason), context);
+}
+
+std::optional<std::uint32_t> ItemIndex::recorded_checksum(const StoredLeaf& leaf,
+                                                          std::uint64_t chunk) const {
+  const auto found = checksums_.find(leaf.name);
+  if (found == checksums_.end() || chunk >= found->second->crc32c.size()) return std::nullopt;
+  return found->second->crc32c[chunk];
+}
+
+/// Checksums hold for what the record was written with: who rewrote the item may not have known of
+/// it.
+void ItemIndex::index_checksums() {
+  if (!record_ || !record_matches()) return;
+  for (const ChunkChecksums& array : record_->chunk_checksums)
+    checksums_.emplace(array.array, &array);
+}
+
+bool ItemIndex::record_matches() const {
+  if (!record_ || record_->manifest_hash.empty()) return true;
+  return record_->manifest_hash ==
+         (database_.is_ocdbt() ? content_hash(database_.manifest_text()) : metadata_hash_);
+}
+
+Task<void> ItemIndex::open(Selections selections) {
+  co_await read_metadata();
+  co_await database_.open();
+  index_checksums();
+  if (metadata_) {
+    co_await index_tree(std::move(selections));
+  } else {
+    co_await refuse_lost_metadata();
+    co_await index_names(std::move(selections));
+  }
+}
+
+Task<void> ItemIndex::read_metadata() {
+  const std::optional<std::string> record =
+      co_await read_file_if_there(item_, std::string(kRecordFile), kRecordBytesMax);
+  const std::string name(orbax::kTreeMetadataFile);
+  const std::optional<std::string> text =
+      co_await read_file_if_there(item_, name, kTreeMetadataBytesMax);
+  auto decode = [this, &record, &text, &name] {
+    try {
+      if (text) metadata_ = orbax::decode_tree_metadata(*text);
+    } catch (const FormatError& error) {
+      throw format_failure(error, join_path(item_->path, name));
+    }
+    try {
+      if (record) record_ = decode_record(*record);
+      if (record_ && text) metadata_hash_ = content_hash(*text);
+    } catch (const FormatError& error) {
+      throw format_failure(error, join_path(item_->path, std::string(kRecordFile)));
+    }
+  };
+  co_await engine::async_run(item_->engine->cpu(), std::move(decode), asio::use_awaitable);
+}
+
+/// Without _METADATA, an item of Orbax's has arrays but no tree: to guess one from their names
+/// would give another tree than the one that was saved.
+Task<void> ItemIndex::refuse_lost_metadata() {
+  const auto entries = co_await list_folder(item_);
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.name != "_sharding" && entry.name != "array_metadatas" &&
+        !entry.name.starts_with("ocdbt.process_") && entry.name != kRecordFile) {
+      continue;
+    }
+    ErrorContext context;
+    context.operation = "open";
+    context.item = name_;
+    context.path = join_path(item_->path, std::string(orbax::kTreeMetadataFile));
+    throw Error(ErrorCode::not_found,
+                "the file with the tree's structure is missing, though '" + entry.name +
+                    "' shows that the item was saved with one",
+                context);
+  }
+}
+
+Task<void> ItemIndex::index_tree(Selections selections) {
+  if (metadata_->use_ocdbt == true && !database_.is_ocdbt()) {
+    ErrorContext context;
+    context.operation = "open";
+    context.item = name_;
+    context.path = join_path(item_->path, "manifest.ocdbt");
+    throw Error(ErrorCode::not_found,
+                "the database's manifest is missing; _METADATA says that the arrays are in one",
+                context);
+  }
+  auto pick = [this, &selections] {
+    std::vector<KeyPath> paths;
+    paths.reserve(metadata_->entries.size());
+    for (const orbax::TreeEntry& entry : metadata_->entries) paths.push_back(entry.path);
+    const bool bare = form_ == ItemForm::single_array && paths.size() == 1;
+    std::vector<KeyPath> shown = bare ? std::vector<KeyPath>(1) : paths;
+    const std::vector<Chosen> chosen = choose(selections, shown);
+    leaves_.resize(chosen.size());
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      StoredLeaf& leaf = leaves_[i];
+      leaf.path = shown[chosen[i].leaf];
+      leaf.type = metadata_->entries[chosen[i].leaf].type;
+      leaf.name = dotted_name(paths[chosen[i].leaf]);
+      leaf.range = chosen[i].range;
+    }
+    if (!selections.empty()) gaps_ = list_gaps(shown, chosen);
+    KeySet keys;
+    std::vector<std::string> fetched;
+    for (const StoredLeaf& leaf : leaves_) {
+      if (!has_array(leaf.type)) continue;
+      for (const auto format : {zarr::Format::v3, zarr::Format::v2}) {
+        fetched.push_back(array_key(leaf.name, format));
+        keys.add_key(fetched.back());
+      }
+    }
+    keys.seal();
+    return std::pair(std::move(keys), std::move(fetched));
+  };
+  auto [keys, fetched] =
+      co_await engine::async_run(item_->engine->cpu(), std::move(pick), asio::use_awaitable);
+  // Named first: g++ 12 destroys the operands of a conditional within co_await twice.
+  KeySet wanted = selections.empty() ? KeySet::all() : std::move(keys);
+  co_await database_.load(std::move(wanted));
+  co_await database_.fetch(std::move(fetched), kArrayMetadataBytesMax);
+  co_await read_strings();
+  auto set = [this] { set_arrays(); };
+  co_await engine::async_run(item_->engine->cpu(), std::move(set), asio::use_awaitable);
+  if (!selections.empty()) co_await load_chunk_entries();
+}
+
+Task<void> ItemIndex::read_strings() {
+  const bool any = std::ranges::any_of(
+      leaves_, [](const StoredLeaf& leaf) { return leaf.type == orbax::ValueType::string; });
+  if (!any) co_return;
+  const std::string path = join_path(item_->path, std::string(kStringsFile));
+  const std::optional<std::string> text =
+      co_await read_file_if_there(item_, std::string(kStringsFile), kStringsBytesMax);
+  boost::json::value value;
+  try {
+    if (text) value = orbax::parse_json(*text, kStringsFile);
+  } catch (const FormatError& error) {
+    throw format_failure(error, path);
+  }
+  const auto* strings = value.if_object();
+  for (StoredLeaf& leaf : leaves_) {
+    if (leaf.type != orbax::ValueType::string) continue;
+    const auto* found = strings != nullptr ? strings->if_contains(leaf.name) : nullptr;
+    if (found == nullptr || !found->is_string()) {
+      throw leaf_error(leaf, ErrorCode::data_loss,
+                       text ? "the file has no string of the name '" + leaf.name + "'"
+                            : std::string("the file with the item's strings is missing"),
+                       path);
+    }
+    leaf.text = std::string(found->get_string());
+  }
+}
+
+void ItemIndex::set_arrays() {
+  for (StoredLeaf& leaf : leaves_) {
+    if (has_array(leaf.type)) set_array(leaf);
+    if (!leaf.range) continue;
+    if (!leaf.array) {
+      ErrorContext context;
+      context.key_path = to_string(leaf.path);
+      throw Error(ErrorCode::invalid_argument, "a range was given, but the leaf is no array",
+                  context);
+    }
+    check_range(*leaf.range, leaf.array->metadata.shape, to_string(leaf.path));
+  }
+  known_.clear();
+}
+
+const DatabaseEntry* ItemIndex::find_array(const StoredLeaf& leaf, zarr::Format* format) const {
+  const bool v3 = !metadata_ || metadata_->use_zarr3;
+  *format = v3 ? zarr::Format::v3 : zarr::Format::v2;
+  if (const DatabaseEntry* found = database_.find(array_key(leaf.name, *format))) return found;
+  // What the item's metadata says of the format is a hint: the array's own file decides.
+  const zarr::Format other = v3 ? zarr::Format::v2 : zarr::Format::v3;
+  const DatabaseEntry* found = database_.find(array_key(leaf.name, other));
+  if (found != nullptr) *format = other;
+  return found;
+}
+
+void ItemIndex::set_array(StoredLeaf& leaf) {
+  zarr::Format format{};
+  const DatabaseEntry* entry = find_array(leaf, &format);
+  if (entry == nullptr) {
+    const std::string key = array_key(leaf.name, format);
+    throw leaf_error(leaf, ErrorCode::data_loss, "there is no '" + key + "' for this array",
+                     database_.path_of_missing(key));
+  }
+  leaf.array = decoded(leaf, *entry, format);
+}
+
+StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,
+                                  zarr::Format format) {
+  StoredArrayPtr& known = known_[(format == zarr::Format::v3 ? '3' : '2') + entry.value];
+  if (known) return known;
+  try {
+    known = std::make_shared<const StoredArray>(format == zarr::Format::v3
+                                                    ? zarr::decode_metadata(entry.value)
+                                                    : zarr::decode_v2_metadata(entry.value));
+  } catch (const FormatError& error) {
+    throw leaf_error(leaf, code_of(error), error.what(),
+                     join_path(item_->path, array_key(leaf.name, format)), error.offset());
+  }
+  return known;
+}
+
+/// The entries of the chunks that a partial read wants.
+Task<void> ItemIndex::load_chunk_entries() {
+  KeySet keys;
+  for (const StoredLeaf& leaf : leaves_) {
+    const auto box = leaf.array ? leaf.wanted_chunks() : std::nullopt;
+    if (!box) continue;
+    std::uint64_t count = 1;
+    for (const Index extent : box->shape) {
+      count = std::min(count, kChunksByName + 1) *
+              std::min(static_cast<std::uint64_t>(extent), kChunksByName + 1);
+    }
+    if (count > kChunksByName) {
+      keys.add_prefix(leaf.name.empty() ? "" : leaf.name + "/");
+      continue;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Shape index = index_of(box->shape, i);
+      for (std::size_t d = 0; d < index.size(); ++d) index[d] += box->origin[d];
+      keys.add_key(leaf.chunk_key(linear_of(leaf.array->grid, index)));
+    }
+  }
+  keys.seal();
+  co_await database_.load(std::move(keys));
+}
+
+}  // namespace cairn::internal

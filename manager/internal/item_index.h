@@ -1,0 +1,113 @@
+#pragma once
+// What a tree item holds, before any array is read: its leaves, where they are, and what each array
+// looks like.
+
+#include <cairn/codecs/cairn_record.h>
+#include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/item_database.h>
+#include <cairn/manager/internal/selection.h>
+#include <cairn/manager/internal/stored_array.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace cairn::internal {
+
+/// What an item's files mean, where its handler says more than they do.
+enum class ItemForm : std::uint8_t {
+  tree,
+  /// Orbax's ArrayCheckpointHandler: the one array, which its metadata calls `checkpoint`, is the
+  /// item.
+  single_array,
+};
+
+struct StoredLeaf {
+  StoredLeaf() = default;
+  KeyPath path;
+  orbax::ValueType type = orbax::ValueType::np_ndarray;
+  std::string name;                 ///< its keys in the database begin with this and a slash
+  StoredArrayPtr array;             ///< none where the leaf is no array
+  std::string text;                 ///< of a string
+  std::optional<IndexRange> range;  ///< what is wanted of the array; none: all
+  [[nodiscard]] IndexRange wanted() const { return range ? *range : array->whole(); }
+  /// Where in the array's grid its wanted chunks are; none where it has no elements to read.
+  [[nodiscard]] std::optional<IndexRange> wanted_chunks() const;
+  [[nodiscard]] std::string chunk_key(std::uint64_t chunk) const;
+};
+
+class ItemIndex {
+ public:
+  /// `name`: the item's, for messages.
+  ItemIndex(FolderPtr item, std::string name, ItemForm form)
+      : item_(std::move(item)), name_(std::move(name)), form_(form), database_(item_) {}
+
+  /// Reads metadata and the parts of the database that the leaves of `selections` need; all of it
+  /// where that is empty. Errors: those of the files, and of args::StandardRestore::selection.
+  Task<void> open(Selections selections);
+
+  [[nodiscard]] const FolderPtr& folder() const noexcept { return item_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const std::vector<StoredLeaf>& leaves() const noexcept { return leaves_; }
+  /// Paths of nulls in partly read lists.
+  [[nodiscard]] const std::vector<KeyPath>& gaps() const noexcept { return gaps_; }
+  [[nodiscard]] const ItemDatabase& database() const noexcept { return database_; }
+  [[nodiscard]] ItemDatabase& database() noexcept { return database_; }
+  [[nodiscard]] const std::optional<CairnRecord>& record() const noexcept { return record_; }
+  /// Whether the item's manifest, or its metadata where it has none, is what the record was written
+  /// with.
+  [[nodiscard]] bool record_matches() const;
+  /// Orbax's metadata; none for bare zarr arrays and groups.
+  [[nodiscard]] const std::optional<orbax::TreeMetadata>& metadata() const noexcept {
+    return metadata_;
+  }
+  /// Whether a chunk that is not there is damage, and not the fill value.
+  [[nodiscard]] bool missing_is_damage() const noexcept {
+    return metadata_ && metadata_->store_array_data_equal_to_fill_value;
+  }
+  /// The crc32c of a chunk's stored bytes that Cairn's record has; none where it has none, or is of
+  /// another database.
+  [[nodiscard]] std::optional<std::uint32_t> recorded_checksum(const StoredLeaf& leaf,
+                                                               std::uint64_t chunk) const;
+  /// An error about a leaf. `path`: the file at fault.
+  [[nodiscard]] Error leaf_error(const StoredLeaf& leaf, ErrorCode code, std::string reason,
+                                 std::string path,
+                                 std::optional<std::uint64_t> offset = std::nullopt) const;
+
+ private:
+  Task<void> read_metadata();
+  Task<void> refuse_lost_metadata();
+  Task<void> index_tree(Selections selections);
+  Task<void> read_strings();
+  Task<void> index_names(Selections selections);
+  [[nodiscard]] std::vector<std::string> list_nodes(std::vector<std::string>& fetched) const;
+  void take_named(const std::vector<std::string>& names, const Selections& selections);
+  void index_checksums();
+  void set_arrays();
+  void set_array(StoredLeaf& leaf);
+  [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
+  /// What text says, decoded once for all leaves that have the same.
+  [[nodiscard]] StoredArrayPtr decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,
+                                       zarr::Format format);
+  Task<void> load_chunk_entries();
+
+  FolderPtr item_;
+  std::string name_;
+  ItemForm form_;
+  ItemDatabase database_;
+  std::optional<orbax::TreeMetadata> metadata_;
+  std::optional<CairnRecord> record_;
+  std::string metadata_hash_;  ///< of _METADATA, where there is a record
+  std::vector<StoredLeaf> leaves_;
+  std::vector<KeyPath> gaps_;
+  std::unordered_map<std::string_view, const ChunkChecksums*> checksums_;  ///< by array, of record_
+  std::unordered_map<std::string, StoredArrayPtr> known_;                  ///< by format and text
+};
+
+/// The key of an array's metadata: "w/zarr.json"; a bare array's has no prefix.
+[[nodiscard]] std::string array_key(const std::string& name, zarr::Format format);
+
+}  // namespace cairn::internal

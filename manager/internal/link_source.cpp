@@ -1,0 +1,147 @@
+#include <cairn/codecs/format_error.h>
+#include <cairn/manager/internal/link_source.h>
+#include <cairn/manager/internal/step_directory.h>
+
+namespace cairn::internal {
+namespace {
+
+/// A record or manifest above this is not ours.
+constexpr std::uint64_t kRecordBytesMax = 1u << 30;
+
+/// True for "d/<name>": what DataFiles makes.
+bool is_data_path(const std::string& path) {
+  return path.size() > 2 && path.starts_with("d/") && path.find('/', 2) == path.npos &&
+         path[2] != '.';
+}
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+}  // namespace
+
+Task<void> LinkSource::read(FolderPtr item) {
+  const auto text = co_await read_file_if_there(item, std::string(kRecordFile), kRecordBytesMax);
+  const auto manifest = co_await read_file_if_there(item, "manifest.ocdbt", kRecordBytesMax);
+  if (!text || !manifest) co_return;
+  CairnRecord record = decode_record(*text);
+  if (record.manifest_hash != content_hash(*manifest)) co_return;  // somebody rewrote the item
+  record_ = std::move(record);
+}
+
+void LinkSource::match_arrays() {
+  std::unordered_map<std::string_view, const ArrayTrace*> traces;
+  for (const ArrayTrace& array : record_.chunks->arrays) traces.emplace(array.array, &array);
+  std::unordered_map<std::string_view, const ChunkChecksums*> checksums;
+  for (const ChunkChecksums& array : record_.chunk_checksums) {
+    checksums.emplace(array.array, &array);
+  }
+  std::vector<ContentHash> metadata;
+  metadata.reserve(layout_.arrays.size());
+  for (const ArrayLayout& array : layout_.arrays) metadata.push_back(hash_of(bytes_of(array.text)));
+  array_of_leaf_.assign(layout_.leaves.size(), nullptr);
+  checksums_of_leaf_.assign(layout_.leaves.size(), nullptr);
+  for (std::size_t leaf = 0; leaf < layout_.leaves.size(); ++leaf) {
+    const PlannedLeaf& planned = layout_.leaves[leaf];
+    const ArrayLayout& array = layout_.arrays[planned.layout];
+    const auto found = traces.find(planned.name);
+    if (found == traces.end() || found->second->metadata != metadata[planned.layout] ||
+        found->second->chunks.size() != array.chunks) {
+      continue;
+    }
+    if (!zarr::has_checksum(array.metadata)) {
+      const auto sums = checksums.find(planned.name);
+      if (sums == checksums.end() || sums->second->crc32c.size() != array.chunks) continue;
+      checksums_of_leaf_[leaf] = sums->second;
+    }
+    array_of_leaf_[leaf] = found->second;
+  }
+}
+
+std::vector<std::uint64_t> LinkSource::live_bytes() const {
+  std::vector<std::uint64_t> live(record_.chunks->files.size());
+  for (const ArrayTrace& array : record_.chunks->arrays) {
+    for (const ChunkTrace& chunk : array.chunks) {
+      if (chunk.length > 0) live[chunk.file] += chunk.length;
+    }
+  }
+  return live;
+}
+
+Task<void> LinkSource::link(FolderPtr from, DataFiles* files, std::size_t file,
+                            std::string* trouble) {
+  const DataFileRecord& record = record_.chunks->files[file];
+  const std::string name = record.path.substr(2);
+  const FolderPtr to = files->folder();
+  auto [error] = co_await from->handle.async_link(name, to->handle, name, kAsTuple);
+  if (error) {
+    // EXDEV, EMLINK, EPERM, no such call, no such file: the chunks are written instead.
+    if (error == boost::asio::error::operation_aborted) {
+      raise_failure(error, "link", join_path(to->path, name));
+    }
+    *trouble = "cannot link " + join_path(from->path, name) + ": " + error.message();
+    co_await remove_tree(to, name);  // the answer alone may have been lost
+    co_return;
+  }
+  const std::optional<engine::FileStatus> status = co_await find_status(to, name);
+  if (!status || status->size < record.bytes) {
+    *trouble = join_path(from->path, name) + " is shorter than its record says";
+    co_await remove_tree(to, name);
+    co_return;
+  }
+  number_of_file_[file] = files->add_linked(record.path, record.bytes, record.age + 1);
+}
+
+Task<std::string> LinkSource::open(FolderPtr root, std::string item, DataFiles* files,
+                                   std::int64_t max_link_age) {
+  std::string trouble;
+  FolderPtr data;
+  try {
+    const std::vector<Step> steps = co_await list_committed_steps(root);
+    if (steps.empty()) co_return trouble;
+    const FolderPtr folder = co_await open_subfolder(root, step_name(steps.back()) + "/" + item);
+    co_await read(folder);
+    if (record_.chunks) data = co_await open_subfolder(folder, "d");
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) trouble = error.what();
+  } catch (const FormatError& error) {
+    trouble = error.what();
+  }
+  if (!data) co_return trouble;
+  match_arrays();
+  const std::vector<std::uint64_t> live = live_bytes();
+  number_of_file_.assign(live.size(), std::nullopt);
+  for (std::size_t file = 0; file < live.size(); ++file) {
+    const DataFileRecord& record = record_.chunks->files[file];
+    const bool young = static_cast<std::int64_t>(record.age) < max_link_age;
+    const bool worth =
+        static_cast<double>(live[file]) >= kLiveShareMin * static_cast<double>(record.bytes);
+    if (!young || !worth || live[file] == 0 || !is_data_path(record.path)) continue;
+    co_await link(data, files, file, &trouble);
+  }
+  co_return trouble;
+}
+
+const ChunkTrace* LinkSource::trace(const ChunkPlace& place) const {
+  if (array_of_leaf_.empty() || array_of_leaf_[place.leaf] == nullptr) return nullptr;
+  return &array_of_leaf_[place.leaf]->chunks[place.chunk];
+}
+
+std::optional<StoredChunk> LinkSource::find(const ChunkPlace& place,
+                                            const ContentHash& hash) const {
+  const ChunkTrace* const known = trace(place);
+  if (known == nullptr || known->length == 0 || known->hash != hash) return std::nullopt;
+  const std::optional<std::uint32_t> file = number_of_file_[known->file];
+  if (!file) return std::nullopt;
+  StoredChunk stored;
+  stored.file = *file;
+  stored.offset = known->offset;
+  stored.length = known->length;
+  stored.linked = true;
+  if (const ChunkChecksums* sums = checksums_of_leaf_[place.leaf]) {
+    stored.crc32c = sums->crc32c[place.chunk];
+  }
+  return stored;
+}
+
+}  // namespace cairn::internal

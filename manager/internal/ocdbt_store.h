@@ -1,0 +1,41 @@
+#pragma once
+// Chunks in the data files of an OCDBT database.
+
+#include <cairn/manager/internal/chunk_store.h>
+#include <cairn/manager/internal/data_files.h>
+
+#include <memory>
+#include <string>
+
+namespace cairn::internal {
+
+class OcdbtStore final : public ChunkStore {
+ public:
+  OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content, bool linkable);
+  Task<void> open(FolderPtr item) override;
+  Task<void> write(PieceList list, std::span<const std::byte> bytes, FileClass kind) override;
+  Task<void> finish_data() override;
+  Task<void> finish_metadata() override;
+  Task<void> sync_folders() override;
+  [[nodiscard]] std::string manifest_hash() const override;
+
+  /// An extent whose place is known, or a part of it, at `offset` of the file of known size.
+  Task<void> write_fixed(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// Where the pieces of such an extent are.
+  void note_fixed(PieceList list, std::uint64_t offset);
+  /// After open().
+  [[nodiscard]] DataFiles& files() noexcept { return *files_; }
+
+ private:
+  void note(PieceList list, const FilePlace& place);
+
+  std::shared_ptr<SaveState> state_;
+  ItemContent& content_;
+  bool linkable_;
+  FolderPtr item_;
+  std::unique_ptr<DataFiles> files_;
+  std::string manifest_;
+  std::string manifest_hash_;
+};
+
+}  // namespace cairn::internal

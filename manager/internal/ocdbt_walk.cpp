@@ -1,0 +1,165 @@
+// ItemDatabase over an OCDBT database: its B+tree, level by level, nodes of a level at once.
+
+#include <cairn/codecs/format_error.h>
+#include <cairn/engine/cpu_pool.h>
+#include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/item_database.h>
+
+#include <algorithm>
+#include <set>
+
+namespace cairn::internal {
+namespace {
+
+constexpr std::size_t kNodesInFlight = 16;
+
+}  // namespace
+
+struct ItemDatabase::Pending {
+  Pending() = default;
+  std::string path;                ///< of the file that has it, below the item
+  std::string transitive;          ///< what the paths in its own table are relative to
+  ocdbt::Reference where;          ///< `file` does not count: `path` is
+  std::uint8_t height = 0;         ///< what its parent calls for
+  std::string prefix;              ///< what its keys omit
+  std::string min_key;             ///< without the prefix
+  std::optional<std::string> end;  ///< first key behind it, whole
+  [[nodiscard]] std::string first_key() const { return prefix + min_key; }
+};
+
+Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
+  std::vector<Pending> level;
+  if (!manifest_->versions.empty() && manifest_->versions.back().root) {
+    const ocdbt::Version& version = manifest_->versions.back();
+    const ocdbt::DataFile& file = manifest_->files.at(version.root->file);
+    Pending root;
+    root.path = file.path();
+    root.transitive = file.base;
+    root.where = *version.root;
+    root.height = version.root_height;
+    level.push_back(std::move(root));
+  }
+  // In a tree no node has two parents: one that comes again would make a small file a huge
+  // database. Heights fall by one with each level, so that the walk ends.
+  std::set<std::pair<std::string, std::uint64_t>> seen;
+  while (!level.empty()) {
+    for (const Pending& node : level) {
+      if (seen.emplace(node.path, node.where.offset).second) continue;
+      throw database_error(join_path(item_->path, node.path), node.where.offset,
+                           "the tree refers to this node twice");
+    }
+    std::vector<Pending> next;
+    // Decoded in portions, which bounds what is held beside the entries themselves.
+    for (std::size_t begin = 0; begin < level.size(); begin += kNodesInFlight) {
+      const std::size_t count = std::min(kNodesInFlight, level.size() - begin);
+      std::vector<ocdbt::Node> nodes(count);
+      const std::span<const Pending> portion(level.data() + begin, count);
+      co_await engine::with_nursery(item_->engine->executor(), &ItemDatabase::read_nodes, this,
+                                    portion, std::span(nodes));
+      for (std::size_t i = 0; i < count; ++i) {
+        if (nodes[i].height == 0) {
+          take_entries(level[begin + i], nodes[i], keys);
+        } else {
+          add_children(level[begin + i], nodes[i], keys, next);
+        }
+      }
+    }
+    level = std::move(next);
+  }
+}
+
+Task<void> ItemDatabase::read_nodes(engine::Nursery& nursery, ItemDatabase* self,
+                                    std::span<const Pending> pending,
+                                    std::span<ocdbt::Node> nodes) {
+  FilePtr file;
+  std::string open_path;
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    // Mostly all nodes share a file.
+    if (!file || pending[i].path != open_path) {
+      open_path = pending[i].path;
+      file =
+          co_await open_file(self->item_, open_path, engine::OpenMode::read, engine::DirectIo::off);
+    }
+    nursery.spawn(self->read_node(&pending[i], file, &nodes[i]));
+  }
+}
+
+Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::Node* node) {
+  const ocdbt::Reference where = pending->where;
+  auto [error, status] = co_await file->file.async_stat(kAsTuple);
+  if (error) raise_failure(error, "look at", file->path);
+  // Bounded by the file before anything is allocated.
+  if (where.offset > status.size || where.length > status.size - where.offset) {
+    throw database_error(file->path, where.offset,
+                         "a node of " + std::to_string(where.length) +
+                             " bytes is said to be here, but the file has " +
+                             std::to_string(status.size));
+  }
+  std::string bytes(where.length, '\0');
+  co_await read_at(file, where.offset, std::as_writable_bytes(std::span(bytes)));
+  const std::uint64_t most = manifest_->config.max_decoded_node_bytes;
+  auto decode = [&bytes, most, pending, node, path = file->path] {
+    try {
+      *node = ocdbt::decode_node(bytes, most);
+      ocdbt::check_child(*node, pending->height, pending->min_key);
+    } catch (const FormatError& damage) {
+      throw format_failure(damage, path, pending->where.offset);
+    }
+  };
+  co_await engine::async_run(item_->engine->cpu(), std::move(decode), asio::use_awaitable);
+}
+
+void ItemDatabase::take_entries(const Pending& from, const ocdbt::Node& node, const KeySet& keys) {
+  const bool everything = keys.is_all();
+  for (const ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
+    std::string key = from.prefix + entry.key;
+    if (from.end && key >= *from.end) {
+      throw database_error(
+          join_path(item_->path, from.path), from.where.offset,
+          "the node has the key '" + key + "', but the next node begins at '" + *from.end + "'");
+    }
+    if (!everything && !keys.contains(key)) continue;
+    DatabaseEntry added;
+    added.key = std::move(key);
+    if (const auto* value = std::get_if<std::string>(&entry.value)) {
+      added.value = *value;
+    } else {
+      const auto& reference = std::get<ocdbt::Reference>(entry.value);
+      added.place = ValuePlace::range;
+      try {
+        added.file = file_index(ocdbt::data_path(from.transitive, node.files.at(reference.file)));
+      } catch (const FormatError& damage) {
+        throw database_error(join_path(item_->path, from.path), from.where.offset, damage.what());
+      }
+      added.offset = reference.offset;
+      added.length = reference.length;
+    }
+    entries_.push_back(std::move(added));
+  }
+}
+
+void ItemDatabase::add_children(const Pending& from, const ocdbt::Node& node, const KeySet& keys,
+                                std::vector<Pending>& level) {
+  const auto& children = std::get<std::vector<ocdbt::Child>>(node.entries);
+  for (std::size_t i = 0; i < children.size(); ++i) {
+    const ocdbt::Child& child = children[i];
+    Pending next;
+    next.prefix = from.prefix + child.key.substr(0, child.common_prefix);
+    next.min_key = child.key.substr(child.common_prefix);
+    next.end = from.end;
+    if (i + 1 < children.size()) next.end = from.prefix + children[i + 1].key;
+    if (!keys.meets(next.first_key(), next.end)) continue;
+    const ocdbt::DataFile& file = node.files.at(child.location.file);
+    try {
+      next.path = ocdbt::data_path(from.transitive, file);
+    } catch (const FormatError& damage) {
+      throw database_error(join_path(item_->path, from.path), from.where.offset, damage.what());
+    }
+    next.transitive = from.transitive + file.base;
+    next.where = child.location;
+    next.height = static_cast<std::uint8_t>(node.height - 1);
+    level.push_back(std::move(next));
+  }
+}
+
+}  // namespace cairn::internal

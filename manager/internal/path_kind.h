@@ -1,0 +1,26 @@
+#pragma once
+// What a directory is, by what is in it.
+
+#include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/storage.h>
+
+#include <string>
+#include <vector>
+
+namespace cairn::internal {
+
+/// What an item's own directory shows.
+enum class ItemKind : std::uint8_t { tree, json, unknown };
+
+/// By the files of the item's directory: Orbax's tree metadata, an OCDBT manifest, or zarr arrays
+/// or groups make a tree.
+Task<ItemKind> kind_by_files(FolderPtr item);
+/// Whether the directory itself holds a tree: files, not those below it.
+[[nodiscard]] bool has_tree_files(const std::vector<engine::DirectoryEntry>& entries);
+/// The name of the file that a JSON item keeps its document in; empty where there is none.
+[[nodiscard]] std::string json_file(const std::vector<engine::DirectoryEntry>& entries);
+
+/// A root, a step or an item.
+Task<PathKind> find_path_kind(FolderPtr folder);
+
+}  // namespace cairn::internal

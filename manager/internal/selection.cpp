@@ -1,0 +1,166 @@
+#include <cairn/manager/error.h>
+#include <cairn/manager/internal/selection.h>
+
+#include <algorithm>
+#include <numeric>
+#include <unordered_set>
+
+namespace cairn::internal {
+namespace {
+
+/// Names that are compared with a wrong one: enough for a person, quick for a large model.
+constexpr std::size_t kComparedMax = 20'000;
+constexpr std::size_t kNamedMax = 5;
+
+bool is_prefix(const KeyPath& prefix, const KeyPath& path) {
+  return prefix.size() <= path.size() &&
+         std::equal(prefix.begin(), prefix.end(), path.begin(),
+                    [](const Key& a, const Key& b) { return a.name == b.name; });
+}
+
+bool matches(const args::Selection& selection, const KeyPath& path, const std::string& text) {
+  if (const auto* keys = std::get_if<KeyPath>(&selection.path)) return is_prefix(*keys, path);
+  const auto& wanted = std::get<std::string>(selection.path);
+  if (wanted.empty() || wanted == text) return true;
+  return text.starts_with(wanted) && (text[wanted.size()] == '/' || text[wanted.size()] == '[');
+}
+
+Error refusal(ErrorCode code, const std::string& key_path, std::string reason) {
+  ErrorContext context;
+  context.key_path = key_path;
+  return Error(code, std::move(reason), context);
+}
+
+/// Levenshtein's distance.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+/// A path as a text that no other path has.
+std::string identity(const KeyPath& path, std::size_t keys) {
+  std::string text;
+  for (std::size_t i = 0; i < keys; ++i)
+    text += std::to_string(path[i].name.size()) + ':' + path[i].name;
+  return text;
+}
+
+}  // namespace
+
+std::string text_of(const args::Selection& selection) {
+  if (const auto* keys = std::get_if<KeyPath>(&selection.path)) return to_string(*keys);
+  return std::get<std::string>(selection.path);
+}
+
+std::string near_names(const std::string& name, const std::vector<std::string>& names) {
+  std::vector<std::pair<std::size_t, const std::string*>> ranked;
+  const std::size_t most = std::max<std::size_t>(2, name.size() / 3);
+  for (std::size_t i = 0; i < std::min(names.size(), kComparedMax); ++i) {
+    const std::size_t far = distance(name, names[i]);
+    if (far <= most) ranked.emplace_back(far, &names[i]);
+  }
+  std::ranges::stable_sort(ranked, {}, [](const auto& entry) { return entry.first; });
+  std::string text;
+  const auto add = [&text](const std::string& one) { text += (text.empty() ? "" : ", ") + one; };
+  for (std::size_t i = 0; i < std::min(ranked.size(), kNamedMax); ++i) add(*ranked[i].second);
+  if (!ranked.empty()) return "; did you mean " + text + "?";
+  for (std::size_t i = 0; i < std::min(names.size(), kNamedMax); ++i) add(names[i]);
+  if (names.size() > kNamedMax) text += ", ...";
+  return names.empty() ? "; there are none" : "; there are " + text;
+}
+
+std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPath>& paths) {
+  std::vector<Chosen> chosen;
+  if (selections.empty()) {
+    chosen.resize(paths.size());
+    for (std::size_t i = 0; i < paths.size(); ++i) chosen[i].leaf = i;
+    return chosen;
+  }
+  std::vector<std::string> texts;
+  texts.reserve(paths.size());
+  for (const KeyPath& path : paths) texts.push_back(to_string(path));
+  for (const args::Selection& selection : selections) {
+    const std::size_t before = chosen.size();
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      if (!matches(selection, paths[i], texts[i])) continue;
+      Chosen one;
+      one.leaf = i;
+      one.range = selection.range;
+      chosen.push_back(std::move(one));
+    }
+    const std::size_t count = chosen.size() - before;
+    const std::string text = text_of(selection);
+    if (count == 0) {
+      throw refusal(ErrorCode::not_found, text,
+                    "the tree has nothing at this path" + near_names(text, texts));
+    }
+    if (selection.range && count > 1) {
+      throw refusal(
+          ErrorCode::invalid_argument, text,
+          "a range was given, but there are " + std::to_string(count) + " leaves at this path");
+    }
+  }
+  std::ranges::stable_sort(chosen, {}, &Chosen::leaf);
+  const auto twice = std::ranges::adjacent_find(chosen, [](const Chosen& a, const Chosen& b) {
+    return a.leaf == b.leaf && a.range != b.range;
+  });
+  if (twice != chosen.end()) {
+    throw refusal(ErrorCode::invalid_argument, texts[twice->leaf],
+                  "the leaf was asked for twice, with different ranges");
+  }
+  const auto repeated = std::ranges::unique(chosen, {}, &Chosen::leaf);
+  chosen.erase(repeated.begin(), repeated.end());
+  return chosen;
+}
+
+std::vector<KeyPath> list_gaps(const std::vector<KeyPath>& paths,
+                               const std::vector<Chosen>& chosen) {
+  // Every node on the way to something chosen.
+  std::unordered_set<std::string> kept;
+  for (const Chosen& one : chosen) {
+    const KeyPath& path = paths[one.leaf];
+    for (std::size_t keys = 0; keys <= path.size(); ++keys) kept.insert(identity(path, keys));
+  }
+  std::vector<KeyPath> gaps;
+  for (const KeyPath& path : paths) {
+    std::size_t keys = 0;
+    while (keys <= path.size() && kept.contains(identity(path, keys))) ++keys;
+    // Left the kept nodes by the key before: a list's element is missed, a dict's is not.
+    if (keys == 0 || keys > path.size() || path[keys - 1].kind != Key::Kind::sequence) continue;
+    kept.insert(identity(path, keys));
+    gaps.emplace_back(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(keys));
+  }
+  return gaps;
+}
+
+void check_range(const IndexRange& range, const Shape& shape, const std::string& key_path) {
+  const auto fail = [&](const std::string& what) {
+    throw refusal(ErrorCode::invalid_argument, key_path, what);
+  };
+  if (range.origin.size() != shape.size() || range.shape.size() != shape.size()) {
+    fail("the range has " + std::to_string(range.origin.size()) + " and " +
+         std::to_string(range.shape.size()) + " axes, the array has " +
+         std::to_string(shape.size()));
+  }
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (range.origin[d] >= 0 && range.shape[d] >= 0 && range.origin[d] <= shape[d] &&
+        range.shape[d] <= shape[d] - range.origin[d]) {
+      continue;
+    }
+    fail("the range of axis " + std::to_string(d) + " begins at " +
+         std::to_string(range.origin[d]) + " and has " + std::to_string(range.shape[d]) +
+         " elements, the axis has " + std::to_string(shape[d]));
+  }
+}
+
+}  // namespace cairn::internal

@@ -1,0 +1,137 @@
+#include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/start.h>
+#include <cairn/manager/internal/step_reader.h>
+#include <cairn/manager/internal/tree_reader.h>
+
+#include <algorithm>
+
+namespace cairn {
+namespace {
+
+using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
+                           // the two
+
+Damage damage_of(const std::string& item, const Error& error) {
+  Damage damage;
+  damage.item = item;
+  damage.file = error.context().path;
+  damage.offset = error.context().offset;
+  damage.key_path = error.context().key_path;
+  damage.message = error.what();
+  return damage;
+}
+
+/// An error of any other type is a defect, and is not caught.
+Damage damage_of(const std::string& item, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& cause) {
+    return damage_of(item, cause);
+  }
+}
+
+/// False where the step may be as good as ever: what failed is this process, or this release is too
+/// old for it.
+bool tells_of_damage(ErrorCode code) {
+  return code == ErrorCode::data_loss || code == ErrorCode::not_found ||
+         code == ErrorCode::io_error;
+}
+
+/// Checks the step's metadata against what is there. A restore goes by the files where the metadata
+/// cannot be read; that something is wrong with it shows here alone.
+void verify_metadata(const OpenStep& step, VerifyReport& report) {
+  const auto add = [&](const std::string& item, std::string reason) {
+    ErrorContext context;
+    context.operation = "read";
+    context.item = item;
+    context.path = join_path(step.folder->path, std::string(orbax::kStepMetadataFile));
+    report.damages.push_back(
+        damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
+  };
+  if (step.lock && !step.metadata) add("", "the step's metadata cannot be decoded");
+  if (step.items.empty()) add("", "the step has no items");
+  for (const std::string& name : missing_items(step))
+    add(name, "the metadata names this item, but its folder is not there");
+}
+
+/// A marker is optional; one with other content lost bytes.
+Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* report) {
+  constexpr std::uint64_t kMarkerBytesMax = 64u << 10;
+  const std::string name(orbax::kCommitMarkerFile);
+  const std::optional<std::string> text =
+      co_await read_file_if_there(folder, name, kMarkerBytesMax);
+  if (!text || text->starts_with(kCommitMarkerStart)) co_return;
+  ErrorContext context;
+  context.operation = "read";
+  context.item = item;
+  context.path = join_path(folder->path, name);
+  std::string reason = "found " + std::to_string(text->size()) + " other bytes where \"" +
+                       std::string(kCommitMarkerStart) + "...\" should be";
+  report->damages.push_back(
+      damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
+}
+
+Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report) {
+  FolderPtr folder = co_await item_folder(step, name);
+  if (!step->direct) co_await verify_marker(folder, name, report);
+  const ItemKind kind = co_await item_kind(step, name);
+  if (kind == ItemKind::unknown) report->unchecked_items.push_back(name);
+  if (kind == ItemKind::json) {
+    const Restored::Item parsed = co_await restore_item(step, name, args::JsonRestore());
+    static_cast<void>(parsed);
+  }
+  if (kind != ItemKind::tree) co_return;
+  TreeReader reader(folder, name, item_form(*step, name));
+  co_await reader.open();
+  DamageSink sink = [report, name](const Error& error) {
+    report->damages.push_back(damage_of(name, error));
+  };
+  co_await reader.verify(report, sink);
+}
+
+Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report) {
+  co_await verify_marker(step->folder, "", &report);
+  for (const std::string& name : step->items) {
+    std::exception_ptr failure;
+    try {
+      co_await verify_item(step, name, &report);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (!failure) continue;
+    failure = as_error(failure, "verify", join_path(step->folder->path, name));
+    if (!tells_of_damage(code_of(failure))) std::rethrow_exception(failure);
+    report.damages.push_back(damage_of(name, failure));
+  }
+  co_return report;
+}
+
+Task<VerifyReport> verify(EnginePtr engine, std::string path) {
+  OpenStepPtr step = co_await open_step(engine, path);
+  VerifyReport report;
+  report.path = path;
+  verify_metadata(*step, report);
+  co_return co_await verify_items(step, std::move(report));
+}
+
+Task<VerifyReport> verify_at(EnginePtr engine, std::string path) {
+  OpenStepPtr step = co_await open_step_or_item(engine, path);
+  step->direct = true;
+  step->items.assign(1, "");
+  VerifyReport report;
+  report.path = path;
+  co_return co_await verify_items(step, std::move(report));
+}
+
+}  // namespace
+
+Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {
+  return start(engine, verify(engine, step_path), "verify", step_path);
+}
+
+Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine, std::string item_path) {
+  return start(engine, verify_at(engine, item_path), "verify", item_path);
+}
+
+}  // namespace cairn

@@ -1,0 +1,150 @@
+// Saves with codecs that fail or are cancelled half way.
+
+#include <gmock/gmock.h>
+
+#include <future>
+
+#include "manager/weights.h"
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+using engine::FaultPlan;
+using engine::IoOp;
+using test::normal_bfloat16;
+
+/// Elements that cannot be had beyond a certain number of reads.
+class FailingSource final : public Source {
+ public:
+  explicit FailingSource(int reads) : left_(reads) {}
+  void read(const IndexRange&, std::span<std::byte> to,
+            std::function<void(std::exception_ptr)> done) override {
+    std::ranges::fill(to, std::byte{1});
+    const bool fails = --left_ < 0;
+    done(fails ? std::make_exception_ptr(std::runtime_error("the device is gone")) : nullptr);
+  }
+
+ private:
+  std::atomic<int> left_;
+};
+
+class CodecFailure : public test::ManagerTest {
+ protected:
+  ManagerOptions faulty(Codec codec, EncodePolicy policy = {}) {
+    test::EngineSettings settings;
+    settings.faults = faults;
+    ManagerOptions o = options(settings);
+    o.codec = codec;
+    o.encode_policy = std::move(policy);
+    return o;
+  }
+  /// The save fails with `code`, leaves nothing, and the next one works.
+  void expect_failure(CheckpointManager& manager, const SaveFuture& save, ErrorCode code) {
+    try {
+      static_cast<void>(save.get());
+      ADD_FAILURE() << "the save succeeded";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+      EXPECT_NE(std::string(error.what()).find("save step 0"), std::string::npos) << error.what();
+    }
+    faults->clear();
+    EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock"}));
+    EXPECT_TRUE(manager.save(0, Dict{{"w", Tree(normal_bfloat16({1 << 18}, 1))}}).get());
+    EXPECT_EQ(manager.engine()->stats().window.in_use_bytes, 0u);
+    EXPECT_EQ(manager.engine()->stats().staging.in_use_bytes, 0u);
+  }
+  const Tree tree = Tree(Dict{{"w", Tree(normal_bfloat16({40 << 20}, 1))}});
+  std::shared_ptr<FaultPlan> faults = std::make_shared<FaultPlan>();
+};
+CAIRN_ON_EVERY_BACKEND(CodecFailure);
+
+TEST_P(CodecFailure, ADiskThatFillsWhileAFileGrowsFailsTheSave) {
+  CheckpointManager manager(root(), faulty(Codec::blosc(1)));
+  // Of the first reservations the second: the file has grown once by then. It is tried again with
+  // less before the save gives up.
+  faults->fail(FaultPlan::only({IoOp::allocate}), 2, ENOSPC, 2);
+  expect_failure(manager, manager.save(0, tree), ErrorCode::no_space);
+}
+
+TEST_P(CodecFailure, ADiskWithRoomForTheDataButNotForTheReserveIsEnough) {
+  CheckpointManager manager(root(), faulty(Codec::blosc(1)));
+  faults->fail(FaultPlan::only({IoOp::allocate}), 2, ENOSPC);
+  EXPECT_TRUE(manager.save(0, tree).get());
+  EXPECT_EQ(faults->injected(), 1u);
+  EXPECT_EQ(manager.restore(0).get().tree(), tree);
+}
+
+TEST_P(CodecFailure, AFailedWriteOfAnEncodedChunkFailsTheSave) {
+  CheckpointManager manager(root(), faulty(Codec::zstd(1)));
+  const auto large = [](const engine::IoRequest& request) {
+    return request.op == IoOp::write && request.length > 1'000'000;
+  };
+  faults->fail(large, 3, EIO);
+  expect_failure(manager, manager.save(0, tree), ErrorCode::io_error);
+}
+
+TEST_P(CodecFailure, AFailedCutOrSyncFailsTheSave) {
+  CheckpointManager manager(root(), faulty(Codec::blosc(1)));
+  for (const IoOp op : {IoOp::truncate, IoOp::sync_data}) {
+    faults->fail(FaultPlan::only({op}), 1, EIO);
+    expect_failure(manager, manager.save(0, tree), ErrorCode::io_error);
+    manager.delete_step(0).get();
+  }
+}
+
+TEST_P(CodecFailure, AChunkThatCannotBeEncodedFailsTheSave) {
+  auto count = std::make_shared<std::atomic<int>>(0);
+  EncodePolicy policy = [count](const EncodeLoad&) {
+    if (++*count == 2) throw std::runtime_error("no decision");
+    return EncodeDecision::encode;
+  };
+  CheckpointManager manager(root(), faulty(Codec::automatic(), policy));
+  expect_failure(manager, manager.save(0, tree), ErrorCode::internal);
+}
+
+TEST_P(CodecFailure, ASourceThatFailsHalfWayFailsTheSave) {
+  CheckpointManager manager(root(), faulty(Codec::zstd(1)));
+  const Leaf leaf(DType::float32, {12 << 20}, std::make_shared<FailingSource>(2));
+  expect_failure(manager, manager.save(0, Dict{{"w", Tree(leaf)}}), ErrorCode::internal);
+}
+
+TEST_P(CodecFailure, ASaveCancelledBetweenCaptureAndEncodingLeavesNothing) {
+  std::promise<void> asked;
+  auto count = std::make_shared<std::atomic<int>>(0);
+  EncodePolicy policy = [count, &asked](const EncodeLoad&) {
+    const int now = ++*count;
+    if (now == 1) return EncodeDecision::store;  // its write hangs, so that there is a wait
+    if (now == 2) asked.set_value();
+    return now > 1000 ? EncodeDecision::encode : EncodeDecision::wait;
+  };
+  CheckpointManager manager(root(), faulty(Codec::automatic(), policy));
+  faults->hold([](const engine::IoRequest& request) {
+    return request.op == IoOp::write && request.length > 1'000'000;
+  });
+  const SaveFuture save = manager.save(0, tree);
+  faults->wait_until_held(1);
+  asked.get_future().get();
+  save.cancel();
+  faults->release();
+  *count = 1000;
+  expect_failure(manager, save, ErrorCode::cancelled);
+}
+
+TEST_P(CodecFailure, PlainLayoutsFailAndCleanUpLikewise) {
+  ManagerOptions o = faulty(Codec::zstd(1));
+  o.layout = Layout::zarr3;
+  CheckpointManager manager(root(), o);
+  for (const std::uint64_t nth : {1u, 4u, 9u}) {
+    const Tree many(Dict{{"a", Tree(normal_bfloat16({1 << 20}, 1))},
+                         {"b", Tree(normal_bfloat16({5000}, 1))},
+                         {"c", Tree(normal_bfloat16({5000}, 1))},
+                         {"d", Tree(7)}});
+    faults->fail(FaultPlan::only({IoOp::sync_data, IoOp::sync_all}), nth, EIO);
+    expect_failure(manager, manager.save(0, many), ErrorCode::io_error);
+    manager.delete_step(0).get();
+  }
+}
+
+}  // namespace
+}  // namespace cairn

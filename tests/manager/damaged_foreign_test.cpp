@@ -1,0 +1,230 @@
+// Foreign checkpoints cut short, with flipped bits, or made to mislead: one error that names the
+// file, or the right values; never other ones, a crash or a hang.
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "manager/expected_tree.h"
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+namespace fs = std::filesystem;
+using test::checkpoint;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+class DamagedForeign : public test::ManagerTest {
+ protected:
+  std::shared_ptr<engine::Engine> engine_ = test::make_engine(GetParam());
+
+  fs::path copy_of(const std::string& name) {
+    const fs::path path = fs::path(root()) / name;
+    fs::create_directories(root());
+    fs::copy(checkpoint(name), path, fs::copy_options::recursive);
+    return path;
+  }
+  static std::vector<fs::path> files_of(const fs::path& folder) {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    }
+    std::ranges::sort(files);
+    return files;
+  }
+  /// The tree, or nothing where that was refused with an error of the right kind that names a file.
+  std::optional<Tree> try_read(const fs::path& path) {
+    try {
+      return read_tree(engine_, path.string()).get();
+    } catch (const Error& error) {
+      EXPECT_THAT(error.code(), AnyOf(ErrorCode::data_loss, ErrorCode::not_found)) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr(path.string())) << error.what();
+      return std::nullopt;
+    }
+  }
+  void expect_error(const fs::path& path, ErrorCode code, const std::string& text) {
+    try {
+      static_cast<void>(read_tree(engine_, path.string()).get());
+      ADD_FAILURE() << "no error with " << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr(text));
+    }
+  }
+  /// Rewrites the array metadata of a file checkpoint.
+  static void replace(const fs::path& file, const std::string& from, const std::string& to) {
+    std::string text = read_file(file);
+    const auto at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << text;
+    write_file(file, text.replace(at, from.size(), to));
+  }
+};
+CAIRN_ON_EVERY_BACKEND(DamagedForeign);
+
+TEST_P(DamagedForeign, FilesCutShortAnywhereGiveAnErrorOrTheSameValues) {
+  for (const std::string name : {"ocdbt_zarr3", "two_processes", "files_zarr2"}) {
+    const fs::path path = copy_of(name);
+    const Tree whole = read_tree(engine_, path.string()).get();
+    for (const fs::path& file : files_of(path)) {
+      SCOPED_TRACE(file);
+      const std::string bytes = read_file(file);
+      // Every boundary of small files, a sample of larger ones'.
+      const std::size_t step = std::max<std::size_t>(1, bytes.size() / 40);
+      for (std::size_t size = 0; size < bytes.size(); size += step) {
+        write_file(file, bytes.substr(0, size));
+        const auto tree = try_read(path);
+        if (tree) {
+          EXPECT_EQ(*tree, whole) << "cut at " << size;
+        }
+      }
+      fs::remove(file);
+      const auto tree = try_read(path);
+      if (tree) {
+        EXPECT_EQ(*tree, whole) << "without the file";
+      }
+      write_file(file, bytes);
+    }
+  }
+}
+
+TEST_P(DamagedForeign, FlippedBitsOfChecksummedBytesGiveAnErrorOrTheSameValues) {
+  // zarr v3's shard indices and OCDBT's nodes carry checksums; what TensorStore's raw array holds
+  // besides has a crc32c of its own.
+  for (const std::string name : {"ts_ocdbt", "ocdbt_zarr3"}) {
+    const fs::path path = copy_of(name);
+    const Tree whole = read_tree(engine_, path.string()).get();
+    for (const fs::path& file : files_of(path)) {
+      if (file.filename() == "_METADATA" || file.filename() == "_strings.json") continue;
+      SCOPED_TRACE(file);
+      const std::string bytes = read_file(file);
+      const std::size_t step = std::max<std::size_t>(1, bytes.size() / 30);
+      for (std::size_t at = 0; at < bytes.size(); at += step) {
+        std::string flipped = bytes;
+        flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+        write_file(file, flipped);
+        const auto tree = try_read(path);
+        // Values out of line without a checksum may change; their number and shapes may not.
+        if (tree) {
+          EXPECT_EQ(flatten(*tree).size(), flatten(whole).size()) << "byte " << at;
+        }
+      }
+      write_file(file, bytes);
+    }
+  }
+}
+
+TEST_P(DamagedForeign, ShapesThatNoMemoryHoldsAreRefusedBeforeAnyIsTaken) {
+  const fs::path path = copy_of("files_zarr2");
+  const fs::path array = path / "w/.zarray";
+  const std::string text = read_file(array);
+  replace(array, "\"shape\":[4,2]", "\"shape\":[4611686018427387904,2]");
+  expect_error(path, ErrorCode::data_loss, "w/.zarray");
+  write_file(array, text);
+  replace(array, "\"shape\":[4,2]", "\"shape\":[9223372036854775807]");
+  expect_error(path, ErrorCode::data_loss, "w/.zarray");
+  write_file(array, text);
+  // 2^57 chunks, of which one is there: the missing ones are counted, not listed.
+  replace(array, "\"shape\":[4,2]", "\"shape\":[576460752303423488,2]");
+  expect_error(path, ErrorCode::data_loss, "others of this array");
+  write_file(array, text);
+  // Chunks that may be left out make an array of any size; no machine has that memory.
+  replace(path / "_METADATA", "\"store_array_data_equal_to_fill_value\": true",
+          "\"store_array_data_equal_to_fill_value\": false");
+  replace(array, "\"shape\":[4,2]", "\"shape\":[576460752303423488,2]");
+  expect_error(path, ErrorCode::resource_exhausted, "memory");
+}
+
+TEST_P(DamagedForeign, ChunksThatClaimMoreThanTheyCanDecodeToAreRefused) {
+  const fs::path path = copy_of("files_zarr2");
+  const fs::path array = path / "w/.zarray";
+  replace(array, "\"chunks\":[4,2]", "\"chunks\":[1073741824,2]");
+  expect_error(path, ErrorCode::data_loss, "too few to decode");
+  const std::uint64_t window = engine_->stats().window.peak_bytes;
+  EXPECT_LT(window, 64u << 20);
+}
+
+TEST_P(DamagedForeign, SymlinksAreNotFollowed) {
+  const fs::path path = copy_of("files_zarr3");
+  const fs::path outside = fs::path(root()) / "outside";
+  for (const std::string name : {"w/c/0/0", "w/zarr.json"}) {
+    const std::string bytes = read_file(path / name);
+    write_file(outside, bytes);
+    for (const fs::path& target :
+         {outside, fs::path("../../../../outside"), fs::path("/dev/null")}) {
+      fs::remove(path / name);
+      fs::create_symlink(target, path / name);
+      expect_error(path, ErrorCode::data_loss, "symbolic link");
+    }
+    fs::remove(path / name);
+    write_file(path / name, bytes);
+  }
+  // Neither is one in a directory's place followed.
+  write_file(fs::path(root()) / "0", read_file(path / "w/c/0/0"));
+  fs::remove_all(path / "w/c/0");
+  fs::create_directory_symlink(root(), path / "w/c/0");
+  expect_error(path, ErrorCode::data_loss, "chunk c/0/0: it is not there");
+}
+
+TEST_P(DamagedForeign, StringsThatAreMissingAreNamed) {
+  const fs::path path = copy_of("ocdbt_zarr2");
+  write_file(path / "_strings.json", "{}");
+  expect_error(path, ErrorCode::data_loss, "'text'");
+  write_file(path / "_strings.json", "{\"text\": 3}");
+  expect_error(path, ErrorCode::data_loss, "_strings.json");
+  fs::remove(path / "_strings.json");
+  expect_error(path, ErrorCode::data_loss, "_strings.json");
+}
+
+TEST_P(DamagedForeign, ANumberedManifestMustHaveTheGenerationOfItsName) {
+  const fs::path path = fs::path(root()) / "numbered";
+  fs::create_directories(root());
+  fs::copy(std::string(CAIRN_TEST_DATA) + "/ocdbt/numbered", path, fs::copy_options::recursive);
+  fs::path newest;
+  for (const fs::path& file : files_of(path)) {
+    if (file.filename().string().starts_with("manifest.0")) newest = file;
+  }
+  ASSERT_FALSE(newest.empty());
+  // The values are no arrays: that the database was read shows by the error about its content.
+  expect_error(path, ErrorCode::not_found, "neither");
+  fs::copy(newest, path / "manifest.00000000000000ff");
+  expect_error(path, ErrorCode::data_loss, "manifest.00000000000000ff");
+  fs::rename(path / "manifest.00000000000000ff", path / "manifest.00000000000000FF");
+  expect_error(path, ErrorCode::not_found, "neither");
+}
+
+TEST_P(DamagedForeign, AMissingChunkIsDamageOnlyWhereAllAreStored) {
+  const fs::path path = copy_of("files_zarr3");
+  fs::remove(path / "w/c/0/0");
+  expect_error(path, ErrorCode::data_loss, "chunk c/0/0: it is not there");
+  const VerifyReport report = verify_step(engine_, path.string()).get();
+  ASSERT_EQ(report.damages.size(), 1u);
+  EXPECT_EQ(report.damages[0].key_path, "w");
+  replace(path / "_METADATA", "\"store_array_data_equal_to_fill_value\": true",
+          "\"store_array_data_equal_to_fill_value\": false");
+  const Tree tree = read_tree(engine_, path.string()).get();
+  EXPECT_EQ(tree.at("w").as<Array>(), Array(DType::float32, {4, 2}));
+}
+
+TEST_P(DamagedForeign, NestedDirectoriesEnd) {
+  fs::path path = fs::path(root()) / "deep";
+  fs::path below = path;
+  for (int i = 0; i < 300; ++i) below /= "d";
+  fs::create_directories(below);
+  write_file(path / ".zgroup", "{\"zarr_format\":2}");
+  expect_error(path, ErrorCode::data_loss, "nested");
+}
+
+}  // namespace
+}  // namespace cairn

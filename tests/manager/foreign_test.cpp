@@ -1,0 +1,186 @@
+// Checkpoints that Orbax, TensorStore and zarr-python wrote, with the values that they read back.
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "manager/expected_tree.h"
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+namespace fs = std::filesystem;
+using test::checkpoint;
+using test::expect_tree;
+using test::expected;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+
+class Foreign : public test::ManagerTest {
+ protected:
+  Restored read(Step step) {
+    CheckpointManager manager(root(), options());
+    return manager.restore(step).get();
+  }
+  std::shared_ptr<engine::Engine> engine_ = test::make_engine(GetParam());
+};
+CAIRN_ON_EVERY_BACKEND(Foreign);
+
+TEST_P(Foreign, TreesAreReadWithTheValuesThatTheirWritersRead) {
+  for (const std::string name :
+       {"ocdbt_zarr2", "ocdbt_zarr3", "files_zarr2", "files_zarr3", "array_item", "v1", "left_out",
+        "two_processes", "ts_files", "ts_ocdbt", "ts_bare", "zarr2_python", "zarr3_python"}) {
+    SCOPED_TRACE(name);
+    expect_tree(read_tree(engine_, checkpoint(name)).get(), expected(name));
+  }
+}
+
+TEST_P(Foreign, TheyVerify) {
+  for (const std::string name : {"ocdbt_zarr2", "ocdbt_zarr3", "files_zarr2", "files_zarr3",
+                                 "array_item", "v1", "two_processes", "left_out"}) {
+    const VerifyReport report = verify_step(engine_, checkpoint(name)).get();
+    EXPECT_TRUE(report.ok()) << name << ": " << report.damages[0].message;
+    EXPECT_GT(report.chunks, 0u) << name;
+    EXPECT_THAT(report.unchecked_items, ::testing::IsEmpty()) << name;
+  }
+  for (const std::string name :
+       {"ts_files", "ts_ocdbt", "ts_bare", "zarr2_python", "zarr3_python"}) {
+    const VerifyReport report = verify_item(engine_, checkpoint(name)).get();
+    EXPECT_TRUE(report.ok()) << name << ": " << report.damages[0].message;
+    EXPECT_GT(report.chunks, 0u) << name;
+  }
+}
+
+TEST_P(Foreign, AManagerRestoresAllItemsOfAnOrbaxStep) {
+  ManagerOptions options = this->options();
+  CheckpointManager manager(checkpoint("managed"), options);
+  EXPECT_EQ(manager.all_steps(), std::vector<Step>{3});
+  Restored restored = manager.restore(3).get();
+  EXPECT_EQ(restored.items().size(), 4u);
+  expect_tree(restored.tree("array"), expected("managed_array"));
+  expect_tree(restored.tree("model"), expected("managed_model"));
+  EXPECT_EQ(restored.json("config").at("name").as_string(), "x");
+  EXPECT_EQ(manager.metrics(3).get().at("loss").as_double(), 0.25);
+}
+
+TEST_P(Foreign, AStepThatIsOneItemIsRestoredByAManager) {
+  fs::create_directories(root());
+  fs::copy(checkpoint("ocdbt_zarr2"), root() + "/5", fs::copy_options::recursive);
+  CheckpointManager manager(root(), options());
+  Restored restored = manager.restore(5).get();
+  ASSERT_EQ(restored.items().size(), 1u);
+  expect_tree(restored.tree(), expected("ocdbt_zarr2"));
+  expect_tree(manager.restore(5, args::StandardRestore()).get().tree(), expected("ocdbt_zarr2"));
+  try {
+    static_cast<void>(
+        manager.restore(5, args::CompositeRestore{{"default", args::StandardRestore()}}).get());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::not_found);
+  }
+}
+
+TEST_P(Foreign, StepMetadataMayBeAbsentOrDamagedOrPartial) {
+  fs::create_directories(root());
+  fs::copy(checkpoint("managed"), root(), fs::copy_options::recursive);
+  const std::string metadata = root() + "/3/_CHECKPOINT_METADATA";
+  for (const std::string text : {"{\"metrics\": {}}", "{\"item_handl", ""}) {
+    std::ofstream(metadata, std::ios::trunc) << text;
+    Restored restored = read(3);
+    expect_tree(restored.tree("model"), expected("managed_model"));
+    EXPECT_EQ(restored.json("config").at("name").as_string(), "x");
+    EXPECT_EQ(restored.json("metrics").at("loss").as_double(), 0.25);
+  }
+  fs::remove(metadata);
+  Restored restored = read(3);
+  expect_tree(restored.tree("model"), expected("managed_model"));
+}
+
+TEST_P(Foreign, DirectoriesAreKnownForWhatTheyAre) {
+  const auto kind = [&](const std::string& name) {
+    return to_string(kind_of_path(engine_, checkpoint(name)).get());
+  };
+  EXPECT_EQ(kind("managed"), "root");
+  for (const std::string name : {"managed/3", "v1", "ocdbt_zarr2", "array_item"})
+    EXPECT_EQ(kind(name), "step") << name;
+  for (const std::string name : {"managed/3/model", "managed/3/config", "v1/state", "ts_files",
+                                 "ts_ocdbt", "ts_bare", "zarr2_python", "ts_files/raw"})
+    EXPECT_EQ(kind(name), "item") << name;
+}
+
+TEST_P(Foreign, InspectShowsCodecsAndLayouts) {
+  const auto leaves = [&](const std::string& name) {
+    std::map<std::string, LeafInfo> found;
+    for (const LeafInfo& leaf : inspect_item(engine_, checkpoint(name)).get().leaves)
+      found.emplace(leaf.key_path, leaf);
+    return found;
+  };
+  auto found = leaves("ts_ocdbt");
+  using Codecs = std::vector<std::string>;
+  EXPECT_EQ(found["nested/blosc"].codecs, (Codecs{"bytes", "blosc(lz4,5,shuffle)"}));
+  EXPECT_EQ(found["sharded"].codecs, Codecs{"sharding([2, 3, 3]: bytes, zstd(1), crc32c)"});
+  EXPECT_EQ(found["fortran"].codecs, (Codecs{"transpose([2, 1, 0])", "bytes(big)", "zstd(1)"}));
+  EXPECT_EQ(found["fortran"].zarr_format, 2);
+  EXPECT_EQ(found["raw"].zarr_format, 3);
+  EXPECT_EQ(found["group/bz2"].chunks, 3u);
+  EXPECT_EQ(inspect_item(engine_, checkpoint("ts_ocdbt")).get().layout, "OCDBT");
+  EXPECT_EQ(inspect_item(engine_, checkpoint("ts_files")).get().layout, "directory");
+}
+
+TEST_P(Foreign, ValuesAreSummedUpPaddingAndMissingChunksIncluded) {
+  std::map<std::string, Statistics> found;
+  for (const std::string name : {"ts_files", "left_out", "zarr2_python"}) {
+    for (const LeafValues& leaf : inspect_values(engine_, checkpoint(name)).get())
+      found[name + ":" + leaf.key_path] = leaf.statistics;
+  }
+  // Edge chunks are padded, with zeros and with other fill values.
+  const Statistics& nested = found["ts_files:nested/transposed"];
+  EXPECT_EQ(nested.count, 105u);
+  EXPECT_EQ(nested.min, -20);
+  EXPECT_EQ(nested.max, 29);
+  EXPECT_EQ(nested.sum, 360);
+  EXPECT_EQ(found["left_out:w"].sum, 4 * 9 + 1 + 2);
+  EXPECT_EQ(found["zarr2_python:sparse"].nans, 8u);
+  EXPECT_EQ(found["zarr2_python:sparse"].mean(), 5);
+}
+
+/// Where the public fixtures are when the repository stands beside them.
+std::optional<std::string> golden() {
+  for (const std::string path : {"../shared/golden/orbax", "../../shared/golden/orbax"}) {
+    if (fs::exists(path)) return path;
+  }
+  return std::nullopt;
+}
+
+TEST_P(Foreign, GoldenCheckpointsAreReadOrRefusedAsByOrbax) {
+  const auto folder = golden();
+  if (!folder) GTEST_SKIP() << "no golden checkpoints beside this repository";
+  std::size_t read = 0;
+  std::size_t refused = 0;
+  for (const auto& [name, wanted] : expected("golden")) {
+    const std::string path = *folder + "/" + std::string(name);
+    SCOPED_TRACE(path);
+    if (wanted.is_object()) {
+      expect_tree(read_tree(engine_, path).get(), wanted.as_object());
+      EXPECT_TRUE(verify_step(engine_, path).get().ok());
+      ++read;
+      continue;
+    }
+    try {
+      static_cast<void>(read_tree(engine_, path).get());
+      ADD_FAILURE() << "a broken checkpoint was read";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::not_found);
+      EXPECT_THAT(error.what(),
+                  AnyOf(HasSubstr("/_METADATA"), HasSubstr("/manifest.ocdbt"), HasSubstr("/d/")));
+    }
+    EXPECT_FALSE(verify_step(engine_, path).get().ok());
+    ++refused;
+  }
+  EXPECT_EQ(read, 11u);
+  EXPECT_EQ(refused, 5u);
+}
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,198 @@
+// The arithmetic of reading: sets of keys, grids of chunks, boxes, selections.
+
+#include <cairn/codecs/format_error.h>
+#include <cairn/manager/error.h>
+#include <cairn/manager/internal/box_copy.h>
+#include <cairn/manager/internal/chunk_plan.h>
+#include <cairn/manager/internal/key_set.h>
+#include <cairn/manager/internal/selection.h>
+#include <cairn/manager/internal/stored_array.h>
+#include <gmock/gmock.h>
+
+#include <numeric>
+#include <random>
+
+#include "support/seed.h"
+
+namespace cairn::internal {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+KeyPath path(std::initializer_list<std::string> names) {
+  KeyPath keys;
+  for (const std::string& name : names) {
+    const bool index = name.find_first_not_of("0123456789") == std::string::npos;
+    keys.emplace_back(name, index ? Key::Kind::sequence : Key::Kind::dict);
+  }
+  return keys;
+}
+
+TEST(KeySet, HoldsKeysAndPrefixesAndNothingElse) {
+  KeySet set;
+  set.add_prefix("b/");
+  set.add_key("a");
+  set.add_key("b/x");
+  set.add_prefix("\xff");
+  set.seal();
+  EXPECT_THAT(set.ranges(), SizeIs(3));
+  for (const std::string in : {"a", "b/", "b/x", "b/x/y", "b/\xff", "\xff", "\xff\xff"})
+    EXPECT_TRUE(set.contains(in)) << in;
+  for (const std::string out : {"", "a/", "aa", "b", "b0", "c", "\xfe"})
+    EXPECT_FALSE(set.contains(out)) << out;
+  EXPECT_TRUE(KeySet::all().contains(""));
+  EXPECT_FALSE(KeySet().contains(""));
+}
+
+TEST(KeySet, MeetsARangeThatMayHoldOneOfItsKeys) {
+  KeySet set;
+  set.add_key("d");
+  set.add_prefix("m/");
+  set.seal();
+  EXPECT_TRUE(set.meets("", std::nullopt));
+  EXPECT_TRUE(set.meets("d", "e"));
+  EXPECT_TRUE(set.meets("a", "d0"));
+  EXPECT_FALSE(set.meets("a", "d"));
+  EXPECT_FALSE(set.meets("d0", "m/"));
+  EXPECT_TRUE(set.meets("m/5", "m/6"));
+  EXPECT_FALSE(set.meets("m0", std::nullopt));
+  EXPECT_FALSE(KeySet().meets("", std::nullopt));
+}
+
+zarr::ArrayMetadata metadata(Shape shape, Shape chunk) {
+  zarr::ArrayMetadata result;
+  result.shape = std::move(shape);
+  result.chunk_shape = std::move(chunk);
+  result.codecs = {zarr::Bytes{}};
+  return result;
+}
+
+TEST(StoredArray, FindsTheChunkOfEachOfItsKeysAndOfNoOther) {
+  for (const bool v2 : {false, true}) {
+    for (const char separator : {'/', '.'}) {
+      zarr::ArrayMetadata form = metadata({5, 7, 3}, {2, 3, 3});
+      form.v2_keys = v2;
+      form.key_separator = separator;
+      const StoredArray array(form);
+      for (std::uint64_t chunk = 0; chunk < array.chunks; ++chunk)
+        EXPECT_EQ(array.chunk_of(array.chunk_key(chunk)), chunk) << array.chunk_key(chunk);
+      const std::string first = array.chunk_key(0);
+      for (const std::string& other :
+           {std::string(), first + "0", first + separator, first + "/0", "x" + first,
+            first.substr(0, first.size() - 1), std::string("zarr.json"), std::string("c"),
+            std::string("c/0/0/-1"), std::string("3.0.0"), std::string("c/3/0/0"),
+            std::string("c/00/0/0"), std::string("00.0.0"), std::string("c/0/0/0/0"),
+            std::string("99999999999999999999.0.0")}) {
+        EXPECT_EQ(array.chunk_of(other), std::nullopt) << other;
+      }
+    }
+  }
+  const StoredArray scalar(metadata({}, {}));
+  EXPECT_EQ(scalar.chunk_of("c"), 0u);
+  EXPECT_EQ(scalar.chunk_of("0"), std::nullopt);
+}
+
+TEST(StoredArray, RefusesWhatCannotBeCounted) {
+  EXPECT_THROW(StoredArray(metadata({INT64_MAX}, {1})), FormatError);
+  EXPECT_THROW(StoredArray(metadata({Index{1} << 40, Index{1} << 40}, {1, 1})), FormatError);
+  EXPECT_THROW(StoredArray(metadata({8}, {Index{1} << 50})), FormatError);
+}
+
+TEST(StoredArray, LengthsThatCannotBeAreFaults) {
+  const StoredArray raw(metadata({1000}, {1000}));
+  EXPECT_EQ(length_fault(raw, 4000), "");
+  EXPECT_THAT(length_fault(raw, 3999), HasSubstr("4000"));
+  zarr::ArrayMetadata packed = metadata({1 << 28}, {1 << 28});
+  packed.codecs.emplace_back(zarr::Zstd{});
+  const StoredArray compressed(packed);
+  EXPECT_EQ(length_fault(compressed, 1 << 20), "");
+  EXPECT_THAT(length_fault(compressed, 20), HasSubstr("too few"));
+  EXPECT_THAT(length_fault(compressed, std::uint64_t{1} << 63), HasSubstr("at most"));
+}
+
+TEST(Boxes, CopiesWhatOneElementAtATimeWouldCopy) {
+  std::mt19937_64 random(test::make_seed());
+  const auto below = [&](Index most) {
+    return static_cast<Index>(random() % static_cast<std::uint64_t>(most));
+  };
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t rank = random() % 4;
+    IndexRange from, to, what;
+    for (std::size_t d = 0; d < rank; ++d) {
+      const Index begin = below(4);
+      const Index size = 1 + below(3);
+      what.origin.push_back(begin);
+      what.shape.push_back(size);
+      for (IndexRange* box : {&from, &to}) {
+        const Index before = below(begin + 1);
+        box->origin.push_back(begin - before);
+        box->shape.push_back(before + size + below(3));
+      }
+    }
+    const Array source = [&] {
+      Array array = Array::uninitialized(DType::uint16, from.shape);
+      auto values = array.values<std::uint16_t>();
+      std::iota(values.begin(), values.end(), std::uint16_t{1});
+      return array;
+    }();
+    Array copied(DType::uint16, to.shape);
+    copy_box(DType::uint16, what, from, source.bytes().data(), BoxView(to, copied.bytes().data()));
+    Array wanted(DType::uint16, to.shape);
+    Index elements = 0;
+    for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(wanted.size()); ++i) {
+      Shape at = index_of(to.shape, i);
+      for (std::size_t d = 0; d < rank; ++d) at[d] += to.origin[d];
+      if (!contains(what, at)) continue;
+      for (std::size_t d = 0; d < rank; ++d) at[d] -= from.origin[d];
+      wanted.values<std::uint16_t>()[i] = source.values<std::uint16_t>()[linear_of(from.shape, at)];
+      ++elements;
+    }
+    EXPECT_EQ(copied, wanted);
+    EXPECT_EQ(elements, element_count(what.shape));
+    std::size_t bytes = 0;
+    for_each_run(DType::uint16, what, from, source.bytes().data(),
+                 [&](std::span<const std::byte> run) { bytes += run.size(); });
+    EXPECT_EQ(bytes, byte_count(DType::uint16, what.shape));
+  }
+}
+
+TEST(Boxes, FillsWithCopiesOfAnElement) {
+  std::vector<std::byte> bytes(21, std::byte{9});
+  const std::vector<std::byte> element = {std::byte{1}, std::byte{2}, std::byte{3}};
+  fill_elements(bytes, element);
+  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(bytes[i], element[i % 3]);
+  fill_elements(bytes, {});
+  EXPECT_THAT(bytes, ::testing::Each(std::byte{0}));
+}
+
+TEST(Select, NullsKeepTheElementsOfListsInTheirPlaces) {
+  const std::vector<KeyPath> paths = {path({"a", "0", "x"}), path({"a", "0", "y"}),
+                                      path({"a", "1", "0"}), path({"a", "1", "1"}),
+                                      path({"a", "2"}),      path({"b", "0"})};
+  Selections some;
+  some.emplace_back(path({"a", "1", "1"}));
+  const std::vector<Chosen> chosen = choose(some, paths);
+  ASSERT_THAT(chosen, SizeIs(1));
+  EXPECT_EQ(chosen[0].leaf, 3u);
+  EXPECT_THAT(list_gaps(paths, chosen),
+              ElementsAre(path({"a", "0"}), path({"a", "1", "0"}), path({"a", "2"})));
+  EXPECT_THAT(choose({}, paths), SizeIs(6));
+  Selections text;
+  text.emplace_back("a[0]");
+  text.emplace_back("a[0]/y");
+  EXPECT_THAT(choose(text, paths), SizeIs(2));
+}
+
+TEST(Select, TextMatchesWholeKeysOnly) {
+  const std::vector<KeyPath> paths = {path({"layer"}), path({"layers", "0"}), path({"layers2"})};
+  Selections some;
+  some.emplace_back("layers");
+  const std::vector<Chosen> chosen = choose(some, paths);
+  ASSERT_THAT(chosen, SizeIs(1));
+  EXPECT_EQ(chosen[0].leaf, 1u);
+}
+
+}  // namespace
+}  // namespace cairn::internal

@@ -1,0 +1,99 @@
+// cairn inspect and verify of roots, steps and items, ours and others'.
+
+#include <gmock/gmock.h>
+
+#include "tools/command.h"
+
+namespace cairn::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string data(const std::string& name) {
+  return std::string(CAIRN_TEST_DATA) + "/checkpoints/" + name;
+}
+
+class Paths : public CommandTest {};
+CAIRN_ON_EVERY_BACKEND(Paths);
+
+TEST_P(Paths, InspectSaysWhatAPathWasTakenFor) {
+  save(4, Dict{{"w", Array(DType::float32, {3})}});
+  const auto taken = [&](const std::string& path) {
+    const Outcome outcome = cairn({"inspect", path});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    const auto document = cairn({"inspect", path, "--json"}).json();
+    EXPECT_EQ(document.at("path").as_string(), path == root() ? root() + "/4" : path);
+    EXPECT_THAT(
+        outcome.out,
+        HasSubstr("taken for " + std::string(document.at("taken_for") == "item" ? "an " : "a ")));
+    return std::string(document.at("taken_for").as_string());
+  };
+  EXPECT_EQ(taken(root()), "root");
+  EXPECT_EQ(taken(root() + "/4"), "step");
+  EXPECT_EQ(taken(root() + "/4/default"), "item");
+  EXPECT_EQ(taken(data("ocdbt_zarr2")), "step");
+  EXPECT_EQ(taken(data("managed/3/model")), "item");
+  EXPECT_EQ(taken(data("zarr3_python")), "item");
+}
+
+TEST_P(Paths, InspectShowsLayoutCodecsAndStrings) {
+  const Outcome outcome = cairn({"inspect", data("ts_files")});
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("(tree, directory)"),
+                                 HasSubstr("transpose([2, 0, 1]),bytes(big),gzip(6)"),
+                                 HasSubstr("sharding([2, 3, 3]: bytes, zstd(1), crc32c)")));
+  const auto document = cairn({"inspect", data("ocdbt_zarr3"), "--json"}).json();
+  const auto& item = document.at("items").as_array().at(0).as_object();
+  EXPECT_EQ(item.at("layout").as_string(), "OCDBT");
+  EXPECT_EQ(item.at("leaves").at(0).at("zarr_format").to_number<int>(), 3);
+}
+
+TEST_P(Paths, ValuesAreShownOfAllLeavesOrOfSome) {
+  const Outcome all = cairn({"inspect", data("managed"), "--values"});
+  EXPECT_THAT(all.out, AllOf(HasSubstr("MEAN"), HasSubstr("int16")));
+  const auto document =
+      cairn({"inspect", data("managed"), "--values", "--leaf", "r", "--json"}).json();
+  for (const auto& item : document.at("items").as_array()) {
+    for (const auto& leaf : item.at("leaves").as_array()) {
+      const bool wanted = item.at("name") == "model" && leaf.at("key_path") == "r[0]";
+      const bool shown = leaf.as_object().contains("values");
+      if (!wanted) {
+        EXPECT_EQ(shown, leaf.at("key_path") == "r[1]");
+        continue;
+      }
+      ASSERT_TRUE(shown);
+      const auto& values = leaf.at("values").as_object();
+      EXPECT_EQ(values.at("count").to_number<int>(), 4);
+      EXPECT_EQ(values.at("min").as_double(), 1);
+      EXPECT_EQ(values.at("mean").as_double(), 1);
+      EXPECT_EQ(values.at("nan").to_number<int>(), 0);
+    }
+  }
+  const Outcome missing = cairn({"inspect", data("managed"), "--values", "--leaf", "rr"});
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.err, HasSubstr("did you mean"));
+}
+
+TEST_P(Paths, VerifyTakesEachOfThem) {
+  save(4, Dict{{"w", Array(DType::float32, {3})}});
+  for (const std::string& path : {root(), root() + "/4", root() + "/4/default", data("managed"),
+                                  data("v1"), data("two_processes"), data("zarr2_python")}) {
+    const Outcome outcome = cairn({"verify", path});
+    EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr(path + ": taken for "), HasSubstr(": good, "),
+                                   Not(HasSubstr("not checked"))));
+    EXPECT_TRUE(cairn({"verify", path, "--json"}).json().at("ok").as_bool());
+  }
+}
+
+TEST_P(Paths, AStepCanBeAskedForInARootAlone) {
+  for (const std::string command : {"inspect", "verify"}) {
+    const Outcome outcome = cairn({command, data("v1"), "--step", "3"});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("--step is for a root"));
+  }
+}
+
+}  // namespace
+}  // namespace cairn::test
