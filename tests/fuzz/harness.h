@@ -70,8 +70,8 @@ class Mutation {
   /// Changes `size` bytes at `data` and returns their new number, at most `max_size`.
   using OfBytes = std::size_t (*)(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
-  Mutation(std::uint32_t seed, std::size_t max_bytes, OfBytes of_bytes)
-      : random_(seed), max_bytes_(max_bytes), of_bytes_(of_bytes) {}
+  Mutation(std::uint32_t seed, std::size_t max_bytes, OfBytes mutator)
+      : random_(seed), max_bytes_(max_bytes), of_bytes_(mutator) {}
   /// 0 to n-1; 0 when n is 0.
   [[nodiscard]] std::size_t below(std::size_t n);
   [[nodiscard]] bool one_in(std::size_t n) { return below(n) == 0; }
