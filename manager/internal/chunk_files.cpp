@@ -128,7 +128,8 @@ Task<void> ChunkFiles::finish_metadata() {
   const bool zarr3 = uses_zarr3(content_.layout.layout);
   std::string text(zarr3 ? kGroup3 : kGroup2);
   state_->stored += text.size();
-  co_await write_file(item_, zarr3 ? "zarr.json" : ".zgroup", std::move(text));
+  const std::string name = zarr3 ? "zarr.json" : ".zgroup";
+  co_await write_file(item_, name, std::move(text));
 }
 
 Task<void> ChunkFiles::sync_folders() {

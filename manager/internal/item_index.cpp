@@ -149,28 +149,42 @@ Task<void> ItemIndex::index_tree(Selections selections) {
       leaf.range = chosen[i].range;
     }
     if (!selections.empty()) gaps_ = list_gaps(shown, chosen);
-    KeySet keys;
-    std::vector<std::string> fetched;
-    for (const StoredLeaf& leaf : leaves_) {
-      if (!has_array(leaf.type)) continue;
-      for (const auto format : {zarr::Format::v3, zarr::Format::v2}) {
-        fetched.push_back(array_key(leaf.name, format));
-        keys.add_key(fetched.back());
-      }
-    }
-    keys.seal();
-    return std::pair(std::move(keys), std::move(fetched));
   };
-  auto [keys, fetched] =
-      co_await engine::async_run(item_->engine->cpu(), std::move(pick), asio::use_awaitable);
+  co_await engine::async_run(item_->engine->cpu(), std::move(pick), asio::use_awaitable);
   // Named first: g++ 12 destroys the operands of a conditional within co_await twice.
-  KeySet wanted = selections.empty() ? KeySet::all() : std::move(keys);
+  KeySet wanted = selections.empty() ? KeySet::all() : array_keys();
   co_await database_.load(std::move(wanted));
-  co_await database_.fetch(std::move(fetched), kArrayMetadataBytesMax);
+  co_await database_.fetch(metadata_out_of_line(), kArrayMetadataBytesMax);
   co_await read_strings();
   auto set = [this] { set_arrays(); };
   co_await engine::async_run(item_->engine->cpu(), std::move(set), asio::use_awaitable);
   if (!selections.empty()) co_await load_chunk_entries();
+}
+
+/// The keys of the metadata of the leaves' arrays, in either format.
+KeySet ItemIndex::array_keys() const {
+  KeySet keys;
+  for (const StoredLeaf& leaf : leaves_) {
+    if (!has_array(leaf.type)) continue;
+    for (const auto format : {zarr::Format::v3, zarr::Format::v2})
+      keys.add_key(array_key(leaf.name, format));
+  }
+  keys.seal();
+  return keys;
+}
+
+/// Those of the keys that have been loaded that are of arrays' metadata, and whose values have not.
+std::vector<std::string> ItemIndex::metadata_out_of_line() const {
+  std::vector<std::string> keys;
+  for (const DatabaseEntry& entry : database_.entries()) {
+    if (entry.place == ValuePlace::inlined) continue;
+    for (const auto format : {zarr::Format::v3, zarr::Format::v2}) {
+      const std::string_view file = zarr::metadata_file(format);
+      if (entry.key == file || entry.key.ends_with('/' + std::string(file)))
+        keys.push_back(entry.key);
+    }
+  }
+  return keys;
 }
 
 Task<void> ItemIndex::read_strings() {

@@ -81,6 +81,8 @@ class ItemIndex {
   Task<void> read_metadata();
   Task<void> refuse_lost_metadata();
   Task<void> index_tree(Selections selections);
+  [[nodiscard]] KeySet array_keys() const;
+  [[nodiscard]] std::vector<std::string> metadata_out_of_line() const;
   Task<void> read_strings();
   Task<void> index_names(Selections selections);
   [[nodiscard]] std::vector<std::string> list_nodes(std::vector<std::string>& fetched) const;
