@@ -27,11 +27,20 @@ Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name) {
   co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
 }
 
-Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name) {
+Task<void> make_directory(FolderPtr folder, std::string name) {
   constexpr std::uint32_t kMode = 0777;  // the umask has the last word
-  auto [error] = co_await parent->handle.async_make_directory(name, kMode, kAsTuple);
-  beat(parent);
-  if (error) raise_failure(error, "make directory", join_path(parent->path, name));
+  const auto slash = name.rfind('/');
+  if (slash != std::string::npos) {
+    folder = co_await open_subfolder(folder, name.substr(0, slash));
+    name.erase(0, slash + 1);
+  }
+  auto [error] = co_await folder->handle.async_make_directory(name, kMode, kAsTuple);
+  beat(folder);
+  if (error) raise_failure(error, "make directory", join_path(folder->path, name));
+}
+
+Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name) {
+  co_await make_directory(parent, name);
   co_return co_await open_subfolder(parent, name);
 }
 
@@ -92,12 +101,33 @@ Task<void> sync_folder(FolderPtr folder) {
   if (error) raise_failure(error, "sync directory", folder->path);
 }
 
-Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name) {
+Task<StatusResult> status_below(FolderPtr folder, std::string name) {
+  StatusResult result;
+  const auto slash = name.rfind('/');
+  if (slash != std::string::npos) {
+    // The engine opens beneath the directory only; a status it takes of its own entries.
+    auto [error, handle] =
+        co_await folder->handle.async_open_directory(name.substr(0, slash), kAsTuple);
+    beat(folder);
+    result.error = error;
+    if (error) co_return result;
+    folder =
+        std::make_shared<Folder>(folder->engine, std::move(handle),
+                                 join_path(folder->path, name.substr(0, slash)), folder->heart);
+    name.erase(0, slash + 1);
+  }
   auto [error, status] = co_await folder->handle.async_stat(name, kAsTuple);
   beat(folder);
-  if (!error) co_return status;
-  if (engine::classify(error) == engine::ErrorKind::not_found) co_return std::nullopt;
-  raise_failure(error, "look at", join_path(folder->path, name));
+  result.error = error;
+  result.status = status;
+  co_return result;
+}
+
+Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name) {
+  const StatusResult found = co_await status_below(folder, name);
+  if (!found.error) co_return found.status;
+  if (engine::classify(found.error) == engine::ErrorKind::not_found) co_return std::nullopt;
+  raise_failure(found.error, "look at", join_path(folder->path, name));
 }
 
 Task<void> rename_entry(FolderPtr folder, std::string from, std::string to) {

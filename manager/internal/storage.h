@@ -83,7 +83,16 @@ Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name);
 Task<std::vector<engine::DirectoryEntry>> list_folder(FolderPtr folder);
 /// fsync of the directory.
 Task<void> sync_folder(FolderPtr folder);
-/// Of an entry, not following symlinks; none when there is no such entry.
+/// Makes a directory below `folder`, on whose way all others are there.
+Task<void> make_directory(FolderPtr folder, std::string name);
+struct StatusResult {
+  StatusResult() = default;
+  engine::error_code error;
+  engine::FileStatus status;
+};
+/// Of an entry below `folder`, not following symlinks.
+Task<StatusResult> status_below(FolderPtr folder, std::string name);
+/// The same, not following symlinks; none when there is no such entry.
 Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name);
 Task<void> rename_entry(FolderPtr folder, std::string from, std::string to);
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b);
