@@ -109,15 +109,15 @@ boost::json::array to_json(const cairn::SaveResult& result) {
   boost::json::array codecs;
   for (const cairn::ItemSummary& item : result.items) {
     for (const cairn::CodecSummary& codec : item.codecs) {
-      codecs.push_back({{"codec", codec.codec},
-                        {"reason", codec.reason},
-                        {"arrays", codec.arrays},
-                        {"chunks", codec.chunks},
-                        {"chunks_stored", codec.chunks_stored},
-                        {"expected_ratio", codec.expected_ratio},
-                        {"ratio", static_cast<double>(codec.bytes) /
-                                      static_cast<double>(std::max<std::uint64_t>(
-                                          1, codec.stored_bytes))}});
+      codecs.push_back(
+          {{"codec", codec.codec},
+           {"reason", codec.reason},
+           {"arrays", codec.arrays},
+           {"chunks", codec.chunks},
+           {"chunks_stored", codec.chunks_stored},
+           {"expected_ratio", codec.expected_ratio},
+           {"ratio", static_cast<double>(codec.bytes) /
+                         static_cast<double>(std::max<std::uint64_t>(1, codec.stored_bytes))}});
     }
   }
   return codecs;
@@ -171,8 +171,7 @@ int run(const Settings& settings) {
     raw_rates.push_back(static_cast<double>(settings.bytes) / raw_s / 1e9);
     rates.push_back(static_cast<double>(settings.bytes) / last.seconds / 1e9);
   }
-  const double share =
-      changed_share(work / "incremental", engine, codec, arrays, settings.bytes);
+  const double share = changed_share(work / "incremental", engine, codec, arrays, settings.bytes);
   boost::json::object report{{"data", settings.data},
                              {"codec", settings.codec},
                              {"bytes", settings.bytes},

@@ -132,8 +132,8 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
     record.chunks = internal::decode_traces(part.bytes, part.start);
   } else if ((part.flags & kMustUnderstand) != 0) {
     reader.unsupported(fmt::format("part \"{}\"", part.name).c_str(),
-                  "a part that this version does not know",
-                  "parts that may be ignored; read the item with a newer version");
+                       "a part that this version does not know",
+                       "parts that may be ignored; read the item with a newer version");
   } else {
     record.unknown.emplace_back(part.name, part.bytes);
   }

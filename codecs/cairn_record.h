@@ -36,8 +36,8 @@ struct ChunkChecksums {
 struct CodecRecord {
   CodecRecord() = default;
   std::string array;
-  std::string codec;   ///< for people: "blosc planes", "zstd(3)", ...
-  std::string reason;  ///< likewise
+  std::string codec;                       ///< for people: "blosc planes", "zstd(3)", ...
+  std::string reason;                      ///< likewise
   std::uint32_t expected_permille = 1000;  ///< bytes / stored_bytes by the sample, times 1000
   std::uint64_t bytes = 0;                 ///< of elements
   std::uint64_t stored_bytes = 0;

@@ -19,9 +19,11 @@ class CAIRN_EXPORT Codec {
 
   /// The elements as they are: what the disk takes fastest.
   [[nodiscard]] static constexpr Codec raw() noexcept { return Codec(Kind::raw, 0); }
-  /// Each array is sampled. Where its byte planes promise at least 5 % they are Huffman-coded (any
-  /// Blosc decoder reads them), chunk by chunk and only while the disk has something to do: it is
-  /// never kept waiting by the cores. Raw otherwise.
+  /// As small as can be without taking longer than raw. Each array is sampled; where its byte
+  /// planes promise at least 5 % they are Huffman-coded (any Blosc decoder reads them), chunk by
+  /// chunk and only while the disk has enough to do meanwhile: a small save, or one on cores slower
+  /// than the disk, may store most chunks as they are (ManagerOptions::encode_policy). Raw
+  /// otherwise.
   [[nodiscard]] static constexpr Codec automatic() noexcept { return Codec(Kind::automatic, 0); }
   /// libblosc's zstd with a byte shuffle. Levels 0 (none) to 9; Error(invalid_argument) on others.
   [[nodiscard]] static Codec blosc(int level = 5);

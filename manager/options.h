@@ -16,15 +16,17 @@
 
 namespace cairn {
 
-/// What an automatic codec may know when it decides about a chunk.
+/// What an automatic codec may know when it decides about a chunk. Rates are in bytes/s as seen
+/// lately, by this save or the ones before it; 0: not known yet.
 struct EncodeLoad {
   EncodeLoad() = default;
-  std::size_t writes = 0;     ///< buffers of this save that wait for the disk or are being written
-  std::size_t capturing = 0;  ///< extents whose copies have not ended
-  std::size_t encoding = 0;   ///< chunks being encoded now
-  std::size_t workers = 1;    ///< threads that copy and encode
-  double disk_rate = 0;       ///< bytes/s that the disk has taken lately; 0: not known yet
-  double encode_rate = 0;     ///< bytes/s that one worker has encoded lately; 0: likewise
+  std::uint64_t chunk_bytes = 0;      ///< elements of the chunk in question
+  std::uint64_t queued_bytes = 0;     ///< that wait for the disk or are being written
+  std::uint64_t encoding_bytes = 0;   ///< elements of chunks that are being encoded
+  std::uint64_t capturing_bytes = 0;  ///< elements that are being copied
+  std::size_t workers = 1;            ///< threads that copy and encode
+  double disk_rate = 0;
+  double encode_rate = 0;  ///< of one worker, in elements
 };
 enum class EncodeDecision : std::uint8_t {
   encode,
@@ -34,8 +36,8 @@ enum class EncodeDecision : std::uint8_t {
 /// Called on the engine's strand for each chunk of an array that pays to encode, in order, until it
 /// answers something else than wait; wait with nothing under way means encode.
 using EncodePolicy = std::function<EncodeDecision(const EncodeLoad&)>;
-/// The default: encode while the disk is busy, or while the cores are faster than the disk; store
-/// when the disk would starve otherwise.
+/// The default: encode what will be encoded before the disk has written what it has; store the
+/// rest, so that the disk never waits for the cores.
 [[nodiscard]] CAIRN_EXPORT EncodeDecision encode_by_load(const EncodeLoad& load);
 
 /// How a CheckpointManager behaves; the names are Orbax's.
@@ -86,7 +88,7 @@ struct ManagerOptions {
 enum class Capture : std::uint8_t {
   copy,   ///< copied; staged() comes when the copies are done
   borrow  ///< the caller promises not to write to them until staged(), which comes with the last
-          ///< write
+          ///< write; what is not raw, dense and aligned is copied all the same
 };
 
 /// Set the members you need. (Not an aggregate: g++ 12 destroys an aggregate temporary inside a

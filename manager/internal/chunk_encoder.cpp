@@ -72,7 +72,6 @@ PieceList encode_extent(const ItemLayout& layout, const Extent& extent,
         encode_one(array, staging + place.offset, to.subspan(piece.offset, array.stored_bytes));
     // Where the chain has a checksum, what precedes it is not summed twice.
     piece.crc32c = checksum_bytes(array) > 0 ? 0 : crc32c(to.subspan(piece.offset, piece.length));
-    list.input_bytes += array.chunk_bytes;
     if (inlines && piece.length <= kInlineBytes) {
       piece.value.assign(reinterpret_cast<const char*>(to.data() + piece.offset), piece.length);
       end = piece.offset;

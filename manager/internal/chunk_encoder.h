@@ -27,7 +27,6 @@ struct PieceList {
   PieceList() = default;
   std::vector<Piece> pieces;
   std::size_t bytes = 0;
-  std::size_t input_bytes = 0;  ///< elements that were encoded
 };
 
 /// The chunks of `extent` whose `wanted` flag is set (all, when it is empty), encoded from

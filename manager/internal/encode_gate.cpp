@@ -1,42 +1,57 @@
 #include <cairn/manager/future.h>
 #include <cairn/manager/internal/encode_gate.h>
 
+#include <algorithm>
 #include <cassert>
 
 namespace cairn {
 namespace {
 
-/// Buffers before the disk that keep it busy until the next one is ready.
-constexpr std::size_t kBusyWrites = 4;
-/// How much faster than the disk the cores must be to be waited for: an estimate's uncertainty.
-constexpr double kFasterCores = 1.25;
+/// What is assumed before anything has been seen: a fast disk and slow cores, so that nothing is
+/// lost while the truth is found out.
+constexpr double kAssumedDiskRate = 4e9;
+constexpr double kAssumedEncodeRate = 1e9;
+/// Copying is about so much faster than encoding, and comes first.
+constexpr double kCopySpeed = 4;
+/// Of what is being encoded so much is expected to reach the disk at least.
+constexpr double kLeastStored = 0.5;
+/// Time that the disk must have in hand, over what encoding is expected to take.
+constexpr double kMargin = 1.25;
+/// What a raw save has in the kernel at once: nothing need be stored before the disk has less
+/// to do, and storing later would let it wait for a thread to be scheduled (seen: 0.8 of raw).
+constexpr std::uint64_t kLowWaterBytes = 128u << 20;
 
 }  // namespace
 
 EncodeDecision encode_by_load(const EncodeLoad& load) {
-  const bool disk_busy = load.writes >= kBusyWrites;
-  // While arrays are still being copied the cores have better to do, and encoding would queue
-  // behind the copies.
-  if (!disk_busy && load.capturing > 0) return EncodeDecision::store;
-  const bool rates_known = load.disk_rate > 0 && load.encode_rate > 0;
-  const double cores = load.encode_rate * static_cast<double>(load.workers);
-  if (!disk_busy && rates_known && cores < load.disk_rate * kFasterCores)
-    return EncodeDecision::store;
-  // One more than there are workers, so that none waits for the strand between two chunks.
-  if (load.encoding <= load.workers) return EncodeDecision::encode;
-  return EncodeDecision::wait;
+  const double disk_rate = load.disk_rate > 0 ? load.disk_rate : kAssumedDiskRate;
+  const double encode_rate = load.encode_rate > 0 ? load.encode_rate : kAssumedEncodeRate;
+  const double workers = static_cast<double>(load.workers);
+  const double chunk = static_cast<double>(load.chunk_bytes);
+  const double encoding = static_cast<double>(load.encoding_bytes);
+  const double capturing = static_cast<double>(load.capturing_bytes);
+  const double queued = static_cast<double>(load.queued_bytes);
+  const double ready_s = (chunk + (encoding + capturing / kCopySpeed) / workers) / encode_rate;
+  const double busy_s = (queued + kLeastStored * encoding) / disk_rate;
+  if (busy_s < kMargin * ready_s) {
+    return load.queued_bytes < kLowWaterBytes ? EncodeDecision::store : EncodeDecision::wait;
+  }
+  // One chunk more than there are workers, so that none waits for the strand between two.
+  return encoding <= workers * chunk ? EncodeDecision::encode : EncodeDecision::wait;
 }
 
 namespace internal {
 namespace {
 
 /// Bytes after which a rate says something.
-constexpr std::uint64_t kRateBytesMin = 32u << 20;
+constexpr std::uint64_t kRateBytesMin = 16u << 20;
 /// Weight of what was known before.
 constexpr double kMemory = 0.75;
 
-void blend(double& rate, double seen) {
-  rate = rate == 0 ? seen : kMemory * rate + (1 - kMemory) * seen;
+void blend(double* rate, std::uint64_t bytes, std::int64_t ns) {
+  if (ns <= 0) return;
+  const double seen = static_cast<double>(bytes) * 1e9 / static_cast<double>(ns);
+  *rate = *rate == 0 ? seen : kMemory * *rate + (1 - kMemory) * seen;
 }
 
 }  // namespace
@@ -48,33 +63,39 @@ EncodeGate::EncodeGate(EnginePtr engine, EncodePolicy policy, std::shared_ptr<Pa
   load_.workers = engine_->cpu().concurrency();
 }
 
-void EncodeGate::captured() {
-  assert(load_.capturing > 0);
-  --load_.capturing;
+void EncodeGate::captured(std::uint64_t bytes) {
+  assert(load_.capturing_bytes >= bytes);
+  load_.capturing_bytes -= bytes;
   wake();
 }
 
-void EncodeGate::change_writes(int by) {
+void EncodeGate::note_busy() {
   const std::int64_t now = engine_->clock().steady().count();
-  if (load_.writes > 0) busy_ns_ += now - busy_since_ns_;
+  if (load_.queued_bytes > 0) busy_ns_ += now - busy_since_ns_;
   busy_since_ns_ = now;
-  assert(by > 0 || load_.writes > 0);
-  load_.writes += static_cast<std::size_t>(by);
 }
 
-EncodeDecision EncodeGate::ask() {
+void EncodeGate::expect_write(std::uint64_t bytes) {
+  note_busy();
+  load_.queued_bytes += bytes;
+}
+
+EncodeDecision EncodeGate::ask(std::uint64_t bytes) {
+  load_.chunk_bytes = bytes;
   load_.disk_rate = pace_->disk_rate;
   load_.encode_rate = pace_->encode_rate;
   EncodeDecision decision = policy_(load_);
-  const bool idle = load_.writes == 0 && load_.capturing == 0 && load_.encoding == 0;
+  const bool idle =
+      load_.queued_bytes == 0 && load_.capturing_bytes == 0 && load_.encoding_bytes == 0;
   if (decision == EncodeDecision::wait && idle) decision = EncodeDecision::encode;
-  if (decision == EncodeDecision::encode) ++load_.encoding;
-  if (decision == EncodeDecision::store) expect_write();
+  if (decision == EncodeDecision::encode) load_.encoding_bytes += bytes;
+  if (decision == EncodeDecision::store) expect_write(bytes);
   return decision;
 }
 
-Task<bool> EncodeGate::decide() {
+Task<bool> EncodeGate::decide(std::uint64_t bytes) {
   auto waiter = std::make_shared<Waiter>();
+  waiter->bytes = bytes;
   waiters_.push_back(waiter);
   wake();
   const Future<void> decided(waiter->decided);
@@ -84,38 +105,34 @@ Task<bool> EncodeGate::decide() {
 
 void EncodeGate::wake() {
   while (!waiters_.empty()) {
-    const EncodeDecision decision = ask();
-    if (decision == EncodeDecision::wait) return;
     const std::shared_ptr<Waiter> waiter = waiters_.front();
+    const EncodeDecision decision = ask(waiter->bytes);
+    if (decision == EncodeDecision::wait) return;
     waiters_.pop_front();
     waiter->encode = decision == EncodeDecision::encode;
     waiter->decided->set(nullptr, impl::Unit());
   }
 }
 
-void EncodeGate::encoded(std::uint64_t element_bytes, std::int64_t worker_ns) {
-  assert(load_.encoding > 0);
-  --load_.encoding;
-  expect_write();
-  if (worker_ns > 0) {
-    blend(pace_->encode_rate,
-          static_cast<double>(element_bytes) * 1e9 / static_cast<double>(worker_ns));
-  }
+void EncodeGate::encoded(std::uint64_t bytes, std::uint64_t stored_bytes, std::int64_t worker_ns) {
+  assert(load_.encoding_bytes >= bytes);
+  load_.encoding_bytes -= bytes;
+  expect_write(stored_bytes);
+  blend(&pace_->encode_rate, bytes, worker_ns);
   wake();
 }
 
 void EncodeGate::written(std::uint64_t bytes) {
-  change_writes(-1);
+  note_busy();
+  assert(load_.queued_bytes >= bytes);
+  load_.queued_bytes -= bytes;
   busy_bytes_ += bytes;
-  note_disk();
+  if (busy_bytes_ >= kRateBytesMin) {
+    blend(&pace_->disk_rate, busy_bytes_, busy_ns_);
+    busy_bytes_ = 0;
+    busy_ns_ = 0;
+  }
   wake();
-}
-
-void EncodeGate::note_disk() {
-  if (busy_bytes_ < kRateBytesMin || busy_ns_ <= 0) return;
-  blend(pace_->disk_rate, static_cast<double>(busy_bytes_) * 1e9 / static_cast<double>(busy_ns_));
-  busy_bytes_ = 0;
-  busy_ns_ = 0;
 }
 
 }  // namespace internal

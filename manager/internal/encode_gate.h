@@ -22,15 +22,17 @@ class EncodeGate {
   /// `policy` may be empty: encode_by_load().
   EncodeGate(EnginePtr engine, EncodePolicy policy, std::shared_ptr<Pace> pace);
 
-  /// An extent will be copied; and: it has been.
-  void expect_capture() { ++load_.capturing; }
-  void captured();
-  /// True: encode the chunk, then call encoded(). False: store it, then call written().
-  Task<bool> decide();
-  void encoded(std::uint64_t element_bytes, std::int64_t worker_ns);
-  /// A buffer waits for the disk; and: it has been written. decide() and encoded() have counted
+  /// Elements will be copied; and: they have been.
+  void expect_capture(std::uint64_t bytes) { load_.capturing_bytes += bytes; }
+  void captured(std::uint64_t bytes);
+  /// For a chunk of so many bytes of elements. True: encode it, then call encoded(). False: store
+  /// it, then call written().
+  Task<bool> decide(std::uint64_t bytes);
+  /// It took `worker_ns` and became `stored_bytes`, which will be written.
+  void encoded(std::uint64_t bytes, std::uint64_t stored_bytes, std::int64_t worker_ns);
+  /// Bytes wait for the disk; and: they have been written. decide() and encoded() have counted
   /// theirs.
-  void expect_write() { change_writes(1); }
+  void expect_write(std::uint64_t bytes);
   void written(std::uint64_t bytes);
   [[nodiscard]] const EncodeLoad& load() const noexcept { return load_; }
 
@@ -38,20 +40,21 @@ class EncodeGate {
   struct Waiter {
     Waiter() = default;
     std::shared_ptr<impl::SharedState<void>> decided = std::make_shared<impl::SharedState<void>>();
+    std::uint64_t bytes = 0;
     bool encode = false;
   };
-  void change_writes(int by);
+  /// Time passes with the disk as it was until now.
+  void note_busy();
   /// The policy's answer now; counts the chunk where it is decided.
-  [[nodiscard]] EncodeDecision ask();
+  [[nodiscard]] EncodeDecision ask(std::uint64_t bytes);
   void wake();
-  void note_disk();
 
   EnginePtr engine_;
   EncodePolicy policy_;
   std::shared_ptr<Pace> pace_;
   EncodeLoad load_;
   std::deque<std::shared_ptr<Waiter>> waiters_;
-  std::int64_t busy_since_ns_ = 0;  ///< the disk, while load_.writes > 0
+  std::int64_t busy_since_ns_ = 0;  ///< the disk, while something is queued
   std::int64_t busy_ns_ = 0;        ///< before that
   std::uint64_t busy_bytes_ = 0;
 };

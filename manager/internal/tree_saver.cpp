@@ -70,7 +70,7 @@ void TreeSaver::set_inlined(const ChunkPlace& place, std::span<const std::byte> 
   std::string value = encode_value(layout_.array_of(place), elements.data());
   Inlined& inlined = inlined_[place.offset];
   inlined.length = static_cast<std::uint32_t>(value.size());
-  inlined.crc32c = crc32c(std::as_bytes(std::span(value)));
+  if (!uses_zarr3(layout_.layout)) inlined.crc32c = crc32c(std::as_bytes(std::span(value)));
   content_->inlined[place.offset] = std::move(value);
 }
 
@@ -115,7 +115,7 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
     auto [error, buffer] =
         co_await engine_->staging().async_acquire(extent.staging_bytes, kAsTuple);
     if (error) raise_failure(error, "wait for staging memory", "");
-    gate_.expect_capture();
+    gate_.expect_capture(extent.staging_bytes);
     nursery->spawn(transfer(i, std::move(buffer)));
   }
   if (uncaptured_ != 0) {
@@ -142,7 +142,7 @@ Task<void> TreeSaver::open(FolderPtr root, FolderPtr step) {
 Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
   const Extent& extent = layout_.extents[index];
   co_await extents_->fill(index, staging.data());
-  gate_.captured();
+  gate_.captured(extent.staging_bytes);
   extent_captured(index);
   const std::uint64_t bytes = element_bytes_of(extent);
   // What is written as it was copied counts as encoded now.
@@ -161,12 +161,12 @@ Task<void> TreeSaver::store_extent(std::size_t index, engine::Buffer staging) {
     const Selection& selection = selections[i];
     const bool gated = extent.kind == ExtentKind::gated;
     bool encode = extent.kind == ExtentKind::encoded || !selection.wanted.empty();
-    if (gated) encode = co_await gate_.decide();
+    if (gated) encode = co_await gate_.decide(extent.staging_bytes);
     if (encode) {
       const bool last = i + 1 == selections.size();
       co_await encode_and_store(index, selection, &staging, last);
     } else {
-      if (!gated) gate_.expect_write();
+      if (!gated) gate_.expect_write(extent.staging_bytes);
       co_await store_staged(index, selection.kind, staging.span());
     }
   }
@@ -202,12 +202,12 @@ Task<void> TreeSaver::encode_and_store(std::size_t index, Selection selection,
   };
   PieceList list = co_await engine::async_run(engine_->cpu(), std::move(work), asio::use_awaitable);
   if (last) staging->reset();
-  if (extent.kind == ExtentKind::gated) {
-    gate_.encoded(list.input_bytes, worker_ns);
-  } else {
-    gate_.expect_write();
-  }
   const std::size_t bytes = list.bytes;
+  if (extent.kind == ExtentKind::gated) {
+    gate_.encoded(extent.staging_bytes, bytes, worker_ns);
+  } else {
+    gate_.expect_write(bytes);
+  }
   co_await store_->write(std::move(list), window.span(), selection.kind);
   gate_.written(bytes);
 }

@@ -29,7 +29,7 @@ std::optional<TreeSaver::Borrowed> TreeSaver::borrowable(const Extent& extent) c
 }
 
 Task<void> TreeSaver::write_borrowed(std::uint64_t offset, std::span<const std::byte> bytes) {
-  gate_.expect_write();
+  gate_.expect_write(bytes.size());
   co_await ocdbt_->write_fixed(offset, bytes);
   gate_.written(bytes.size());
 }

@@ -92,8 +92,8 @@ RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
       setup_(setup),
       faults_(std::move(faults)) {
   if (!setup.empty()) {
-    const auto manager = open_manager(small_engine(make_backend(kind)), root(), nullptr,
-                                      std::nullopt, incremental_);
+    const auto manager =
+        open_manager(small_engine(make_backend(kind)), root(), nullptr, std::nullopt, incremental_);
     for (const auto& [step, version] : setup) save_and_wait(*manager, step, version);
   }
   recording_ = std::make_shared<engine::Recording>(directory_.string());

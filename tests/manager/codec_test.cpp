@@ -22,8 +22,8 @@ constexpr Layout kLayouts[] = {Layout::ocdbt_zarr3, Layout::ocdbt_zarr2, Layout:
                                Layout::zarr2};
 
 std::vector<Codec> every_codec() {
-  return {Codec::raw(), Codec::automatic(), Codec::blosc(3), Codec::blosc(0), Codec::zstd(1),
-          Codec::gzip(4)};
+  return {Codec::raw(),    Codec::automatic(), Codec::blosc(3),
+          Codec::blosc(0), Codec::zstd(1),     Codec::gzip(4)};
 }
 
 /// Every dtype in sizes that are inlined, packed and of several blocks; empty ones; scalars.
@@ -131,9 +131,9 @@ TEST_P(Codecs, AutoEncodesWhatGainsAndSaysSo) {
   EXPECT_NEAR(planes->expected_ratio, reached, 0.1);
   std::vector<std::string> reasons;
   for (const CodecSummary& summary : result.items[0].codecs) reasons.push_back(summary.reason);
-  EXPECT_THAT(reasons, ::testing::UnorderedElementsAre(HasSubstr("by the sample"),
-                                                       HasSubstr("less than 5 %"),
-                                                       HasSubstr("too small")));
+  EXPECT_THAT(reasons,
+              ::testing::UnorderedElementsAre(HasSubstr("by the sample"),
+                                              HasSubstr("less than 5 %"), HasSubstr("too small")));
   EXPECT_EQ(manager.restore(0).get().tree(), tree);
 }
 
@@ -163,8 +163,8 @@ TEST_P(Codecs, APolicyMayMixEncodedAndStoredChunksAndMakeThemWait) {
   ManagerOptions o = options();
   o.codec = Codec::automatic();
   o.encode_policy = [](const EncodeLoad& load) {
-    if (load.capturing > 0) return EncodeDecision::wait;
-    return load.encoding == 0 ? EncodeDecision::encode : EncodeDecision::store;
+    if (load.capturing_bytes > 0) return EncodeDecision::wait;
+    return load.encoding_bytes == 0 ? EncodeDecision::encode : EncodeDecision::store;
   };
   CheckpointManager manager(root(), o);
   const Tree tree(Dict{{"w", Tree(normal_bfloat16({40 << 20}, 3))}});
@@ -181,7 +181,8 @@ TEST_P(Codecs, ACodecIsChosenPerLeafElsePerItemElseByTheManager) {
   ManagerOptions o = options();
   o.codec = Codec::gzip(1);
   CheckpointManager manager(root(), o);
-  const Tree tree(Dict{{"a", Tree(normal_float32({5000}, 1))}, {"b", Tree(normal_float32({5000}, 2))}});
+  const Tree tree(
+      Dict{{"a", Tree(normal_float32({5000}, 1))}, {"b", Tree(normal_float32({5000}, 2))}});
   EXPECT_NE(find(manager.save(0, tree).get(), "gzip(1)"), nullptr);
   args::StandardSave save(tree);
   save.codec = Codec::zstd(2);

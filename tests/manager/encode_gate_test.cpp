@@ -10,39 +10,55 @@
 namespace cairn {
 namespace {
 
-EncodeLoad load(std::size_t writes, std::size_t capturing, std::size_t encoding) {
+constexpr std::uint64_t kChunk = 16'000'000;
+
+/// Two workers of 2 GB/s (8 ms for a chunk), a disk of 1 GB/s (16 ms for a chunk).
+EncodeLoad load(std::uint64_t queued, std::uint64_t encoding, std::uint64_t capturing = 0) {
   EncodeLoad load;
-  load.writes = writes;
-  load.capturing = capturing;
-  load.encoding = encoding;
+  load.chunk_bytes = kChunk;
+  load.queued_bytes = queued;
+  load.encoding_bytes = encoding;
+  load.capturing_bytes = capturing;
   load.workers = 2;
+  load.disk_rate = 1e9;
+  load.encode_rate = 2e9;
   return load;
 }
 
-EncodeLoad with_rates(EncodeLoad load, double disk, double worker) {
-  load.disk_rate = disk;
-  load.encode_rate = worker;
-  return load;
+TEST(EncodeByLoad, StoresWhenTheDiskHasNothingToDo) {
+  EXPECT_EQ(encode_by_load(load(0, 0)), EncodeDecision::store);
 }
 
-TEST(EncodeByLoad, StoresWhileTheDiskIsIdleAndTheCoresAreCopying) {
-  EXPECT_EQ(encode_by_load(load(0, 5, 0)), EncodeDecision::store);
-  EXPECT_EQ(encode_by_load(load(4, 5, 0)), EncodeDecision::encode);
+TEST(EncodeByLoad, EncodesWhatIsReadyBeforeTheDiskHasWrittenWhatItHas) {
+  EXPECT_EQ(encode_by_load(load(kChunk, 0)), EncodeDecision::encode) << "8 ms, the disk has 16";
+  EXPECT_EQ(encode_by_load(load(kChunk / 2, 0)), EncodeDecision::store) << "8 ms each: too close";
+  EncodeLoad fast_disk = load(kChunk, 0);
+  fast_disk.disk_rate = 4e9;
+  EXPECT_EQ(encode_by_load(fast_disk), EncodeDecision::store);
+  fast_disk.queued_bytes = 4 * kChunk;
+  EXPECT_EQ(encode_by_load(fast_disk), EncodeDecision::encode) << "it is busy all the same";
 }
 
-TEST(EncodeByLoad, EncodesWithAnIdleDiskUnlessItIsKnownToBeFasterThanTheCores) {
-  EXPECT_EQ(encode_by_load(load(0, 0, 0)), EncodeDecision::encode);
-  EXPECT_EQ(encode_by_load(with_rates(load(0, 0, 0), 1e9, 2e9)), EncodeDecision::encode);
-  EXPECT_EQ(encode_by_load(with_rates(load(0, 0, 0), 5e9, 2e9)), EncodeDecision::store);
-  EXPECT_EQ(encode_by_load(with_rates(load(4, 0, 0), 5e9, 2e9)), EncodeDecision::encode)
-      << "it is busy all the same";
+TEST(EncodeByLoad, ReckonsWithTheCopiesAndChunksBeforeIt) {
+  EXPECT_EQ(encode_by_load(load(kChunk, 0, 64 * kChunk)), EncodeDecision::store);
+  EXPECT_EQ(encode_by_load(load(9 * kChunk, 0, 256 * kChunk)), EncodeDecision::wait)
+      << "there is time to see how it goes on";
+  EXPECT_EQ(encode_by_load(load(2 * kChunk, 2 * kChunk)), EncodeDecision::encode);
 }
 
-TEST(EncodeByLoad, WaitsWhenEveryWorkerHasAChunk) {
-  EXPECT_EQ(encode_by_load(load(4, 0, 2)), EncodeDecision::encode) << "one ahead";
-  EXPECT_EQ(encode_by_load(load(4, 0, 3)), EncodeDecision::wait);
-  EXPECT_EQ(encode_by_load(load(4, 9, 3)), EncodeDecision::wait);
-  EXPECT_EQ(encode_by_load(load(3, 9, 3)), EncodeDecision::store);
+TEST(EncodeByLoad, WaitsWhenEveryWorkerHasAChunkAndTheDiskIsBusy) {
+  EXPECT_EQ(encode_by_load(load(8 * kChunk, 2 * kChunk)), EncodeDecision::encode) << "one ahead";
+  EXPECT_EQ(encode_by_load(load(8 * kChunk, 3 * kChunk)), EncodeDecision::wait);
+  EXPECT_EQ(encode_by_load(load(0, 3 * kChunk, 9 * kChunk)), EncodeDecision::store);
+}
+
+TEST(EncodeByLoad, IsCarefulBeforeItKnowsDiskAndCores) {
+  EncodeLoad unknown = load(3 * kChunk, 0);
+  unknown.disk_rate = 0;
+  unknown.encode_rate = 0;
+  EXPECT_EQ(encode_by_load(unknown), EncodeDecision::store);
+  unknown.queued_bytes = 6 * kChunk;
+  EXPECT_EQ(encode_by_load(unknown), EncodeDecision::encode);
 }
 
 class Gate : public ::testing::Test {
@@ -69,42 +85,48 @@ class Gate : public ::testing::Test {
 };
 
 TEST_F(Gate, DecidesInOrderAndCountsWhatItDecided) {
+  pace->disk_rate = 1e9;
+  pace->encode_rate = 2e9;
   auto gate = make();
-  for (int i = 0; i < 6; ++i) gate.expect_capture();
   std::vector<test::Started<bool>> chunks;
-  for (int i = 0; i < 6; ++i) chunks.emplace_back(context.get_executor(), gate.decide());
+  for (int i = 0; i < 5; ++i) chunks.emplace_back(context.get_executor(), gate.decide(kChunk));
   drain();
   std::vector<bool> encode;
-  for (auto& chunk : chunks) {
-    ASSERT_TRUE(chunk.done());
-    encode.push_back(chunk.get());
+  for (std::size_t i = 0; i < 4; ++i) {
+    ASSERT_TRUE(chunks[i].done());
+    encode.push_back(chunks[i].get());
   }
-  EXPECT_EQ(encode, (std::vector<bool>{false, false, false, false, true, true}))
-      << "four keep the disk busy, then the cores have time";
-  EXPECT_EQ(gate.load().writes, 4u);
-  EXPECT_EQ(gate.load().encoding, 2u);
+  EXPECT_EQ(encode, (std::vector<bool>{false, true, true, true}))
+      << "one keeps the disk busy, then the cores have time";
+  EXPECT_FALSE(chunks[4].done()) << "every worker has one, and there is one ahead";
+  EXPECT_EQ(gate.load().queued_bytes, kChunk);
+  EXPECT_EQ(gate.load().encoding_bytes, 3 * kChunk);
+  gate.encoded(kChunk, kChunk / 2, 0);
+  drain();
+  EXPECT_TRUE(chunks[4].done());
 }
 
-TEST_F(Gate, AsksAgainWhenAWriteOrAnEncodingHasEnded) {
-  auto gate = make();
-  for (int i = 0; i < 4; ++i) gate.expect_write();
-  std::vector<test::Started<bool>> chunks;
-  for (int i = 0; i < 5; ++i) chunks.emplace_back(context.get_executor(), gate.decide());
+TEST_F(Gate, AsksAgainWhenTheLoadChanges) {
+  bool open = false;
+  auto gate = make(
+      [&open](const EncodeLoad&) { return open ? EncodeDecision::store : EncodeDecision::wait; });
+  gate.expect_capture(10);
+  gate.expect_write(10);
+  test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk));
   drain();
-  EXPECT_TRUE(chunks[2].done());
-  EXPECT_FALSE(chunks[3].done()) << "every worker has one";
-  gate.encoded(1000, 0);
+  EXPECT_FALSE(chunk.done());
+  gate.captured(10);
   drain();
-  EXPECT_TRUE(chunks[3].done());
-  EXPECT_FALSE(chunks[4].done());
-  gate.encoded(1000, 0);
+  EXPECT_FALSE(chunk.done());
+  open = true;
+  gate.written(10);
   drain();
-  EXPECT_TRUE(chunks[4].get());
+  EXPECT_FALSE(chunk.get());
 }
 
 TEST_F(Gate, DoesNotWaitWhenNothingIsUnderWay) {
   auto gate = make([](const EncodeLoad&) { return EncodeDecision::wait; });
-  test::Started<bool> chunk(context.get_executor(), gate.decide());
+  test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk));
   drain();
   EXPECT_TRUE(chunk.get());
 }
@@ -112,19 +134,20 @@ TEST_F(Gate, DoesNotWaitWhenNothingIsUnderWay) {
 TEST_F(Gate, LearnsHowFastDiskAndCoresAre) {
   auto gate = make();
   constexpr std::uint64_t kBytes = 64'000'000;
-  gate.expect_write();
+  gate.expect_write(kBytes);
   clock->advance(std::chrono::milliseconds(32));
   gate.written(kBytes);
   EXPECT_DOUBLE_EQ(pace->disk_rate, 2e9);
   clock->advance(std::chrono::seconds(5));  // idle: that is nothing the disk could help
-  gate.expect_write();
+  gate.expect_write(kBytes);
   clock->advance(std::chrono::milliseconds(32));
   gate.written(kBytes);
   EXPECT_DOUBLE_EQ(pace->disk_rate, 2e9);
-  test::Started<bool> chunk(context.get_executor(), gate.decide());
+  gate.expect_write(100 * kBytes);
+  test::Started<bool> chunk(context.get_executor(), gate.decide(kBytes));
   drain();
   EXPECT_TRUE(chunk.get());
-  gate.encoded(kBytes, 32'000'000);
+  gate.encoded(kBytes, kBytes / 2, 32'000'000);
   EXPECT_DOUBLE_EQ(pace->encode_rate, 2e9);
 }
 

@@ -155,7 +155,8 @@ TEST_P(Incremental, AnyOrderOfDeletingStepsLeavesTheOthersWhole) {
   for (Step step = 0; step < 6; ++step) {
     static_cast<void>(manager.save(step, state.tree()).get());
     steps.emplace_back(step, state.tree());
-    for (int i = 0; i < 4; ++i) state.touch(random() % 20, static_cast<Index>(random() % 20'000), 100);
+    for (int i = 0; i < 4; ++i)
+      state.touch(random() % 20, static_cast<Index>(random() % 20'000), 100);
   }
   std::ranges::shuffle(steps, random);
   while (!steps.empty()) {
