@@ -102,7 +102,9 @@ boost::json::object path_of(const cairn::engine::EngineStats& stats) {
           {"reason", stats.backend.reason},
           {"ring_flags", flags},
           {"direct", stats.files_direct > 0},
-          {"registered_buffers", stats.backend.registered_buffers}};
+          {"registered_buffers", stats.backend.registered_buffers},
+          {"registered_bytes", stats.backend.registered_bytes},
+          {"registered_reason", stats.backend.registered_reason}};
 }
 
 int run(const std::string& directory, std::uint64_t bytes, int pair_count, std::uint64_t seed,

@@ -1,9 +1,42 @@
 #include <cairn/codecs/format_error.h>
+#include <cairn/codecs/internal/utf8.h>
+#include <fmt/format.h>
 
 #include <utility>
 
 namespace cairn {
 namespace {
+
+/// A name from a file can have megabytes; an error is for a person.
+constexpr std::size_t kPartBytesMax = 400;
+
+// What a terminal would act on, and what is not text, as \xNN.
+bool is_shown(internal::CodePoint c) noexcept {
+  return c.size != 0 && c.value >= ' ' && (c.value < 0x7f || c.value > 0x9f);
+}
+
+// `text` in one line, cut to a readable length: names and values come from files that anybody may
+// have written.
+std::string readable(std::string text) {
+  if (text.empty()) return "\"\"";  // a name that is empty is one, too
+  std::string shown;
+  for (std::size_t at = 0; at < text.size();) {
+    if (shown.size() >= kPartBytesMax) {
+      return shown + fmt::format("... ({} bytes)", text.size());
+    }
+    const auto c = internal::first_code_point(std::string_view(text).substr(at));
+    if (is_shown(c)) {
+      shown.append(text, at, c.size);
+    } else {
+      const auto size = c.size == 0 ? 1 : c.size;
+      for (std::size_t i = at; i < at + size; ++i) {
+        shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+      }
+    }
+    at += c.size == 0 ? 1 : c.size;
+  }
+  return shown;
+}
 
 // "zarr.json: fill_value at byte 120: found "x"; allowed: an integer".
 std::string message(const std::string& structure, const std::string& field,
@@ -17,6 +50,11 @@ std::string message(const std::string& structure, const std::string& field,
 }  // namespace
 
 FormatError::FormatError(std::string structure, std::string field, std::string found,
+                         std::string allowed, std::optional<std::uint64_t> offset, Kind kind)
+    : FormatError(Readable(), readable(std::move(structure)), readable(std::move(field)),
+                  readable(std::move(found)), readable(std::move(allowed)), offset, kind) {}
+
+FormatError::FormatError(Readable, std::string structure, std::string field, std::string found,
                          std::string allowed, std::optional<std::uint64_t> offset, Kind kind)
     : std::runtime_error(message(structure, field, found, allowed, offset)),
       structure_(std::move(structure)),

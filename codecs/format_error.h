@@ -21,7 +21,8 @@ class CAIRN_EXPORT FormatError : public std::runtime_error {
   };
   /// `structure`: "OCDBT manifest", "zarr.json", ...; `field`: e.g. "num_entries" or "entry 3:
   /// offset"; `found`, `allowed`: values in words; `offset`: bytes from the start of the structure,
-  /// if known.
+  /// if known. Names and values may be a file's own bytes: what is not printable text is kept as
+  /// "\x1b", and long ones are cut.
   FormatError(std::string structure, std::string field, std::string found, std::string allowed,
               std::optional<std::uint64_t> offset = std::nullopt, Kind kind = Kind::damaged);
 
@@ -33,6 +34,9 @@ class CAIRN_EXPORT FormatError : public std::runtime_error {
   [[nodiscard]] std::optional<std::uint64_t> offset() const noexcept { return offset_; }
 
  private:
+  struct Readable {};
+  FormatError(Readable, std::string structure, std::string field, std::string found,
+              std::string allowed, std::optional<std::uint64_t> offset, Kind kind);
   std::string structure_, field_, found_, allowed_;
   std::optional<std::uint64_t> offset_;
   Kind kind_;

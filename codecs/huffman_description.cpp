@@ -74,12 +74,15 @@ bool complete(std::span<const std::uint8_t> weights, HuffmanCode& code) {
   if (sum == 0 || longest > kCodeBitsMax) return false;
   const unsigned rest = (1U << longest) - sum;
   if (!std::has_single_bit(rest)) return false;
+  const auto last_weight = static_cast<unsigned>(std::bit_width(rest));
+  // Weights count from the longest codes, so some symbol has weight 1. libzstd asks for it, too.
+  const bool has_longest = last_weight == 1 || std::ranges::find(weights, 1) != weights.end();
+  if (!has_longest) return false;
   code.lengths = {};
   for (std::size_t symbol = 0; symbol < weights.size(); ++symbol) {
     const unsigned weight = weights[symbol];
     code.lengths[symbol] = static_cast<std::uint8_t>(weight == 0 ? 0 : longest + 1 - weight);
   }
-  const auto last_weight = static_cast<unsigned>(std::bit_width(rest));
   code.lengths[weights.size()] = static_cast<std::uint8_t>(longest + 1 - last_weight);
   return true;
 }

@@ -88,6 +88,11 @@ struct Handler {
   std::size_t strings = 0;
   std::size_t next_word = 0;
 
+  // An empty name is one, too.
+  static std::string shown(json::string_view name) {
+    return name.empty() ? "\"\"" : std::string(name.data(), name.size());
+  }
+
   // Where the parser is: the path of `frames`, each with its current element or member.
   static std::string path_of(std::span<const Frame> frames) {
     std::string path;
@@ -97,7 +102,7 @@ struct Handler {
       } else {
         const auto key = std::prev(frame.container.get_object().end())->key();
         if (!path.empty()) path += '/';
-        path.append(key.data(), key.size());
+        path += shown(key);
       }
     }
     return path;
@@ -168,7 +173,8 @@ struct Handler {
         object.emplace(json::string_view(key.data(), key.size()), nullptr);
     if (!is_new) {
       const std::string parent = path_of(std::span(frames).first(frames.size() - 1));
-      throw FormatError(std::string(structure), parent.empty() ? text : parent + '/' + text,
+      throw FormatError(std::string(structure),
+                        (parent.empty() ? parent : parent + '/') + shown(json::string_view(text)),
                         "the same member twice", "every member once");
     }
     frames.back().member = &member->value();

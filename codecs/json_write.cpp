@@ -63,7 +63,15 @@ void append_escape(std::string& out, char32_t code) {
 
 void append_value(std::string& out, const json::value& value, std::size_t depth);
 
+// `depth`: objects and arrays around what is written.
+void check_depth(std::size_t depth) {
+  if (depth < kMaxJsonDepth) return;
+  throw std::invalid_argument("JSON value is nested more than " + std::to_string(kMaxJsonDepth) +
+                              " deep");
+}
+
 void append_object(std::string& out, const json::object& object, std::size_t depth) {
+  check_depth(depth);
   out += '{';
   bool first = true;
   for (const auto& member : object) {
@@ -77,10 +85,6 @@ void append_object(std::string& out, const json::object& object, std::size_t dep
 }
 
 void append_value(std::string& out, const json::value& value, std::size_t depth) {
-  if (depth > kMaxJsonDepth) {
-    throw std::invalid_argument("JSON value is nested more than " + std::to_string(kMaxJsonDepth) +
-                                " deep");
-  }
   switch (value.kind()) {
     case json::kind::null:
       out += "null";
@@ -101,6 +105,7 @@ void append_value(std::string& out, const json::value& value, std::size_t depth)
       append_json_string(out, view(value.get_string()));
       return;
     case json::kind::array: {
+      check_depth(depth);
       out += '[';
       bool first = true;
       for (const json::value& element : value.get_array()) {
@@ -151,11 +156,11 @@ void append_json_double(std::string& out, double value) {
   }
 }
 
-void append_json(std::string& out, const json::value& value) {
-  append_value(out, value, 0);
+void append_json(std::string& out, const json::value& value, std::size_t around) {
+  append_value(out, value, around);
 }
-void append_json(std::string& out, const json::object& object) {
-  append_object(out, object, 0);
+void append_json(std::string& out, const json::object& object, std::size_t around) {
+  append_object(out, object, around);
 }
 
 std::string describe(const json::value& value) {
@@ -188,8 +193,7 @@ void JsonMembers::fail(std::string_view name, std::string found, std::string all
   throw FormatError(structure_, field(name), std::move(found), std::move(allowed));
 }
 
-void JsonMembers::unsupported(std::string_view name, std::string found,
-                              std::string allowed) const {
+void JsonMembers::unsupported(std::string_view name, std::string found, std::string allowed) const {
   throw FormatError(structure_, field(name), std::move(found), std::move(allowed), std::nullopt,
                     FormatError::Kind::unsupported);
 }
@@ -212,7 +216,9 @@ bool JsonMembers::boolean_or(std::string_view name, bool missing) const {
 }
 
 std::string JsonMembers::field(std::string_view name) const {
-  return where_.empty() ? std::string(name) : where_ + '/' + std::string(name);
+  // An empty name is one, too.
+  const std::string shown(name.empty() ? "\"\"" : name);
+  return where_.empty() ? shown : where_ + '/' + shown;
 }
 
 }  // namespace cairn::internal

@@ -91,15 +91,15 @@ std::string encode(const StepMetadata& metadata) {
   std::string out = "{\"item_handlers\": ";
   append_handlers(out, metadata.item_handlers);
   out += ", \"metrics\": ";
-  append_json(out, metadata.metrics);
+  append_json(out, metadata.metrics, 1);
   out += ", \"performance_metrics\": ";
-  append_json(out, metadata.performance_metrics);
+  append_json(out, metadata.performance_metrics, 1);
   out += ", \"init_timestamp_nsecs\": ";
   append_timestamp(out, metadata.init_timestamp_ns);
   out += ", \"commit_timestamp_nsecs\": ";
   append_timestamp(out, metadata.commit_timestamp_ns);
   out += ", \"custom_metadata\": ";
-  append_json(out, metadata.custom_metadata);
+  append_json(out, metadata.custom_metadata, 1);
   out += '}';
   return out;
 }
@@ -123,9 +123,9 @@ StepMetadata decode_step_metadata(std::string_view text) {
 
 std::string encode(const RootMetadata& metadata) {
   std::string out = "{\"internal_metadata\": ";
-  append_json(out, metadata.internal_metadata);
+  append_json(out, metadata.internal_metadata, 1);
   out += ", \"custom_metadata\": ";
-  append_json(out, metadata.custom_metadata);
+  append_json(out, metadata.custom_metadata, 1);
   out += '}';
   return out;
 }

@@ -194,7 +194,7 @@ std::string encode(const TreeMetadata& metadata) {
   out += ", \"store_array_data_equal_to_fill_value\": ";
   out += boolean(metadata.store_array_data_equal_to_fill_value);
   out += ", \"custom_metadata\": ";
-  append_json(out, metadata.custom_metadata);
+  append_json(out, metadata.custom_metadata, 1);
   out += '}';
   return out;
 }

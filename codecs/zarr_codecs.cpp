@@ -19,7 +19,7 @@ std::size_t with_compressor(const Codec& codec, const Function& function) {
   return std::visit(
       [&](const auto& one) -> std::size_t {
         if constexpr (Compressor<std::remove_cvref_t<decltype(one)>>) return function(one);
-        assert(!"a chain's serializer or checksum is no compressor");
+        assert(false && "a chain's serializer or checksum is no compressor");
         throw std::invalid_argument("zarr: this codec is no compressor");
       },
       codec.value);

@@ -41,7 +41,7 @@ void check_members(const JsonMembers& root) {
 
 void check_constants(const JsonMembers& root) {
   const json::value& format = root.require("zarr_format", "3");
-  if (format != 3) root.fail("zarr_format", describe(format), "3");
+  if (format != 3) root.unsupported("zarr_format", describe(format), "3");
   const json::value& type = root.require("node_type", "\"array\"");
   if (type != "array") root.fail("node_type", describe(type), "\"array\"");
 }
@@ -65,7 +65,7 @@ Shape decode_chunk_grid(const JsonMembers& root) {
   const JsonMembers grid = root.members("chunk_grid");
   const Extension extension = decode_extension(grid);
   if (extension.name != "regular") {
-    grid.fail("name", '"' + std::string(extension.name) + '"', "\"regular\"");
+    grid.unsupported("name", '"' + std::string(extension.name) + '"', "\"regular\"");
   }
   if (!extension.configuration) grid.fail("configuration", "nothing", "an object with chunk_shape");
   internal::refuse_unknown(*extension.configuration, {"chunk_shape"});
@@ -76,7 +76,7 @@ void decode_key_encoding(const JsonMembers& root, ArrayMetadata& metadata) {
   const JsonMembers encoding = root.members("chunk_key_encoding");
   const Extension extension = decode_extension(encoding);
   if (extension.name != "default" && extension.name != "v2") {
-    encoding.fail("name", '"' + std::string(extension.name) + '"', "\"default\" or \"v2\"");
+    encoding.unsupported("name", '"' + std::string(extension.name) + '"', "\"default\" or \"v2\"");
   }
   metadata.v2_keys = extension.name == "v2";
   metadata.key_separator = metadata.v2_keys ? '.' : '/';
@@ -121,9 +121,10 @@ ArrayMetadata decode_metadata(std::string_view text) {
   const std::string_view type = root.string("data_type");
   const auto dtype = dtype_from_name(type);
   if (!dtype) {
-    root.fail("data_type", '"' + std::string(type) + '"',
-              "bool, int2 to int64, uint8 to uint64, float4_e2m1fn, float8_*, float16, bfloat16, "
-              "float32, float64, complex64 or complex128");
+    root.unsupported(
+        "data_type", '"' + std::string(type) + '"',
+        "bool, int2 to int64, uint8 to uint64, float4_e2m1fn, float8_*, float16, bfloat16, "
+        "float32, float64, complex64 or complex128");
   }
   metadata.dtype = *dtype;
   metadata.shape = internal::decode_extents(root, "shape", 0);

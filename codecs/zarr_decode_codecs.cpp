@@ -36,9 +36,10 @@ class CodecReader {
     if (name == "gzip") return gzip();
     if (name == "blosc") return blosc();
     if (name == "sharding_indexed") return sharding();
-    codec_.fail("name", fmt::format("\"{}\"", name),
-                "\"bytes\", \"transpose\", \"sharding_indexed\", \"zstd\", \"gzip\", \"blosc\" or "
-                "\"crc32c\"");
+    codec_.unsupported(
+        "name", fmt::format("\"{}\"", name),
+        "\"bytes\", \"transpose\", \"sharding_indexed\", \"zstd\", \"gzip\", \"blosc\" or "
+        "\"crc32c\"");
   }
 
  private:

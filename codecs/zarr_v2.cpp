@@ -74,7 +74,7 @@ StoredType decode_dtype(const JsonMembers& root) {
     const auto dtype = dtype_from_name(text);
     if (dtype && dtype_text(*dtype) == text) return {*dtype, false};
   }
-  root.fail("dtype", describe(value), std::string(kAllowed));
+  root.unsupported("dtype", describe(value), std::string(kAllowed));
 }
 
 Blosc decode_blosc(const JsonMembers& compressor, DType dtype) {
@@ -122,8 +122,8 @@ void decode_compressor(const JsonMembers& root, ArrayMetadata& metadata) {
   } else if (id == "blosc") {
     metadata.codecs.push_back(decode_blosc(compressor, metadata.dtype));
   } else {
-    compressor.fail("id", fmt::format("\"{}\"", id),
-                    "\"zstd\", \"zlib\", \"gzip\", \"bz2\" or \"blosc\"");
+    compressor.unsupported("id", fmt::format("\"{}\"", id),
+                           "\"zstd\", \"zlib\", \"gzip\", \"bz2\" or \"blosc\"");
   }
 }
 
@@ -131,7 +131,7 @@ void check_filters(const JsonMembers& root) {
   const json::value* filters = root.find("filters");
   if (filters == nullptr || filters->is_null()) return;
   if (!filters->is_array() || !filters->get_array().empty()) {
-    root.fail("filters", describe(*filters), "null or an empty array");
+    root.unsupported("filters", describe(*filters), "null or an empty array");
   }
 }
 
@@ -174,7 +174,7 @@ ArrayMetadata decode_v2_metadata(std::string_view text) {
   const json::value value = cairn::internal::parse_json(text, kFile);
   const auto root = JsonMembers::of(value, std::string(kFile), "");
   const json::value& format = root.require("zarr_format", "2");
-  if (format != 2) root.fail("zarr_format", describe(format), "2");
+  if (format != 2) root.unsupported("zarr_format", describe(format), "2");
   ArrayMetadata metadata;
   metadata.format = Format::v2;
   metadata.v2_keys = true;

@@ -1,47 +1,47 @@
 #include <cairn/engine/async_semaphore.h>
-#include <cairn/engine/impl/fair_queue.h>
 #include <cairn/engine/internal/fork.h>
 
 #include <cassert>
-#include <mutex>
 
 namespace cairn::engine {
 
-struct Permit::Core {
-  using Queue = impl::FairQueue<Permit>;
-
+struct Permit::Core final : impl::FairGate<Permit> {
   explicit Core(std::size_t permits)
       : generation(internal::fork_generation()), total(permits), free(permits) {}
 
-  [[nodiscard]] bool forked() const noexcept { return internal::fork_generation() != generation; }
+  [[nodiscard]] bool usable() const noexcept override {
+    return internal::fork_generation() == generation;
+  }
 
-  // With `mutex` held.
-  [[nodiscard]] bool serve(const std::shared_ptr<Core>& self, std::size_t count, Permit& grant) {
-    if (count > free) return false;
-    free -= count;
-    grant = Permit(self, count);
+  [[nodiscard]] error_code check(std::size_t& count) const noexcept override {
+    return count > total ? make_error_code(Errc::request_too_large) : error_code();
+  }
+
+  [[nodiscard]] bool serve(Request& request, bool) override {
+    if (request.amount > free) return false;
+    free -= request.amount;
+    request.grant = Permit(std::static_pointer_cast<Core>(shared_from_this()), request.amount);
     return true;
   }
 
-  void serve_queue(const std::shared_ptr<Core>& self, Queue::Entries& done) {
-    queue.serve([&](Queue::Entry& entry) { return serve(self, entry.amount, entry.grant); }, done);
+  void release(std::size_t count) noexcept {
+    if (!usable()) return;
+    change([&] {
+      free += count;
+      assert(free <= total);
+    });
   }
 
-  static void release(const std::shared_ptr<Core>& self, std::size_t count) noexcept {
-    if (self->forked()) return;
-    Queue::Entries done;
-    {
-      const std::lock_guard lock(self->mutex);
-      self->free += count;
-      assert(self->free <= self->total);
-      self->serve_queue(self, done);
-    }
-    Queue::finish(done);
+  [[nodiscard]] std::size_t count_free() const {
+    const std::lock_guard lock(mutex_);
+    return free;
+  }
+  [[nodiscard]] std::size_t count_waiting() const {
+    const std::lock_guard lock(mutex_);
+    return waiting();
   }
 
   const std::uint64_t generation;
-  mutable std::mutex mutex;
-  Queue queue;
   const std::size_t total;
   std::size_t free;
 };
@@ -68,7 +68,7 @@ Permit::~Permit() {
 void Permit::reset() noexcept {
   const auto core = std::move(core_);
   const std::size_t count = std::exchange(count_, 0);
-  if (count > 0) Core::release(core, count);
+  if (count > 0) core->release(count);
 }
 
 AsyncSemaphore::AsyncSemaphore(std::size_t permits) : core_(std::make_shared<Core>(permits)) {
@@ -76,64 +76,23 @@ AsyncSemaphore::AsyncSemaphore(std::size_t permits) : core_(std::make_shared<Cor
 }
 
 AsyncSemaphore::~AsyncSemaphore() {
-  if (core_->forked()) return;
-  Core::Queue::Entries done;
-  {
-    const std::lock_guard lock(core_->mutex);
-    core_->queue.abort_all(done);
-  }
-  Core::Queue::finish(done);
+  core_->abort_all();
 }
 
-std::uint64_t AsyncSemaphore::next_ticket(Core& core) noexcept {
-  if (core.forked()) return 0;
-  const std::lock_guard lock(core.mutex);
-  return core.queue.next_ticket();
-}
-
-void AsyncSemaphore::acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket,
-                             std::size_t count, Waiter waiter) {
-  if (core->forked()) return waiter->complete(Errc::forked_child, Permit());
-  if (count > core->total) return waiter->complete(Errc::request_too_large, Permit());
-  Core::Queue::Entries done;
-  {
-    const std::lock_guard lock(core->mutex);
-    core->queue.push(ticket, count, std::move(waiter));
-    core->serve_queue(core, done);
-  }
-  Core::Queue::finish(done);
-}
-
-void AsyncSemaphore::cancel(const std::shared_ptr<Core>& core, std::uint64_t ticket) noexcept {
-  if (core->forked()) return;
-  Core::Queue::Entries done;
-  {
-    const std::lock_guard lock(core->mutex);
-    core->queue.abort(ticket, done);
-    // The one that leaves may have been the head that held others up.
-    core->serve_queue(core, done);
-  }
-  Core::Queue::finish(done);
+impl::FairGate<Permit>& AsyncSemaphore::gate() noexcept {
+  return *core_;
 }
 
 Permit AsyncSemaphore::try_acquire(std::size_t count) {
-  Permit grant;
-  if (core_->forked()) return grant;
-  const std::lock_guard lock(core_->mutex);
-  if (core_->queue.empty()) static_cast<void>(core_->serve(core_, count, grant));
-  return grant;
+  return core_->try_acquire(count, kLane);
 }
 
 std::size_t AsyncSemaphore::available() const {
-  if (core_->forked()) return 0;
-  const std::lock_guard lock(core_->mutex);
-  return core_->free;
+  return core_->usable() ? core_->count_free() : 0;
 }
 
 std::size_t AsyncSemaphore::waiting() const {
-  if (core_->forked()) return 0;
-  const std::lock_guard lock(core_->mutex);
-  return core_->queue.size();
+  return core_->usable() ? core_->count_waiting() : 0;
 }
 
 }  // namespace cairn::engine

@@ -1,5 +1,4 @@
 #include <cairn/engine/buffer_arena.h>
-#include <cairn/engine/impl/fair_queue.h>
 #include <cairn/engine/internal/fork.h>
 #include <cairn/engine/internal/free_ranges.h>
 #include <cairn/engine/internal/mapping.h>
@@ -7,6 +6,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <limits>
 #include <mutex>
@@ -16,6 +16,7 @@ namespace {
 
 // Above this, rounding up could overflow; no machine has it.
 constexpr std::size_t kRequestMax = std::numeric_limits<std::size_t>::max() / 2;
+constexpr std::size_t kUses = static_cast<std::size_t>(ArenaUse::read) + 1;
 
 constexpr std::size_t round_up(std::size_t bytes) noexcept {
   return std::max(kBufferAlignment,
@@ -31,119 +32,138 @@ std::size_t checked_capacity(std::size_t bytes) {
   return round_up(bytes);
 }
 
+std::size_t checked_share(std::size_t capacity_bytes, std::size_t bytes) {
+  return std::min(bytes, capacity_bytes / kUses) / kBufferAlignment * kBufferAlignment;
+}
+
 }  // namespace
 
 // Outlives the arena while buffers are out: the last of them unmaps it.
-struct Buffer::Core {
-  using Queue = impl::FairQueue<Buffer>;
-
-  explicit Core(std::size_t capacity_bytes)
+struct Buffer::Core final : impl::FairGate<Buffer> {
+  Core(std::size_t capacity_bytes, std::size_t share_bytes)
       : generation(internal::fork_generation()),
         mapping(capacity_bytes),
-        free(capacity_bytes),
-        capacity(capacity_bytes) {}
+        share(share_bytes),
+        capacity(capacity_bytes),
+        parts{internal::FreeRanges(share), internal::FreeRanges(share),
+              internal::FreeRanges(capacity - kUses * share)} {}
 
-  ~Core() {
-    assert(forked() || in_use == 0);
+  ~Core() override {
+    assert(!usable() || in_use == 0);
     internal::unpoison(mapping.data(), high_water);
   }
 
-  [[nodiscard]] bool forked() const noexcept { return internal::fork_generation() != generation; }
+  [[nodiscard]] bool usable() const noexcept override {
+    return internal::fork_generation() == generation;
+  }
+
+  [[nodiscard]] error_code check(std::size_t& bytes) const noexcept override {
+    if (bytes > kRequestMax) return Errc::request_too_large;
+    bytes = round_up(bytes);
+    return {};
+  }
 
   [[nodiscard]] bool owns(const std::byte* data) const noexcept {
     return data >= mapping.data() && data < mapping.data() + capacity;
   }
 
-  // Both with `mutex` held. False: not now. An error is an answer too.
-  bool serve(const std::shared_ptr<Core>& self, std::size_t bytes, Buffer& grant,
-             error_code& error);
-  bool serve_alone(const std::shared_ptr<Core>& self, std::size_t bytes, Buffer& grant,
-                   error_code& error);
-  void serve_queue(const std::shared_ptr<Core>& self, Queue::Entries& done) {
-    queue.serve(
-        [&](Queue::Entry& entry) { return serve(self, entry.amount, entry.grant, entry.error); },
-        done);
-  }
-  static void release(const std::shared_ptr<Core>& self, std::byte* data,
-                      std::size_t size) noexcept;
-
-  void count(std::size_t bytes) noexcept {
-    in_use += bytes;
+  [[nodiscard]] bool serve(Request& request, bool behind) override;
+  [[nodiscard]] bool serve_alone(Request& request);
+  // Out of parts[which].
+  [[nodiscard]] bool take(std::size_t which, Request& request);
+  [[nodiscard]] Buffer give(std::byte* data, const Request& request) {
+    in_use += request.amount;
     peak = std::max(peak, in_use);
+    used_by[request.lane] += request.amount;
+    return {std::static_pointer_cast<Core>(shared_from_this()), data, request.amount,
+            static_cast<ArenaUse>(request.lane)};
+  }
+  void release(std::byte* data, std::size_t size, ArenaUse use) noexcept;
+  void note_touched(std::size_t end) noexcept {
+    const std::lock_guard lock(mutex_);
+    high_water = std::max(high_water, end);
+  }
+  [[nodiscard]] BufferArena::Stats stats() const {
+    const std::lock_guard lock(mutex_);
+    return {capacity, in_use, peak, high_water, waiting()};
   }
 
   const std::uint64_t generation;
   internal::Mapping mapping;
-  mutable std::mutex mutex;
-  internal::FreeRanges free;
-  Queue queue;
+  const std::size_t share;
   const std::size_t capacity;
+  // Apart in address too, or what one use leaves between the buffers of the other might be enough
+  // and still be in pieces: [each use's own]..., [what is common].
+  std::array<internal::FreeRanges, kUses + 1> parts;
+  std::array<std::size_t, kUses> used_by{};
+  std::array<bool, kUses> alone{};  // a request that fits nowhere has all that the use may have
   std::size_t in_use = 0;
   std::size_t peak = 0;
   std::size_t high_water = 0;
-  bool alone = false;  // one request above capacity has everything
 };
 
-bool Buffer::Core::serve(const std::shared_ptr<Core>& self, std::size_t bytes, Buffer& grant,
-                         error_code& error) {
-  if (alone) return false;
-  if (bytes > capacity) return serve_alone(self, bytes, grant, error);
-  const auto offset = free.take(bytes);
-  if (!offset) return false;
-  count(bytes);
-  high_water = std::max(high_water, *offset + bytes);
-  std::byte* data = mapping.data() + *offset;
-  internal::unpoison(data, bytes);
-  grant = Buffer(self, data, bytes);
+// The own part first, so that the common one is left for whoever needs it. Past an older request of
+// the other use nothing is taken out of the common part: that one is waiting for it.
+bool Buffer::Core::serve(Request& request, bool behind) {
+  if (alone[request.lane]) return false;
+  if (request.amount > std::max(share, capacity - kUses * share)) return serve_alone(request);
+  return take(request.lane, request) || (!behind && take(kUses, request));
+}
+
+bool Buffer::Core::take(std::size_t which, Request& request) {
+  const auto found = parts[which].take(request.amount);
+  if (!found) return false;
+  const std::size_t offset = which * share + *found;
+  high_water = std::max(high_water, offset + request.amount);
+  std::byte* data = mapping.data() + offset;
+  internal::unpoison(data, request.amount);
+  request.grant = give(data, request);
   return true;
 }
 
-bool Buffer::Core::serve_alone(const std::shared_ptr<Core>& self, std::size_t bytes, Buffer& grant,
-                               error_code& error) {
-  if (in_use > 0) return false;
+bool Buffer::Core::serve_alone(Request& request) {
+  if (used_by[request.lane] > 0) return false;
   try {
-    internal::Mapping own(bytes);
-    grant = Buffer(self, own.release(), bytes);
+    internal::Mapping own(request.amount);
+    request.grant = give(own.release(), request);
+    alone[request.lane] = true;
   } catch (const boost::system::system_error& failure) {
-    error = failure.code();
-    return true;
+    request.error = failure.code();
   }
-  alone = true;
-  count(bytes);
   return true;
 }
 
-void Buffer::Core::release(const std::shared_ptr<Core>& self, std::byte* data,
-                           std::size_t size) noexcept {
-  // In a forked child the range is not mapped, and the mutex may be held by a thread that is not
-  // here.
-  if (self->forked()) return;
-  const bool own = !self->owns(data);
+void Buffer::Core::release(std::byte* data, std::size_t size, ArenaUse use) noexcept {
+  // In a forked child the range is not mapped.
+  if (!usable()) return;
+  const auto lane = static_cast<std::size_t>(use);
+  const bool own = !owns(data);
   if (own)
     internal::Mapping::unmap(data, size);
   else
     internal::poison(data, size);
-  Queue::Entries done;
-  {
-    const std::lock_guard lock(self->mutex);
-    assert(self->in_use >= size && own == self->alone);
-    self->in_use -= size;
-    if (own)
-      self->alone = false;
-    else
-      self->free.give(static_cast<std::size_t>(data - self->mapping.data()), size);
-    self->serve_queue(self, done);
-  }
-  Queue::finish(done);
+  change([&] {
+    assert(used_by[lane] >= size && own == alone[lane]);
+    in_use -= size;
+    used_by[lane] -= size;
+    if (own) {
+      alone[lane] = false;
+      return;
+    }
+    const auto offset = static_cast<std::size_t>(data - mapping.data());
+    const std::size_t which = share == 0 ? kUses : std::min(offset / share, kUses);
+    parts[which].give(offset - which * share, size);
+  });
 }
 
-Buffer::Buffer(std::shared_ptr<Core> core, std::byte* data, std::size_t size) noexcept
-    : core_(std::move(core)), data_(data), size_(size) {}
+Buffer::Buffer(std::shared_ptr<Core> core, std::byte* data, std::size_t size, ArenaUse use) noexcept
+    : core_(std::move(core)), data_(data), size_(size), use_(use) {}
 
 Buffer::Buffer(Buffer&& other) noexcept
     : core_(std::move(other.core_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      use_(other.use_) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this != &other) {
@@ -151,6 +171,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
     core_ = std::move(other.core_);
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
+    use_ = other.use_;
   }
   return *this;
 }
@@ -162,81 +183,45 @@ Buffer::~Buffer() {
 void Buffer::reset() noexcept {
   if (data_ == nullptr) return;
   const auto core = std::move(core_);
-  Core::release(core, std::exchange(data_, nullptr), std::exchange(size_, 0));
+  core->release(std::exchange(data_, nullptr), std::exchange(size_, 0), use_);
 }
 
-BufferArena::BufferArena(std::size_t capacity_bytes)
-    : core_(std::make_shared<Core>(checked_capacity(capacity_bytes))) {}
+BufferArena::BufferArena(std::size_t capacity_bytes, std::size_t share_bytes)
+    : core_(std::make_shared<Core>(checked_capacity(capacity_bytes),
+                                   checked_share(capacity_bytes, share_bytes))) {}
 
 BufferArena::~BufferArena() {
-  if (core_->forked()) return;
-  Core::Queue::Entries done;
-  {
-    const std::lock_guard lock(core_->mutex);
-    core_->queue.abort_all(done);
-  }
-  Core::Queue::finish(done);
+  core_->abort_all();
 }
 
-std::uint64_t BufferArena::next_ticket(Core& core) noexcept {
-  if (core.forked()) return 0;
-  const std::lock_guard lock(core.mutex);
-  return core.queue.next_ticket();
+impl::FairGate<Buffer>& BufferArena::gate() noexcept {
+  return *core_;
 }
 
-void BufferArena::acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket,
-                          std::size_t bytes, Waiter waiter) {
-  if (core->forked()) return waiter->complete(Errc::forked_child, Buffer());
-  if (bytes > kRequestMax) return waiter->complete(Errc::request_too_large, Buffer());
-  Core::Queue::Entries done;
-  {
-    const std::lock_guard lock(core->mutex);
-    core->queue.push(ticket, round_up(bytes), std::move(waiter));
-    core->serve_queue(core, done);
-  }
-  Core::Queue::finish(done);
-}
-
-void BufferArena::cancel(const std::shared_ptr<Core>& core, std::uint64_t ticket) noexcept {
-  if (core->forked()) return;
-  Core::Queue::Entries done;
-  {
-    const std::lock_guard lock(core->mutex);
-    core->queue.abort(ticket, done);
-    // The one that leaves may have been the head that held others up.
-    core->serve_queue(core, done);
-  }
-  Core::Queue::finish(done);
-}
-
-Buffer BufferArena::try_acquire(std::size_t bytes) {
-  Buffer grant;
-  if (core_->forked() || bytes > kRequestMax) return grant;
-  error_code error;
-  const std::lock_guard lock(core_->mutex);
-  if (core_->queue.empty()) core_->serve(core_, round_up(bytes), grant, error);
-  return grant;
+Buffer BufferArena::try_acquire(std::size_t bytes, ArenaUse use) {
+  return core_->try_acquire(bytes, static_cast<unsigned>(use));
 }
 
 error_code BufferArena::prefault(std::size_t bytes, std::size_t offset) noexcept {
-  if (core_->forked()) return Errc::forked_child;
+  if (!core_->usable()) return Errc::forked_child;
   if (offset >= core_->capacity) return {};
   bytes = std::min(bytes, core_->capacity - offset);
   const error_code error = core_->mapping.prefault(offset, bytes);
   if (error) return error;
-  const std::lock_guard lock(core_->mutex);
-  core_->high_water = std::max(core_->high_water, offset + bytes);
+  core_->note_touched(offset + bytes);
   return {};
 }
 
 BufferArena::Stats BufferArena::stats() const {
-  if (core_->forked()) return {};
-  const std::lock_guard lock(core_->mutex);
-  return {core_->capacity, core_->in_use, core_->peak, core_->high_water, core_->queue.size()};
+  return core_->usable() ? core_->stats() : Stats();
 }
 
 std::size_t BufferArena::capacity() const noexcept {
   return core_->capacity;
+}
+
+std::span<std::byte> BufferArena::memory() const noexcept {
+  return {core_->mapping.data(), core_->capacity};
 }
 
 }  // namespace cairn::engine

@@ -5,9 +5,8 @@
 // costs more than a memcpy (ARCHITECTURE.md, memory).
 
 #include <cairn/engine/error.h>
-#include <cairn/engine/impl/completion.h>
+#include <cairn/engine/impl/fair_gate.h>
 #include <cairn/export.h>
-#include <boost/asio/async_result.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +18,10 @@ namespace cairn::engine {
 
 /// Every buffer's address and capacity are multiples of this, bytes.
 inline constexpr std::size_t kBufferAlignment = 4096;
+
+/// What memory is wanted for: writing (what is encoded and written) and reading (what is read and
+/// decoded) each have a share that the other cannot take.
+enum class ArenaUse : std::uint8_t { write, read };
 
 class BufferArena;
 
@@ -40,14 +43,17 @@ class CAIRN_EXPORT Buffer {
  private:
   friend class BufferArena;
   struct Core;
-  Buffer(std::shared_ptr<Core> core, std::byte* data, std::size_t size) noexcept;
+  Buffer(std::shared_ptr<Core> core, std::byte* data, std::size_t size, ArenaUse use) noexcept;
   std::shared_ptr<Core> core_;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  ArenaUse use_ = ArenaUse::write;
 };
 
 /// A pool of aligned memory with a fair queue: whoever asks first is served first, so that a large
-/// request is never starved by small ones. Thread-safe.
+/// request is never starved by small ones. With shares, each use has a part of its own, which makes
+/// those of the other use wait for nobody but each other; what is left is for whoever asked first.
+/// So neither a save that the disk stalls nor a slow restore stops the other. Thread-safe.
 class CAIRN_EXPORT BufferArena {
  public:
   struct Stats {
@@ -59,68 +65,53 @@ class CAIRN_EXPORT BufferArena {
   };
 
   /// Reserves addresses, not memory. Throws boost::system::system_error where the kernel refuses.
-  explicit BufferArena(std::size_t capacity_bytes);
+  /// `share_bytes` (rounded down to kBufferAlignment, at most half the capacity) for each use
+  /// alone.
+  explicit BufferArena(std::size_t capacity_bytes, std::size_t share_bytes = 0);
   /// Ends what waits with operation_aborted. Buffers given out stay valid until they are given
   /// back.
   ~BufferArena();
   BufferArena(const BufferArena&) = delete;
   BufferArena& operator=(const BufferArena&) = delete;
 
-  /// Completes with void(error_code, Buffer) when `bytes` contiguous bytes are free. A request
-  /// above capacity runs alone: it waits until the arena is empty and gets memory of its own.
+  /// Completes with void(error_code, Buffer) when `bytes` contiguous bytes are free. A request that
+  /// fits into neither the share nor what is common runs alone: it waits until nothing is out for
+  /// its use, gets memory of its own, and those of its use behind it wait for its end.
   /// Cancellation leaves the queue with operation_aborted. Errors: ENOMEM for memory of its own
-  /// that cannot be had, Errc::request_too_large for an absurd size, Errc::forked_child.
+  /// that cannot be had, Errc::request_too_large for an absurd size, Errc::forked_child. A handler
+  /// without an executor runs on Asio's own thread pool: an arena knows no engine.
+  template <class Token>
+  auto async_acquire(std::size_t bytes, ArenaUse use, Token&& token);
+  /// For writing.
   template <class Token>
   auto async_acquire(std::size_t bytes, Token&& token);
   /// Memory at once, or an empty buffer; never overtakes a waiting request.
-  [[nodiscard]] Buffer try_acquire(std::size_t bytes);
+  [[nodiscard]] Buffer try_acquire(std::size_t bytes, ArenaUse use = ArenaUse::write);
   /// Has the kernel provide [offset, offset + bytes) now rather than at first touch; cut to
   /// capacity. Blocks for about 60 ms per GiB; may be called for several parts at once and while
   /// buffers are in use. An error (ENOMEM, for one) leaves the arena usable.
   error_code prefault(std::size_t bytes, std::size_t offset = 0) noexcept;
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] std::size_t capacity() const noexcept;
+  /// The addresses that it gives out, oversize requests excepted; reserved as long as it, or a
+  /// buffer out of it, lives.
+  [[nodiscard]] std::span<std::byte> memory() const noexcept;
 
  private:
   using Core = Buffer::Core;
-  using Waiter = std::unique_ptr<impl::Completion<error_code, Buffer>>;
-  class Initiate;
-  [[nodiscard]] static std::uint64_t next_ticket(Core& core) noexcept;
-  static void acquire(const std::shared_ptr<Core>& core, std::uint64_t ticket, std::size_t bytes,
-                      Waiter waiter);
-  static void cancel(const std::shared_ptr<Core>& core, std::uint64_t ticket) noexcept;
+  [[nodiscard]] impl::FairGate<Buffer>& gate() noexcept;
 
-  std::shared_ptr<Core> core_;
-};
-
-// A class with a constructor, where a lambda would do, by the rules for coroutines
-// (coroutine_rules.h).
-class BufferArena::Initiate {
- public:
-  explicit Initiate(std::shared_ptr<Core> core) noexcept : core_(std::move(core)) {}
-
-  template <class Handler>
-  void operator()(Handler&& handler, std::size_t bytes) const {
-    const std::uint64_t ticket = next_ticket(*core_);
-    auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    if (slot.is_connected()) {
-      // Weak: a slot may outlive the arena.
-      slot.assign([core = std::weak_ptr<Core>(core_), ticket](boost::asio::cancellation_type) {
-        if (const auto alive = core.lock()) cancel(alive, ticket);
-      });
-    }
-    acquire(core_, ticket, bytes,
-            impl::make_completion<error_code, Buffer>(std::forward<Handler>(handler)));
-  }
-
- private:
   std::shared_ptr<Core> core_;
 };
 
 template <class Token>
+auto BufferArena::async_acquire(std::size_t bytes, ArenaUse use, Token&& token) {
+  return gate().async_acquire(bytes, static_cast<unsigned>(use), std::forward<Token>(token));
+}
+
+template <class Token>
 auto BufferArena::async_acquire(std::size_t bytes, Token&& token) {
-  return boost::asio::async_initiate<Token, void(error_code, Buffer)>(Initiate(core_), token,
-                                                                      bytes);
+  return async_acquire(bytes, ArenaUse::write, std::forward<Token>(token));
 }
 
 }  // namespace cairn::engine

@@ -65,7 +65,8 @@ class CAIRN_EXPORT ManualClock final : public Clock {
 };
 
 /// Completes with void(error_code) when `clock.steady()` reaches `deadline`; cancellation ends it
-/// with operation_aborted. `clock` must outlive the wait.
+/// with operation_aborted. `clock` must outlive the wait. A handler without an executor runs on
+/// Asio's own thread pool.
 template <class Token>
 auto async_wait_until(Clock& clock, Clock::Duration deadline, Token&& token);
 

@@ -19,7 +19,8 @@ namespace cairn::engine {
 class CAIRN_EXPORT CpuPool {
  public:
   virtual ~CpuPool() = default;
-  /// Queues `task`; it must not throw (async_run() wraps what may).
+  /// Queues `task`; it must not throw (async_run() wraps what may). A pool with threads throws
+  /// system_error(Errc::forked_child) in a child forked after it was made.
   virtual void enqueue(std::function<void()> task) = 0;
   /// How many tasks run at once.
   [[nodiscard]] virtual unsigned concurrency() const noexcept = 0;
@@ -51,7 +52,8 @@ class CAIRN_EXPORT ManualPool final : public CpuPool {
 /// Runs `work()` on `pool` and completes with void(std::exception_ptr, R) (void(std::exception_ptr)
 /// where R is void), on the handler's associated executor, whose work is tracked meanwhile. R is
 /// default-constructible and movable. `work` is destroyed before the completion is posted. Work
-/// that has been handed over is not cancelled: it is short.
+/// that has been handed over is not cancelled: it is short. What enqueue() throws arrives as the
+/// exception. A handler without an executor runs on Asio's own thread pool.
 template <class Work, class Token>
 auto async_run(CpuPool& pool, Work work, Token&& token) {
   using Signature = impl::RunSignature<std::invoke_result_t<Work&>>;

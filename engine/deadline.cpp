@@ -1,8 +1,7 @@
 #include <cairn/engine/deadline.h>
+#include <cairn/engine/engine.h>
 
-#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -14,16 +13,33 @@
 
 namespace cairn::engine {
 namespace asio = boost::asio;
+namespace {
+
+// A deadline that cannot be represented is one that never comes.
+Clock::Duration add_saturating(Clock::Duration time, Clock::Duration span) noexcept {
+  return span > Clock::Duration::max() - time ? Clock::Duration::max() : time + span;
+}
+
+}  // namespace
 
 // Shared with the timer, which may be firing while the watchdog goes.
 struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
-  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn)
+  State(std::shared_ptr<Clock> c, asio::any_io_executor e, Limits l, std::function<void(Reason)> fn,
+        std::shared_ptr<const Heartbeat> h)
       : clock(std::move(c)),
-        executor(asio::prefer(std::move(e), asio::execution::outstanding_work.tracked)),
+        executor(std::move(e)),
         limits(l),
         on_expired(std::move(fn)),
+        heartbeat(std::move(h)),
         started(clock->steady()),
         last_progress(started.count()) {}
+
+  State(const std::shared_ptr<Engine>& owner, Limits l, std::function<void(Reason)> fn,
+        std::shared_ptr<const Heartbeat> h)
+      : State(owner->shared_clock(), owner->executor(), l, std::move(fn), std::move(h)) {
+    engine = owner;
+    of_engine = true;
+  }
 
   struct Due {
     Clock::Duration when;
@@ -31,10 +47,11 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
   };
   [[nodiscard]] std::optional<Due> next() const {
     std::optional<Due> due;
-    if (limits.total.count() > 0) due = Due{started + limits.total, Reason::total};
+    if (limits.total.count() > 0) due = Due{add_saturating(started, limits.total), Reason::total};
     if (limits.no_progress.count() > 0) {
-      const Clock::Duration last(last_progress.load(std::memory_order_relaxed));
-      const Clock::Duration when = last + limits.no_progress;
+      Clock::Duration last(last_progress.load(std::memory_order_relaxed));
+      if (heartbeat) last = std::max(last, heartbeat->last());
+      const Clock::Duration when = add_saturating(last, limits.no_progress);
       if (!due || when < due->when) due = Due{when, Reason::no_progress};
     }
     return due;
@@ -47,23 +64,32 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
   }
 
   void look() {
+    std::shared_ptr<Engine> keep;  // let go after the lock: it may be the last
     const std::lock_guard lock(mutex);
     timer = 0;
     if (stopped) return;
     const auto due = next();
     assert(due);
     if (due->when > clock->steady()) return arm();
-    asio::post(executor,
-               [self = shared_from_this(), reason = due->reason] { self->expire(reason); });
+    if (of_engine) {
+      keep = engine.lock();
+      if (!keep) return;
+    }
+    asio::post(executor, [self = shared_from_this()] { self->expire(); });
   }
 
-  void expire(Reason reason) {
+  void expire() {
     std::function<void(Reason)> fn;
+    std::optional<Due> due;
     {
       const std::lock_guard lock(mutex);
-      if (!stopped) fn = std::exchange(on_expired, nullptr);
+      if (stopped) return;
+      // The executor may have been busy for long, and with what makes progress.
+      due = next();
+      if (due->when > clock->steady()) return arm();
+      fn = std::exchange(on_expired, nullptr);
     }
-    if (fn) fn(reason);
+    if (fn) fn(due->reason);
   }
 
   void stop() noexcept {
@@ -80,9 +106,12 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
 
   const std::shared_ptr<Clock> clock;
   const asio::any_io_executor executor;
+  std::weak_ptr<Engine> engine;  // whose strand the executor is
+  bool of_engine = false;
   const Limits limits;
   std::mutex mutex;
   std::function<void(Reason)> on_expired;
+  const std::shared_ptr<const Heartbeat> heartbeat;
   Clock::TimerId timer = 0;
   bool stopped = false;
   const Clock::Duration started;
@@ -90,9 +119,18 @@ struct Watchdog::State : std::enable_shared_from_this<Watchdog::State> {
 };
 
 Watchdog::Watchdog(std::shared_ptr<Clock> clock, asio::any_io_executor executor, Limits limits,
-                   std::function<void(Reason)> on_expired)
-    : state_(std::make_shared<State>(std::move(clock), std::move(executor), limits,
-                                     std::move(on_expired))) {
+                   std::function<void(Reason)> on_expired,
+                   std::shared_ptr<const Heartbeat> heartbeat)
+    : Watchdog(std::make_shared<State>(std::move(clock), std::move(executor), limits,
+                                       std::move(on_expired), std::move(heartbeat))) {}
+
+Watchdog::Watchdog(const std::shared_ptr<Engine>& engine, Limits limits,
+                   std::function<void(Reason)> on_expired,
+                   std::shared_ptr<const Heartbeat> heartbeat)
+    : Watchdog(std::make_shared<State>(engine, limits, std::move(on_expired),
+                                       std::move(heartbeat))) {}
+
+Watchdog::Watchdog(std::shared_ptr<State> state) : state_(std::move(state)) {
   const std::lock_guard lock(state_->mutex);
   state_->arm();
 }

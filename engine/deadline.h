@@ -7,11 +7,32 @@
 #include <cairn/export.h>
 #include <boost/asio/any_io_executor.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 namespace cairn::engine {
+
+class Engine;
+
+/// The last sign of life of several tasks that hang together: where one moves on, none counts as
+/// hung. Thread-safe.
+class CAIRN_EXPORT Heartbeat {
+ public:
+  explicit Heartbeat(std::shared_ptr<Clock> clock)
+      : clock_(std::move(clock)), last_(clock_->steady().count()) {}
+  /// A relaxed store, fit for every operation.
+  void beat() noexcept { last_.store(clock_->steady().count(), std::memory_order_relaxed); }
+  [[nodiscard]] Clock::Duration last() const noexcept {
+    return Clock::Duration(last_.load(std::memory_order_relaxed));
+  }
+
+ private:
+  std::shared_ptr<Clock> clock_;
+  std::atomic<Clock::Duration::rep> last_;
+};
 
 /// Calls back when a task makes no progress for some time, or takes too long altogether.
 /// Thread-safe.
@@ -26,9 +47,16 @@ class CAIRN_EXPORT Watchdog {
 
   /// Starts at once. `on_expired` is called at most once, posted to `executor`; after stop() on
   /// that executor (a strand) it is not called any more. It must not hold the watchdog's owner
-  /// alive.
+  /// alive. Beats of `heartbeat` (may be null) count as progress too. `executor` is not kept from
+  /// running dry: its context outlives the watchdog, or stop() comes first.
   Watchdog(std::shared_ptr<Clock> clock, boost::asio::any_io_executor executor, Limits limits,
-           std::function<void(Reason)> on_expired);
+           std::function<void(Reason)> on_expired,
+           std::shared_ptr<const Heartbeat> heartbeat = nullptr);
+  /// Likewise on `engine`'s clock and strand, without keeping it: it may be released meanwhile, and
+  /// then nothing is called.
+  Watchdog(const std::shared_ptr<Engine>& engine, Limits limits,
+           std::function<void(Reason)> on_expired,
+           std::shared_ptr<const Heartbeat> heartbeat = nullptr);
   /// stop()
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
@@ -40,6 +68,7 @@ class CAIRN_EXPORT Watchdog {
 
  private:
   struct State;
+  explicit Watchdog(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
 

@@ -4,13 +4,19 @@
 #include <cairn/engine/internal/fork.h>
 #include <cairn/engine/internal/machine.h>
 #include <cairn/engine/internal/thread.h>
+#include <unistd.h>
+
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cerrno>
 #include <limits>
 #include <mutex>
+#include <new>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace cairn::engine {
@@ -18,6 +24,8 @@ namespace {
 
 constexpr std::size_t kStagingDefaultMax = 4ull << 30;
 constexpr std::uint64_t kStagingMemoryShare = 4;  // a quarter of the memory
+// Of the window, for writing and for reading each: enough to keep a disk busy, and half is common.
+constexpr std::size_t kWindowShare = 4;
 constexpr std::int64_t kShutDownRoundMs = 60'000;
 
 std::size_t staging_size(std::size_t asked) {
@@ -44,6 +52,24 @@ internal::PerProcess<DefaultEngine> default_engine;
 std::atomic<Engine::Impl*> forked_cores{nullptr};
 
 thread_local bool strand_thread = false;
+
+// A close that nobody waits for. The core outlives it: finish() waits for what is under way.
+class OwnedClose final : public IoOperation {
+ public:
+  OwnedClose(Engine::Impl& core, int fd) noexcept
+      : IoOperation(IoRequest(IoOp::close)), core_(core) {
+    request.fd = fd;
+  }
+  ~OwnedClose() override = default;
+  void complete() noexcept override {
+    if (result.refused) ::close(request.fd);
+    add(core_.completed, 1);
+    delete this;
+  }
+
+ private:
+  Engine::Impl& core_;
+};
 
 }  // namespace
 
@@ -75,9 +101,13 @@ Engine::Impl::Impl(EngineOptions options)
       direct_io(options.direct_io),
       clock(options.clock ? std::move(options.clock) : system_clock()),
       staging(staging_size(options.staging_bytes)),
-      window(options.io_window_bytes),
+      window(options.io_window_bytes, options.io_window_bytes / kWindowShare),
       cpu(options.cpu_pool ? std::move(options.cpu_pool) : make_tbb_pool(options.cpu_threads)),
-      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {}
+      backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {
+  if (options.registered_buffers == RegisteredBuffers::off) return;
+  const std::array ranges{staging.memory(), window.memory()};
+  backend->register_memory(ranges);
+}
 
 void Engine::Impl::finish() noexcept {
   strand.finish();
@@ -89,7 +119,12 @@ void Engine::Impl::finish() noexcept {
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 std::shared_ptr<Engine> Engine::create(EngineOptions options) {
-  return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(options))));
+  try {
+    return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(options))));
+  } catch (const std::system_error& error) {  // of std::thread
+    throw boost::system::system_error(from_errno(error.code().value()),
+                                      std::string("engine: ") + error.what());
+  }
 }
 
 std::shared_ptr<Engine> Engine::shared_default() {
@@ -119,6 +154,7 @@ Engine::~Engine() {
 }
 
 boost::asio::any_io_executor Engine::executor() const {
+  check_usable();
   return impl_->strand.executor();
 }
 bool on_any_strand() noexcept {
@@ -133,7 +169,8 @@ BufferArena& Engine::staging() noexcept {
 BufferArena& Engine::window() noexcept {
   return impl_->window;
 }
-CpuPool& Engine::cpu() noexcept {
+CpuPool& Engine::cpu() {
+  check_usable();
   return *impl_->cpu;
 }
 Clock& Engine::clock() noexcept {
@@ -150,6 +187,7 @@ EngineStats Engine::stats() const {
   check_usable();
   EngineStats stats;
   stats.backend = impl_->backend->info();
+  stats.direct_io = impl_->direct_io;
   stats.operations_submitted = value(impl_->submitted);
   stats.operations_completed = value(impl_->completed);
   stats.bytes_read = value(impl_->bytes_read);
@@ -170,6 +208,7 @@ void Engine::submit(IoOperation* operation) noexcept {
   assert(operation != nullptr);
   if (forked()) {
     operation->result.value = -EOWNERDEAD;
+    operation->result.refused = true;
     operation->complete();
     return;
   }
@@ -179,6 +218,16 @@ void Engine::submit(IoOperation* operation) noexcept {
 
 void Engine::cancel(IoOperation* operation) noexcept {
   if (!forked()) impl_->backend->cancel(operation);
+}
+
+void Engine::close_later(int fd) noexcept {
+  assert(fd >= 0);
+  auto* const operation = forked() ? nullptr : new (std::nothrow) OwnedClose(*impl_, fd);
+  if (operation == nullptr) {
+    ::close(fd);
+    return;
+  }
+  submit(operation);
 }
 
 void Engine::note_completed(const IoRequest& request, const IoResult& result) noexcept {
@@ -196,14 +245,12 @@ void Engine::note_opened(bool direct) noexcept {
 
 QuarantineEntry Engine::quarantine(std::shared_ptr<void> held, std::uint64_t operations,
                                    std::uint64_t bytes) {
+  check_usable();
   return impl_->quarantine->add(std::move(held), operations, bytes);
 }
 
 void Engine::check_usable() const {
-  if (!forked()) return;
-  throw boost::system::system_error(
-      make_error_code(Errc::forked_child),
-      "this engine was made before fork(): use it in the parent, make a new one in the child");
+  internal::check_not_forked(impl_->generation, "this engine");
 }
 
 bool Engine::forked() const noexcept {

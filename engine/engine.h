@@ -17,21 +17,27 @@
 namespace cairn::engine {
 
 enum class DirectIo : std::uint8_t { automatic, required, off };
+/// Whether the arenas' memory is pinned and registered with the ring as transfers use it; automatic
+/// goes without where the backend or a limit (RLIMIT_MEMLOCK) refuses, and stats() says why.
+enum class RegisteredBuffers : std::uint8_t { off, automatic };
 
 struct EngineOptions {
   BackendOptions backend;
   DirectIo direct_io = DirectIo::automatic;
-  std::size_t staging_bytes = 0;             ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
-  std::size_t io_window_bytes = 256u << 20;  ///< bytes being encoded, decoded, read or written
-  unsigned cpu_threads = 0;                  ///< 0 = available_cpus()
-  std::shared_ptr<Clock> clock;              ///< none = system_clock()
-  std::shared_ptr<CpuPool> cpu_pool;         ///< none = a oneTBB pool
+  RegisteredBuffers registered_buffers = RegisteredBuffers::off;
+  std::size_t staging_bytes = 0;  ///< 0 = min(RAM or cgroup limit / 4, 4 GiB)
+  /// Bytes being encoded, decoded, read or written; a quarter for writing alone, one for reading.
+  std::size_t io_window_bytes = 256u << 20;
+  unsigned cpu_threads = 0;               ///< 0 = available_cpus()
+  std::shared_ptr<Clock> clock;           ///< none = system_clock()
+  std::shared_ptr<CpuPool> cpu_pool;      ///< none = a oneTBB pool
   std::unique_ptr<IoBackend> io_backend;  ///< none = make_backend(backend); for decorators in tests
 };
 
 /// A snapshot of counters; each is exact, together they are not of one moment.
 struct EngineStats {
   BackendInfo backend;
+  DirectIo direct_io = DirectIo::automatic;  ///< as asked for; files_direct tells what came of it
   std::uint64_t operations_submitted = 0;
   std::uint64_t operations_completed = 0;
   std::uint64_t bytes_read = 0;
@@ -51,11 +57,13 @@ struct EngineStats {
 
 /// Shared by reference count. Members are thread-safe. The last owner's release waits for
 /// operations under way and for what has been posted; on a thread of the engine's own, or while
-/// tasks are in quarantine, it does not wait: the core ends by itself, later. After fork(), any
-/// call in the child fails with Errc::forked_child, and destruction there does nothing.
+/// tasks are in quarantine, it does not wait: the core ends by itself, later. After fork(), what
+/// would need its threads fails in the child with Errc::forked_child (where there is no error to
+/// give: thrown, as system_error), and destruction there does nothing.
 class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
  public:
-  /// Throws boost::system::system_error when a forced backend or the memory cannot be had.
+  /// Throws boost::system::system_error when a forced backend, the memory or a thread cannot be
+  /// had.
   [[nodiscard]] static std::shared_ptr<Engine> create(EngineOptions options = {});
   /// The engine that managers use when none is given: made at first use, kept while anyone uses it.
   [[nodiscard]] static std::shared_ptr<Engine> shared_default();
@@ -72,7 +80,7 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
 
   [[nodiscard]] BufferArena& staging() noexcept;
   [[nodiscard]] BufferArena& window() noexcept;
-  [[nodiscard]] CpuPool& cpu() noexcept;
+  [[nodiscard]] CpuPool& cpu();
   [[nodiscard]] Clock& clock() noexcept;
   /// For what outlives the engine, as a Watchdog may.
   [[nodiscard]] std::shared_ptr<Clock> shared_clock() const noexcept;
@@ -83,6 +91,9 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   /// child.
   void submit(IoOperation* operation) noexcept;
   void cancel(IoOperation* operation) noexcept;
+  /// Closes `fd` without anybody waiting for it: on a dead file server a close may take for ever.
+  /// In a forked child, at once.
+  void close_later(int fd) noexcept;
   /// Counts an operation of submit()'s; its complete() calls this first.
   void note_completed(const IoRequest& request, const IoResult& result) noexcept;
   /// Counts a file opened for data, with direct I/O or without.

@@ -28,6 +28,8 @@ class EngineCategory final : public boost::system::error_category {
         return "a deadline passed before the operation ended";
       case Errc::direct_io_unavailable:
         return "direct I/O was required and the file system refuses it";
+      case Errc::exchange_unavailable:
+        return "this file system cannot exchange two names (renameat2 with RENAME_EXCHANGE)";
     }
     return "unknown engine error";
   }
@@ -50,6 +52,7 @@ ErrorKind classify_engine(Errc code) noexcept {
     case Errc::timed_out:
       return ErrorKind::timed_out;
     case Errc::direct_io_unavailable:
+    case Errc::exchange_unavailable:
       return ErrorKind::not_supported;
   }
   return ErrorKind::unknown;
@@ -165,7 +168,7 @@ ErrorKind classify_errno(int value) noexcept {
     case EUCLEAN:
       return ErrorKind::io_error;  // the file system found itself corrupt
     case ESHUTDOWN:
-      return ErrorKind::closed;  // also xfs after a forced shutdown
+      return ErrorKind::io_error;  // xfs after it has shut itself down
     case EHOSTDOWN:
       return ErrorKind::io_error;  // network file systems
     case ECONNRESET:
@@ -213,6 +216,8 @@ std::string_view remedy_of_errno(int value) noexcept {
       return "Look at `dmesg`: the device or the file system reported a failure.";
     case EUCLEAN:
       return "Check the file system (fsck): it found itself corrupt.";
+    case ESHUTDOWN:
+      return "The file system shut itself down: `dmesg` says why; unmount it and check it.";
     case EBADMSG:
       return "Check the device: stored bytes no longer match their checksum.";
     case ENODATA:
@@ -259,6 +264,8 @@ std::string_view remedy_of_engine(Errc code) noexcept {
       return "Check that the file system answers; raise the deadline if it is slow.";
     case Errc::direct_io_unavailable:
       return "Set direct_io to automatic or off.";
+    case Errc::exchange_unavailable:
+      return "Delete what is there first, or use a local file system (ext4, xfs, btrfs).";
   }
   return {};
 }

@@ -23,6 +23,7 @@ enum class Errc {
   request_too_large,             ///< more bytes asked of an arena than it can ever give
   timed_out,                     ///< a deadline passed; the operation is in quarantine
   direct_io_unavailable,         ///< direct I/O was required and the file system refuses it
+  exchange_unavailable,          ///< two names cannot be exchanged in this file system
 };
 
 [[nodiscard]] CAIRN_EXPORT const boost::system::error_category& engine_category() noexcept;

@@ -105,7 +105,8 @@ class FaultyBackend final : public internal::Decorator {
     bool refuse = false;
     if (rule != nullptr) {
       ++shared.injected;
-      refuse = rule->kind == FaultKind::fail;
+      // Whatever a close reports, Linux has let the descriptor go.
+      refuse = rule->kind == FaultKind::fail && request.op != IoOp::close;
       if (rule->kind == FaultKind::shorten) {
         request.length = std::min(request.length, rule->bytes);
       } else {

@@ -37,7 +37,7 @@ class CAIRN_EXPORT FaultPlan {
   [[nodiscard]] static Predicate only(std::initializer_list<IoOp> ops);
 
   /// The `nth` matching operation from now on (1 = the next), and the `times` - 1 after it, fail
-  /// with `error` (an errno) and are not carried out.
+  /// with `error` (an errno) and are not carried out; a close is, as on Linux.
   void fail(Predicate matches, std::uint64_t nth, int error, std::uint64_t times = 1);
   /// Likewise, but they are carried out, and only reported as failed: the answer was lost.
   void fail_after(Predicate matches, std::uint64_t nth, int error, std::uint64_t times = 1);

@@ -21,9 +21,23 @@ int Descriptor::release() noexcept {
   return std::exchange(fd_, -1);
 }
 
+EngineDescriptor::EngineDescriptor(std::shared_ptr<Engine> engine, Descriptor fd) noexcept
+    : engine_(std::move(engine)), fd_(std::move(fd)) {}
+
+EngineDescriptor& EngineDescriptor::operator=(EngineDescriptor&& other) noexcept {
+  if (this == &other) return *this;
+  const EngineDescriptor old(std::exchange(engine_, std::move(other.engine_)),
+                             std::exchange(fd_, std::move(other.fd_)));
+  return *this;
+}
+
+EngineDescriptor::~EngineDescriptor() {
+  if (engine_ && fd_) engine_->close_later(fd_.release());
+}
+
 File::File(std::shared_ptr<Engine> engine, Descriptor fd, bool direct,
            std::uint32_t alignment) noexcept
-    : engine_(std::move(engine)), fd_(std::move(fd)), direct_(direct), alignment_(alignment) {
+    : fd_(std::move(engine), std::move(fd)), direct_(direct), alignment_(alignment) {
   if (!direct_) window_ = std::make_shared<impl::WriteBackWindow>();
 }
 
@@ -44,7 +58,7 @@ IoRequest File::transfer(IoOp op, std::uint64_t offset, const std::byte* buffer,
 }
 
 Directory::Directory(std::shared_ptr<Engine> engine, Descriptor fd) noexcept
-    : engine_(std::move(engine)), fd_(std::move(fd)) {}
+    : fd_(std::move(engine), std::move(fd)) {}
 
 IoRequest Directory::request(IoOp op, std::string name) const {
   IoRequest made(op);

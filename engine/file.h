@@ -13,17 +13,19 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cairn::engine {
 
 /// Submits one request; completes with void(error_code, IoResult). The building block of all below.
-/// A handler without an executor of its own is posted to the engine's strand, here and below.
+/// A handler without an executor of its own is posted to the engine's strand, here and below. In a
+/// forked child, where the error is Errc::forked_child, it runs inside the call; so does one of
+/// Asio's own thread pool, as that of use_future is.
 template <class Token>
 auto async_io(std::shared_ptr<Engine> engine, IoRequest request, Token&& token);
 
-/// A descriptor that closes itself. Closing on destruction is a plain close(2), meant for clean-up
-/// paths; where the result matters, use async_close().
+/// A descriptor that closes itself, by a plain close(2).
 class CAIRN_EXPORT Descriptor {
  public:
   Descriptor() noexcept = default;
@@ -37,6 +39,26 @@ class CAIRN_EXPORT Descriptor {
 
  private:
   int fd_ = -1;
+};
+
+/// A descriptor that its engine closes: close(2) waits for a file server, and whoever lets a file
+/// go must not. Nobody learns how that close ended; where it matters, use async_close(). Move-only.
+class CAIRN_EXPORT EngineDescriptor {
+ public:
+  EngineDescriptor() noexcept = default;
+  EngineDescriptor(std::shared_ptr<Engine> engine, Descriptor fd) noexcept;
+  EngineDescriptor(EngineDescriptor&&) noexcept = default;
+  EngineDescriptor& operator=(EngineDescriptor&& other) noexcept;
+  ~EngineDescriptor();
+  [[nodiscard]] int get() const noexcept { return fd_.get(); }
+  [[nodiscard]] const std::shared_ptr<Engine>& engine() const noexcept { return engine_; }
+  /// The descriptor, for whoever closes it in another way.
+  [[nodiscard]] Descriptor take() noexcept { return std::move(fd_); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  Descriptor fd_;
 };
 
 class Directory;
@@ -94,15 +116,14 @@ class CAIRN_EXPORT File {
   [[nodiscard]] IoRequest transfer(IoOp op, std::uint64_t offset, const std::byte* buffer,
                                    std::size_t length) const;
 
-  std::shared_ptr<Engine> engine_;
-  Descriptor fd_;
+  EngineDescriptor fd_;
   bool direct_ = false;
   std::uint32_t alignment_ = 1;
   std::shared_ptr<impl::WriteBackWindow> window_;  // none with direct I/O
 };
 
-/// An open directory; names below are resolved in it and, with symlinks, never outside it.
-/// Move-only.
+/// An open directory. A path to open is resolved in it and, with symlinks, never outside it. A name
+/// of an entry is one component, neither . nor ..; others complete with EINVAL. Move-only.
 class CAIRN_EXPORT Directory {
  public:
   Directory() noexcept = default;
@@ -119,8 +140,9 @@ class CAIRN_EXPORT Directory {
   /// Opens a directory below this one (may hold several components). void(error_code, Directory).
   template <class Token>
   auto async_open_directory(std::string name, Token&& token);
-  /// Opens a file below this one; `direct` as DirectIo says. A file for metadata asks for off.
-  /// void(error_code, File).
+  /// Opens a file below this one (likewise); `direct` as DirectIo says. A file for metadata asks
+  /// for off. What could be created and then not be used is removed, where `name` is one component;
+  /// what is cancelled may leave it. void(error_code, File).
   template <class Token>
   auto async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token);
 
@@ -131,9 +153,11 @@ class CAIRN_EXPORT Directory {
   auto async_remove_directory(std::string name, Token&& token);  // void(error_code)
   template <class Token>
   auto async_unlink(std::string name, Token&& token);  // void(error_code)
-  /// Never replaces: EEXIST. void(error_code)
+  /// Never replaces: EEXIST. Where the file system cannot promise that in one step (NFS, FUSE), the
+  /// target is looked for first: exclude other writers. void(error_code)
   template <class Token>
   auto async_rename(std::string name, Directory& to, std::string to_name, Token&& token);
+  /// Errc::exchange_unavailable where the file system cannot. void(error_code)
   template <class Token>
   auto async_exchange(std::string name, Directory& to, std::string to_name, Token&& token);
   template <class Token>
@@ -153,8 +177,7 @@ class CAIRN_EXPORT Directory {
   [[nodiscard]] IoRequest pair(IoOp op, std::string name, const Directory& to,
                                std::string to_name) const;
 
-  std::shared_ptr<Engine> engine_;
-  Descriptor fd_;
+  EngineDescriptor fd_;
 };
 
 }  // namespace cairn::engine

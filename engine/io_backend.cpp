@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <string>
+#include <system_error>
 
 namespace cairn::engine {
 namespace {
@@ -27,12 +28,16 @@ class ForkSafeBackend final : public IoBackend {
   void submit(IoOperation* operation) noexcept override {
     if (!in_child()) return inner_->submit(operation);
     operation->result.value = -EOWNERDEAD;
+    operation->result.refused = true;
     operation->complete();
   }
   void cancel(IoOperation* operation) noexcept override {
     if (!in_child()) inner_->cancel(operation);
   }
   [[nodiscard]] BackendInfo info() const override { return inner_->info(); }
+  void register_memory(std::span<const std::span<std::byte>> ranges) noexcept override {
+    if (!in_child()) inner_->register_memory(ranges);
+  }
   bool shut_down(std::int64_t timeout_ms) noexcept override {
     return in_child() || inner_->shut_down(timeout_ms);
   }
@@ -47,7 +52,8 @@ class ForkSafeBackend final : public IoBackend {
 };
 
 std::unique_ptr<IoBackend> make_threads(const BackendOptions& options, std::string reason) {
-  return std::make_unique<internal::ThreadsBackend>(options.threads, std::move(reason));
+  return std::make_unique<internal::ThreadsBackend>(options.threads, options.threads,
+                                                    std::move(reason));
 }
 
 std::unique_ptr<IoBackend> make_uring(const BackendOptions& options, std::string reason) {
@@ -63,6 +69,12 @@ std::unique_ptr<IoBackend> make_automatic(const BackendOptions& options) {
     return std::make_unique<internal::UringBackend>(options, "chosen");
   } catch (const internal::RingRefused& refused) {
     return make_threads(options, refused.what());
+  } catch (const std::system_error& error) {
+    // A descriptor or a thread. Fewer may be left than the ring needs, and enough for this.
+    const error_code code = from_errno(error.code().value());
+    std::string reason = std::string("io_uring: ") + error.what();
+    if (!remedy(code).empty()) reason.append("; ").append(remedy(code));
+    return make_threads(options, std::move(reason));
   }
 }
 
@@ -132,7 +144,12 @@ std::string_view to_string(IoOp op) noexcept {
 }
 
 std::unique_ptr<IoBackend> make_backend(const BackendOptions& options) {
-  return std::make_unique<ForkSafeBackend>(make_unguarded(options));
+  try {
+    return std::make_unique<ForkSafeBackend>(make_unguarded(options));
+  } catch (const std::system_error& error) {
+    throw boost::system::system_error(from_errno(error.code().value()),
+                                      std::string("I/O backend: ") + error.what());
+  }
 }
 
 }  // namespace cairn::engine

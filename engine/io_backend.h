@@ -5,8 +5,10 @@
 
 #include <cairn/export.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,7 +58,8 @@ struct FileStatus {
   std::uint64_t device = 0;
   std::uint32_t mode = 0;  ///< permission bits
   std::uint32_t links = 0;
-  std::uint32_t direct_memory_alignment = 0;  ///< statx DIOALIGN, bytes; 0 = unknown or refused
+  bool direct_alignment_known = false;        ///< the kernel gave what follows (statx DIOALIGN)
+  std::uint32_t direct_memory_alignment = 0;  ///< bytes; known and 0: this file has no direct I/O
   std::uint32_t direct_offset_alignment = 0;  ///< likewise
 };
 
@@ -81,13 +84,16 @@ struct IoRequest {
 
 struct IoResult {
   std::int64_t value = 0;  ///< >= 0: descriptor or bytes; < 0: -errno
+  /// Not carried out, and `value` says why: -ECANCELED (cancelled in a queue), -ESHUTDOWN or
+  /// -EOWNERDEAD (see shut_down()). Without it these are answers of the kernel, as others are.
+  bool refused = false;
   FileStatus status;
   std::vector<DirectoryEntry> entries;
 };
 
-/// A request under way. The backend owns it from submit() until it calls complete(), once, on a
-/// thread of its own; complete() takes ownership back and must be short: it posts, it does not
-/// work.
+/// A request under way. The backend owns it from submit() until it calls complete(), once: on a
+/// thread of its own, or inside submit() where it refuses the request. complete() takes ownership
+/// back and must be short: it posts, it does not work.
 class CAIRN_EXPORT IoOperation {
  public:
   explicit IoOperation(IoRequest r) : request(std::move(r)) {}
@@ -108,8 +114,10 @@ struct BackendInfo {
   std::string name;    ///< "uring" or "threads"
   std::string reason;  ///< why this one: "chosen", or the fallback's cause and remedy
   std::vector<std::string> ring_flags;  ///< e.g. "SINGLE_ISSUER", "DEFER_TASKRUN"
-  bool registered_buffers = false;
-  unsigned queue_depth = 0;  ///< operations that can be under way in the kernel
+  bool registered_buffers = false;      ///< transfers use registered memory
+  std::uint64_t registered_bytes = 0;   ///< pinned so far
+  std::string registered_reason;        ///< empty, or why no more is: cause and remedy
+  unsigned queue_depth = 0;             ///< operations that can be under way in the kernel
 };
 
 /// Carries out requests. submit() and cancel() may be called from any thread.
@@ -119,10 +127,16 @@ class CAIRN_EXPORT IoBackend {
   /// Starts `operation`. Never fails: an error arrives as the operation's result.
   virtual void submit(IoOperation* operation) noexcept = 0;
   /// Asks that `operation` ends early. One that has not reached the kernel completes with
-  /// -ECANCELED; one that has ends when the kernel says so. A pointer that is not under way is
-  /// ignored.
+  /// -ECANCELED; one that has ends when the kernel says so. A close is always carried out: its
+  /// owner has let the descriptor go. A pointer that is not under way is ignored.
   virtual void cancel(IoOperation* operation) noexcept = 0;
   [[nodiscard]] virtual BackendInfo info() const = 0;
+  /// Names the memory of most transfers, so that a backend can keep it pinned. The ranges stay
+  /// mapped as long as the backend. At most once, before the first submit(). A backend may ignore
+  /// it; what came of it shows in info().
+  virtual void register_memory(std::span<const std::span<std::byte>> ranges) noexcept {
+    static_cast<void>(ranges);
+  }
   /// Waits until nothing is under way, then stops the threads. False when `timeout_ms` passed
   /// first: the backend goes on and must be kept alive. Negative: no limit. Operations submitted
   /// afterwards complete with -ESHUTDOWN on the submitting thread, and with -EOWNERDEAD in a forked
@@ -136,12 +150,12 @@ struct BackendOptions {
   BackendKind kind =
       BackendKind::automatic;  ///< environment CAIRN_IO_BACKEND=uring|threads overrides automatic
   unsigned queue_depth = 128;  ///< operations in the kernel at once
-  unsigned threads = 8;        ///< of the thread backend, and of uring's blocking helper (2)
+  unsigned threads = 8;        ///< of the thread backend
 };
 
 /// Makes the backend asked for. `automatic` falls back to threads where io_uring is refused and
 /// says why in info().reason. Throws boost::system::system_error when `uring` is forced and
-/// refused.
+/// refused, or the threads cannot be had.
 [[nodiscard]] CAIRN_EXPORT std::unique_ptr<IoBackend> make_backend(const BackendOptions& options);
 
 }  // namespace cairn::engine

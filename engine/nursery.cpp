@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdio>
 #include <cstdlib>
@@ -57,7 +58,7 @@ struct Nursery::State : std::enable_shared_from_this<Nursery::State> {
     bool cancelled = false;
   };
   using Children = std::map<std::uint64_t, Child>;  // in order of spawning
-  enum class WakeOn { count, count_or_stop };
+  enum class WakeOn { count, count_or_stop, all };  // all: the children and the body
   struct Waiter {
     std::size_t limit;
     WakeOn wake_on;
@@ -65,6 +66,7 @@ struct Nursery::State : std::enable_shared_from_this<Nursery::State> {
   };
   class Start;
   class Done;
+  class BodyDone;
   class InitiateWait;
 
   explicit State(asio::any_io_executor e) : executor(std::move(e)) {}
@@ -72,6 +74,9 @@ struct Nursery::State : std::enable_shared_from_this<Nursery::State> {
   void spawn(asio::awaitable<void> child);
   void child_done(std::uint64_t id, std::exception_ptr failure) noexcept;
   void cancel_children();
+  void start_body(asio::awaitable<void> body);
+  void body_done(std::exception_ptr failure) noexcept;
+  void cancel_body();
   void cancel_by_parent();
   void wake();
   std::exception_ptr take_outcome();
@@ -81,6 +86,10 @@ struct Nursery::State : std::enable_shared_from_this<Nursery::State> {
   // A child's signal must outlive the handler in which the child ends; it is used again later.
   std::vector<Children::node_type> spare;
   std::list<Waiter> waiters;
+  asio::cancellation_signal body_signal;
+  std::exception_ptr body_failure;
+  bool body_runs = false;
+  bool body_cancelled = false;
   std::uint64_t last_id = 0;
   std::size_t total = 0;
   std::size_t failed = 0;
@@ -98,6 +107,16 @@ class Nursery::State::Done {
  private:
   std::shared_ptr<State> state_;
   std::uint64_t id_;
+};
+
+// What runs when the body ends.
+class Nursery::State::BodyDone {
+ public:
+  explicit BodyDone(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  void operator()(std::exception_ptr failure) { state_->body_done(std::move(failure)); }
+
+ private:
+  std::shared_ptr<State> state_;
 };
 
 // co_spawn() would run the child inline up to its first await when called on the executor.
@@ -147,8 +166,39 @@ void Nursery::State::child_done(std::uint64_t id, std::exception_ptr failure) no
     ++failed;
     if (!first) first = std::move(failure);
     cancel_children();
+    const bool in_nursery = std::any_of(waiters.begin(), waiters.end(), [](const Waiter& waiter) {
+      return waiter.wake_on != WakeOn::all;
+    });
+    // In join() it is to see the children end, and to learn from there what failed.
+    if (!in_nursery) cancel_body();
   }
   wake();
+}
+
+void Nursery::State::start_body(asio::awaitable<void> body) {
+  assert(!body_runs);
+  body_cancelled = false;
+  body_failure = nullptr;
+  if (stopped) {
+    // Not by assignment, as in Start.
+    const asio::awaitable<void> never_started = std::move(body);
+    return;
+  }
+  body_runs = true;
+  asio::co_spawn(executor, std::move(body),
+                 asio::bind_cancellation_slot(body_signal.slot(), BodyDone(shared_from_this())));
+}
+
+void Nursery::State::body_done(std::exception_ptr failure) noexcept {
+  body_runs = false;
+  if (failure) cancel_children();
+  body_failure = std::move(failure);
+  wake();
+}
+
+void Nursery::State::cancel_body() {
+  if (!body_runs || std::exchange(body_cancelled, true)) return;
+  body_signal.emit(asio::cancellation_type::terminal);
 }
 
 void Nursery::State::cancel_children() {
@@ -165,13 +215,15 @@ void Nursery::State::cancel_children() {
 void Nursery::State::cancel_by_parent() {
   abandoned = true;
   cancel_children();
+  cancel_body();
   wake();
 }
 
 void Nursery::State::wake() {
   for (auto waiter = waiters.begin(); waiter != waiters.end();) {
     const bool stop = stopped && waiter->wake_on == WakeOn::count_or_stop;
-    if (children.size() <= waiter->limit || stop) {
+    const bool wait_for_body = body_runs && waiter->wake_on == WakeOn::all;
+    if ((children.size() <= waiter->limit && !wait_for_body) || stop) {
       waiter->completion->complete();
       waiter = waiters.erase(waiter);
     } else {
@@ -254,6 +306,26 @@ asio::awaitable<void> Nursery::join(std::shared_ptr<State> state) {
   if (outcome) std::rethrow_exception(outcome);
 }
 
+asio::awaitable<void> Nursery::run(std::shared_ptr<State> state, asio::awaitable<void> body) {
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  const asio::cancellation_state parent = co_await asio::this_coro::cancellation_state;
+  if (parent.cancelled() != asio::cancellation_type::none) state->cancel_by_parent();
+  state->start_body(std::move(body));
+  while (state->body_runs || !state->children.empty()) {
+    State::InitiateWait wait(state, 0, State::WakeOn::all);
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(wait),
+                                                                         asio::use_awaitable);
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  const std::exception_ptr outcome = state->take_outcome();
+  const std::exception_ptr failure = std::exchange(state->body_failure, nullptr);
+  const bool because_of_child =
+      outcome && failure && state->body_cancelled && is_cancellation(failure);
+  if (failure && !because_of_child) std::rethrow_exception(failure);
+  if (outcome) std::rethrow_exception(outcome);
+}
+
 Nursery::Nursery(asio::any_io_executor executor)
     : state_(std::make_shared<State>(std::move(executor))) {}
 
@@ -277,6 +349,10 @@ void Nursery::cancel() {
 
 asio::awaitable<bool> Nursery::wait_below(std::size_t limit) {
   return wait_below(state_, limit);
+}
+
+asio::awaitable<void> Nursery::run(asio::awaitable<void> body) {
+  return run(state_, std::move(body));
 }
 
 asio::awaitable<void> Nursery::join() {

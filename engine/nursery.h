@@ -63,6 +63,10 @@ class CAIRN_EXPORT Nursery {
   /// cancelled; false at once otherwise: go to join(). When it saw the parent cancelled it leaves
   /// throw_if_cancelled off, so that join() can be reached.
   [[nodiscard]] boost::asio::awaitable<bool> wait_below(std::size_t limit);
+  /// Runs `body`, which spawns children here, and then waits for all of them. A child that fails
+  /// cancels `body` too (terminal), in whatever it awaits; inside join() and wait_below() it is
+  /// only woken, and may go on. One body at a time. For what it throws, see with_nursery().
+  [[nodiscard]] boost::asio::awaitable<void> run(boost::asio::awaitable<void> body);
   /// Waits for all children; see the class comment for what it throws. May be called again after
   /// spawns.
   [[nodiscard]] boost::asio::awaitable<void> join();
@@ -72,36 +76,23 @@ class CAIRN_EXPORT Nursery {
   struct State;
   static boost::asio::awaitable<bool> wait_below(std::shared_ptr<State> state, std::size_t limit);
   static boost::asio::awaitable<void> join(std::shared_ptr<State> state);
+  static boost::asio::awaitable<void> run(std::shared_ptr<State> state,
+                                          boost::asio::awaitable<void> body);
   std::shared_ptr<State> state_;
 };
 
 /// Runs `body(nursery, args...)`, a coroutine, and drains the nursery whatever happens: when the
-/// body throws or the caller is cancelled, the children are cancelled and awaited first. Throws
-/// what the body threw, else what join() throws. `body` captures nothing (a function, as a rule):
-/// its state comes as arguments, by value.
+/// body throws or the caller is cancelled, the children are cancelled and awaited first; when a
+/// child fails, the body is cancelled in whatever it awaits (see Nursery::run()). Throws what the
+/// body threw, unless that was its cancellation because of a child, else what join() throws. `body`
+/// captures nothing (a function, as a rule): its state comes as arguments, by value.
 template <class Body, CoroutineParameter... Args>
 requires std::invocable<Body, Nursery&, Args...> boost::asio::awaitable<void> with_nursery(
     boost::asio::any_io_executor executor, Body body, Args... args) {
   static_assert(std::is_empty_v<Body> || std::is_pointer_v<Body>, "the body must capture nothing");
   Nursery nursery(std::move(executor));
-  std::exception_ptr failure;
-  try {
-    co_await body(nursery, std::move(args)...);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  const bool throws = co_await boost::asio::this_coro::throw_if_cancelled();
-  co_await boost::asio::this_coro::throw_if_cancelled(false);
-  if (failure) nursery.cancel();
-  std::exception_ptr child_failure;
-  try {
-    co_await nursery.join();
-  } catch (...) {
-    child_failure = std::current_exception();
-  }
-  co_await boost::asio::this_coro::throw_if_cancelled(throws);
-  if (failure) std::rethrow_exception(failure);
-  if (child_failure) std::rethrow_exception(child_failure);
+  boost::asio::awaitable<void> task = body(nursery, std::move(args)...);
+  co_await nursery.run(std::move(task));
 }
 
 }  // namespace cairn::engine

@@ -22,15 +22,18 @@ using internal::TreeImage;
 namespace {
 
 // Descriptors are looked up when an operation starts, because a number may mean another file when
-// it ends. Inode numbers travel in the note, shifted by one: 0 = not below the root.
+// it ends. What they stand for travels in the note: nothing below the root, something below it that
+// the model does not know, or an inode, shifted to leave room for these two.
 constexpr std::uint64_t kElsewhere = 0;
+constexpr std::uint64_t kUnknown = 1;
+constexpr std::uint64_t kFirstInode = 2;
 constexpr std::uint32_t kPermissionBits = 07777;
 
-std::uint64_t to_note(std::optional<InodeId> inode) {
-  return inode ? std::uint64_t{*inode} + 1 : kElsewhere;
+std::uint64_t to_note(InodeId inode) {
+  return std::uint64_t{inode} + kFirstInode;
 }
 InodeId from_note(std::uint64_t note) {
-  return static_cast<InodeId>(note - 1);
+  return static_cast<InodeId>(note - kFirstInode);
 }
 
 class RecordingBackend final : public internal::Decorator {
@@ -43,20 +46,23 @@ class RecordingBackend final : public internal::Decorator {
   bool on_submit(IoRequest& request, Note& note, Wrapper*) override {
     Recording::Impl& record = recording_->impl();
     std::lock_guard lock(record.mutex);
-    note.first = to_note(start_of(record, request.fd, request.path));
-    note.second = to_note(start_of(record, request.fd2, request.path2));
+    note.first = start_of(record, request.fd, request.path);
+    note.second = start_of(record, request.fd2, request.path2);
     note.position = record.log.size();
     // From here on the number may come back as another file, before this close has been reported.
     if (request.op == IoOp::close) record.descriptors.erase(request.fd);
     return true;
   }
 
-  // The inode that a request's descriptor stands for; of an absolute path, the root, with the path
-  // made relative to it by relative_path().
-  static std::optional<InodeId> start_of(const Recording::Impl& record, int fd,
-                                         const std::string& path) {
-    if (fd != AT_FDCWD && !path.starts_with('/')) return record.inode_of(fd);
-    return relative_path(record, path) ? std::optional(kRootInode) : std::nullopt;
+  // The note of what a request's descriptor stands for; of an absolute path, the root, with the
+  // path made relative to it by relative_path().
+  static std::uint64_t start_of(const Recording::Impl& record, int fd, const std::string& path) {
+    if (fd == AT_FDCWD || path.starts_with('/')) {
+      return relative_path(record, path) ? to_note(kRootInode) : kElsewhere;
+    }
+    const auto found = record.descriptors.find(fd);
+    if (found == record.descriptors.end()) return kElsewhere;
+    return found->second ? to_note(*found->second) : kUnknown;
   }
 
   static std::optional<std::string> relative_path(const Recording::Impl& record,
@@ -111,25 +117,41 @@ class RecordingBackend final : public internal::Decorator {
   static void opened(Recording::Impl& record, const IoRequest& request, int fd, const Note& note) {
     record.descriptors.erase(fd);  // closed behind our back
     if (note.first == kElsewhere) return;
-    const InodeId start = from_note(note.first);
-    const std::string path = path_below(record, request.fd, request.path);
-    std::optional<InodeId> inode = record.live.find(start, path);
-    if (!inode && (request.flags & O_CREAT) != 0) {
-      const auto place = find_place(record.live, start, path);
-      if (!place) return;
-      LogEntry entry = make_entry(request, fmt::format("create {}", request.path));
-      entry.inode = record.add_inode(false, request.mode & kPermissionBits);
-      entry.from = *place;
-      record.live.inodes[place->directory].entries[place->name] = entry.inode;
-      inode = entry.inode;
-      record.log.push_back(std::move(entry));
-    } else if (inode && (request.flags & O_TRUNC) != 0) {
+    std::optional<InodeId> inode;
+    if (note.first != kUnknown) {
+      const InodeId start = from_note(note.first);
+      const std::string path = path_below(record, request.fd, request.path);
+      inode = record.live.find(start, path);
+      if (!inode && (request.flags & O_CREAT) != 0) inode = created(record, request, start, path);
+    }
+    if (!inode && (request.flags & (O_CREAT | O_TRUNC)) != 0) lose(record, request);
+    if (inode && (request.flags & O_TRUNC) != 0) {
       LogEntry entry = make_entry(request, fmt::format("truncate {} to 0 by open", request.path));
       entry.op = IoOp::truncate;
       entry.inode = *inode;
       record.log.push_back(std::move(entry));
     }
-    if (inode) record.descriptors[fd] = *inode;
+    record.descriptors[fd] = inode;
+  }
+
+  static std::optional<InodeId> created(Recording::Impl& record, const IoRequest& request,
+                                        InodeId start, const std::string& path) {
+    const auto place = find_place(record.live, start, path);
+    if (!place) return std::nullopt;
+    LogEntry entry = make_entry(request, fmt::format("create {}", request.path));
+    entry.inode = record.add_inode(false, request.mode & kPermissionBits);
+    entry.from = *place;
+    record.live.inodes[place->directory].entries[place->name] = entry.inode;
+    record.log.push_back(std::move(entry));
+    return record.live.inodes[place->directory].entries[place->name];
+  }
+
+  // Something below the root changed and the model cannot tell how.
+  static void lose(Recording::Impl& record, const IoRequest& request) {
+    std::string what = fmt::format("{} {}", to_string(request.op), request.path);
+    if (!request.path2.empty()) what += " -> " + request.path2;
+    if (request.fd >= 0) what += fmt::format(" (descriptor {})", request.fd);
+    record.lost.push_back(std::move(what));
   }
 
   static LogEntry make_entry(const IoRequest& request, std::string text) {
@@ -142,6 +164,11 @@ class RecordingBackend final : public internal::Decorator {
   static void on_inode(Recording::Impl& record, const IoRequest& request, const IoResult& result,
                        const Note& note) {
     if (note.first == kElsewhere) return;
+    if (note.first == kUnknown) {
+      // What was never followed cannot become durable either: only a change is a loss.
+      if (!is_sync(request.op)) lose(record, request);
+      return;
+    }
     LogEntry entry = make_entry(request, {});
     entry.inode = from_note(note.first);
     entry.covers = note.position;
@@ -159,11 +186,16 @@ class RecordingBackend final : public internal::Decorator {
     record.log.push_back(std::move(entry));
   }
 
+  static std::optional<Place> place_of(const Recording::Impl& record, std::uint64_t note, int fd,
+                                       const std::string& path) {
+    if (note < kFirstInode) return std::nullopt;
+    return find_place(record.live, from_note(note), path_below(record, fd, path));
+  }
+
   static void on_entry(Recording::Impl& record, const IoRequest& request, const Note& note) {
     if (note.first == kElsewhere) return;
-    const auto place = find_place(record.live, from_note(note.first),
-                                  path_below(record, request.fd, request.path));
-    if (!place) return;
+    const auto place = place_of(record, note.first, request.fd, request.path);
+    if (!place) return lose(record, request);
     LogEntry entry = make_entry(request, fmt::format("{} {}", to_string(request.op), request.path));
     entry.from = *place;
     if (request.op == IoOp::make_directory) {
@@ -176,16 +208,15 @@ class RecordingBackend final : public internal::Decorator {
   }
 
   static void on_two_entries(Recording::Impl& record, const IoRequest& request, const Note& note) {
-    if (note.first == kElsewhere || note.second == kElsewhere) return;
-    const auto from = find_place(record.live, from_note(note.first),
-                                 path_below(record, request.fd, request.path));
-    const auto to = find_place(record.live, from_note(note.second),
-                               path_below(record, request.fd2, request.path2));
-    if (!from || !to) return;
+    if (note.first == kElsewhere && note.second == kElsewhere) return;
+    if (request.op == IoOp::link && note.second == kElsewhere) return;  // nothing changed below
+    const auto from = place_of(record, note.first, request.fd, request.path);
+    const auto to = place_of(record, note.second, request.fd2, request.path2);
+    if (!from || !to) return lose(record, request);
     auto& from_entries = record.live.inodes[from->directory].entries;
     auto& to_entries = record.live.inodes[to->directory].entries;
     const auto child = from_entries.find(from->name);
-    if (child == from_entries.end()) return;
+    if (child == from_entries.end()) return lose(record, request);
     LogEntry entry = make_entry(
         request, fmt::format("{} {} -> {}", to_string(request.op), request.path, request.path2));
     entry.inode = child->second;
@@ -193,7 +224,7 @@ class RecordingBackend final : public internal::Decorator {
     entry.to = *to;
     if (request.op == IoOp::exchange) {
       const auto other = to_entries.find(to->name);
-      if (other == to_entries.end()) return;
+      if (other == to_entries.end()) return lose(record, request);
       entry.other = other->second;
       std::swap(child->second, other->second);
     } else {
@@ -216,6 +247,14 @@ Recording::Recording(const std::string& root) : impl_(std::make_unique<Impl>()) 
 }
 
 Recording::~Recording() = default;
+
+void Recording::Impl::check_complete() const {
+  if (lost.empty()) return;
+  throw std::logic_error(
+      fmt::format("recording of {}: {} changes could not be followed, first: {}; let nothing else "
+                  "change the tree, and use no path with .. or a symlink",
+                  root, lost.size(), lost.front()));
+}
 
 std::size_t Recording::mutations() const {
   std::lock_guard lock(impl_->mutex);
@@ -258,6 +297,7 @@ void Recording::replay(std::size_t prefix_length, std::uint64_t seed, const std:
     throw std::invalid_argument("replay: " + target + " is not empty: give a new directory");
   }
   std::lock_guard lock(impl_->mutex);
+  impl_->check_complete();
   if (prefix_length > impl_->log.size()) {
     throw std::invalid_argument(fmt::format("replay: prefix {} of {} recorded mutations",
                                             prefix_length, impl_->log.size()));

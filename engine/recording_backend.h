@@ -35,7 +35,8 @@ namespace cairn::engine {
 inline constexpr std::uint64_t kCrashBlockBytes = 4096;
 
 /// What happened below one directory. Thread-safe. Knows what went through its backend only: a test
-/// must not change the tree behind its back.
+/// must not change the tree behind its back. What it then cannot follow, as what goes through
+/// symlinks or "..", is noted, and replay() refuses.
 class CAIRN_EXPORT Recording {
  public:
   struct Mark {
@@ -67,7 +68,8 @@ class CAIRN_EXPORT Recording {
   /// Builds in `target` (made if missing, must be empty) a state that may be found after power was
   /// lost when the first `prefix_length` mutations had happened. `seed` decides which; among every
   /// eight or so is one where all of it survived, and one where only what was durable did. Throws
-  /// std::system_error, std::invalid_argument.
+  /// std::system_error, std::invalid_argument, and std::logic_error when the recording missed
+  /// something.
   void replay(std::size_t prefix_length, std::uint64_t seed, const std::string& target,
               const IgnoreSync& ignore = {}) const;
 

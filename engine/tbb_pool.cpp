@@ -91,6 +91,7 @@ class TbbPool final : public CpuPool {
   }
 
   void enqueue(std::function<void()> task) override {
+    internal::check_not_forked(generation_, "this CPU pool");
     internal::TaskQueue* const queue = &parts_->queue;
     queue->push(std::move(task));
     tell_sanitizer_handed_over(queue);

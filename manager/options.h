@@ -68,8 +68,13 @@ struct ManagerOptions {
   std::size_t max_pending = 1;
   /// How long to wait for another process that writes in the same root; 0 = not at all.
   std::chrono::milliseconds lock_timeout{0};
-  /// A save that takes longer, from its call to its commit, fails; <= 0 is an error.
+  /// A save that takes longer, from its call to its commit, fails with timed_out, and so does a
+  /// deletion; <= 0 is an error. What follows a commit (deleting old steps) may take as long again;
+  /// then it goes on behind the back of wait_until_finished() and close().
   std::chrono::milliseconds async_timeout{1'200'000};
+  /// Likewise when nothing moves for this long: no operation of the manager's saves and deletions
+  /// ends and no byte of theirs is captured. 0 = no such limit; < 0 is an error.
+  std::chrono::milliseconds no_progress_timeout{300'000};
   /// Fail a save that does not fit into the staging arena instead of streaming it at the disk's
   /// speed.
   bool require_full_staging = false;

@@ -26,9 +26,9 @@ SaveFuture::SaveFuture(std::shared_ptr<internal::SaveState> state,
 SaveProgress SaveFuture::progress() const {
   SaveProgress progress;
   progress.total = state_->total.load(std::memory_order_relaxed);
-  progress.staged = state_->staged.load(std::memory_order_relaxed);
-  progress.encoded = state_->encoded.load(std::memory_order_relaxed);
-  progress.written = state_->written.load(std::memory_order_relaxed);
+  progress.staged = state_->staged.load();
+  progress.encoded = state_->encoded.load();
+  progress.written = state_->written.load();
   return progress;
 }
 

@@ -51,15 +51,8 @@ void verify_metadata(const OpenStep& step, VerifyReport& report) {
   };
   if (step.lock && !step.metadata) add("", "the step's metadata cannot be decoded");
   if (step.items.empty()) add("", "the step has no items");
-  if (!step.metadata) return;
-  for (const auto& [name, handler] : step.metadata->item_handlers) {
-    // Orbax names items that have no folder, as its descriptor; only what should hold data is
-    // missed.
-    const bool holds_data = kind_by_handler(handler).has_value();
-    if (holds_data && std::ranges::find(step.items, name) == step.items.end()) {
-      add(name, "the metadata names this item, but its folder is not there");
-    }
-  }
+  for (const std::string& name : missing_items(step))
+    add(name, "the metadata names this item, but its folder is not there");
 }
 
 /// A marker is optional; one with other content lost bytes.

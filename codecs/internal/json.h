@@ -27,9 +27,10 @@ void append_json_string(std::string& out, std::string_view utf8);
 /// -Infinity.
 void append_json_double(std::string& out, double value);
 /// Appends `value` as Python's json.dumps does by default. Throws std::invalid_argument as above,
-/// and at a nesting above kMaxJsonDepth.
-void append_json(std::string& out, const boost::json::value& value);
-void append_json(std::string& out, const boost::json::object& object);
+/// and at a nesting above kMaxJsonDepth, to which the `around` objects and arrays that the text
+/// stands in count: parse_json() would refuse the whole.
+void append_json(std::string& out, const boost::json::value& value, std::size_t around = 0);
+void append_json(std::string& out, const boost::json::object& object, std::size_t around = 0);
 
 /// A value in words for an error, cut to a readable length.
 [[nodiscard]] std::string describe(const boost::json::value& value);

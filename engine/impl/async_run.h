@@ -43,6 +43,12 @@ class RunJob {
     waiter_->complete(std::move(failure), result ? std::move(*result) : Result());
   }
 
+  /// Instead of run(), where no thread would ever call it.
+  void refuse(std::exception_ptr why) noexcept {
+    work_.reset();
+    waiter_->refuse(std::move(why), Result());
+  }
+
  private:
   std::optional<Work> work_;
   Waiter waiter_;
@@ -65,6 +71,12 @@ class RunJob<Work, void> {
     waiter_->complete(std::move(failure));
   }
 
+  /// Instead of run(), where no thread would ever call it.
+  void refuse(std::exception_ptr why) noexcept {
+    work_.reset();
+    waiter_->refuse(std::move(why));
+  }
+
  private:
   std::optional<Work> work_;
   Waiter waiter_;
@@ -82,7 +94,12 @@ class InitiateRun {
     using Result = std::invoke_result_t<Function&>;
     auto job = std::make_shared<RunJob<Function, Result>>(
         std::forward<Work>(work), waiter(static_cast<Result*>(nullptr), handler));
-    pool_->enqueue([job = std::move(job)] { job->run(); });
+    try {
+      pool_->enqueue([job] { job->run(); });
+    } catch (...) {
+      // Not thrown from here: the handler may own the coroutine that is being suspended.
+      job->refuse(std::current_exception());
+    }
   }
 
  private:

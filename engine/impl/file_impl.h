@@ -16,7 +16,7 @@ auto async_io(std::shared_ptr<Engine> engine, IoRequest request, Token&& token) 
 template <class Token>
 auto File::async_write_at(std::uint64_t offset, std::span<const std::byte> bytes, Token&& token) {
   return impl::initiate(
-      engine_,
+      fd_.engine(),
       impl::TransferPlan(transfer(IoOp::write, offset, bytes.data(), bytes.size()), alignment_,
                          window_),
       token);
@@ -24,7 +24,7 @@ auto File::async_write_at(std::uint64_t offset, std::span<const std::byte> bytes
 
 template <class Token>
 auto File::async_read_at(std::uint64_t offset, std::span<std::byte> bytes, Token&& token) {
-  return impl::initiate(engine_,
+  return impl::initiate(fd_.engine(),
                         impl::TransferPlan(transfer(IoOp::read, offset, bytes.data(), bytes.size()),
                                            alignment_, nullptr),
                         token);
@@ -34,43 +34,43 @@ template <class Token>
 auto File::async_allocate(std::uint64_t length, Token&& token) {
   IoRequest made = request(IoOp::allocate);
   made.length = length;
-  return impl::initiate(engine_, impl::AllocatePlan(std::move(made)), token);
+  return impl::initiate(fd_.engine(), impl::AllocatePlan(std::move(made)), token);
 }
 
 template <class Token>
 auto File::async_truncate(std::uint64_t length, Token&& token) {
   IoRequest made = request(IoOp::truncate);
   made.length = length;
-  return impl::initiate(engine_, impl::StatusPlan(std::move(made)), token);
+  return impl::initiate(fd_.engine(), impl::StatusPlan(std::move(made)), token);
 }
 
 template <class Token>
 auto File::async_sync(Token&& token) {
-  return impl::initiate(engine_, impl::StatusPlan(request(IoOp::sync_data)), token);
+  return impl::initiate(fd_.engine(), impl::SyncPlan(request(IoOp::sync_data), window_), token);
 }
 
 template <class Token>
 auto File::async_stat(Token&& token) {
-  return impl::initiate(engine_, impl::StatPlan(request(IoOp::stat)), token);
+  return impl::initiate(fd_.engine(), impl::StatPlan(request(IoOp::stat)), token);
 }
 
 template <class Token>
 auto File::async_lock(bool exclusive, Token&& token) {
   IoRequest made = request(IoOp::lock);
   made.flags = exclusive ? LOCK_EX : LOCK_SH;
-  return impl::initiate(engine_, impl::StatusPlan(std::move(made)), token);
+  return impl::initiate(fd_.engine(), impl::StatusPlan(std::move(made)), token);
 }
 
 template <class Token>
 auto File::async_unlock(Token&& token) {
   IoRequest made = request(IoOp::lock);
   made.flags = LOCK_UN;
-  return impl::initiate(engine_, impl::StatusPlan(std::move(made)), token);
+  return impl::initiate(fd_.engine(), impl::StatusPlan(std::move(made)), token);
 }
 
 template <class Token>
 auto File::async_close(Token&& token) {
-  return impl::initiate(engine_, impl::ClosePlan(std::move(fd_)), token);
+  return impl::initiate(fd_.engine(), impl::ClosePlan(fd_.take()), token);
 }
 
 template <class Token>
@@ -81,66 +81,68 @@ auto Directory::async_open(std::shared_ptr<Engine> engine, std::string path, Tok
 
 template <class Token>
 auto Directory::async_open_directory(std::string name, Token&& token) {
-  impl::OpenDirectoryPlan plan(engine_, fd_.get(), std::move(name), true);
-  return impl::initiate(engine_, std::move(plan), token);
+  impl::OpenDirectoryPlan plan(fd_.engine(), fd_.get(), std::move(name), true);
+  return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token) {
-  impl::OpenFilePlan plan(engine_, fd_.get(), std::move(name), mode, direct);
-  return impl::initiate(engine_, std::move(plan), token);
+  impl::OpenFilePlan plan(fd_.engine(), fd_.get(), std::move(name), mode, direct);
+  return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_make_directory(std::string name, std::uint32_t mode, Token&& token) {
   IoRequest made = request(IoOp::make_directory, std::move(name));
   made.mode = mode;
-  return impl::initiate(engine_, impl::StatusPlan(std::move(made)), token);
+  return impl::initiate(fd_.engine(), impl::EntryPlan(std::move(made)), token);
 }
 
 template <class Token>
 auto Directory::async_remove_directory(std::string name, Token&& token) {
-  return impl::initiate(engine_, impl::StatusPlan(request(IoOp::remove_directory, std::move(name))),
-                        token);
+  return impl::initiate(fd_.engine(),
+                        impl::EntryPlan(request(IoOp::remove_directory, std::move(name))), token);
 }
 
 template <class Token>
 auto Directory::async_unlink(std::string name, Token&& token) {
-  return impl::initiate(engine_, impl::StatusPlan(request(IoOp::unlink, std::move(name))), token);
+  return impl::initiate(fd_.engine(), impl::EntryPlan(request(IoOp::unlink, std::move(name))),
+                        token);
 }
 
 template <class Token>
 auto Directory::async_rename(std::string name, Directory& to, std::string to_name, Token&& token) {
-  impl::StatusPlan plan(pair(IoOp::rename, std::move(name), to, std::move(to_name)));
-  return impl::initiate(engine_, std::move(plan), token);
+  impl::RenamePlan plan(pair(IoOp::rename, std::move(name), to, std::move(to_name)));
+  return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_exchange(std::string name, Directory& to, std::string to_name,
                                Token&& token) {
-  impl::StatusPlan plan(pair(IoOp::exchange, std::move(name), to, std::move(to_name)));
-  return impl::initiate(engine_, std::move(plan), token);
+  impl::ExchangePlan plan(pair(IoOp::exchange, std::move(name), to, std::move(to_name)));
+  return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_link(std::string name, Directory& to, std::string to_name, Token&& token) {
-  impl::StatusPlan plan(pair(IoOp::link, std::move(name), to, std::move(to_name)));
-  return impl::initiate(engine_, std::move(plan), token);
+  impl::EntryPlan plan(pair(IoOp::link, std::move(name), to, std::move(to_name)));
+  return impl::initiate(fd_.engine(), std::move(plan), token);
 }
 
 template <class Token>
 auto Directory::async_list(Token&& token) {
-  return impl::initiate(engine_, impl::ListPlan(request(IoOp::list, {})), token);
+  return impl::initiate(fd_.engine(), impl::ListPlan(request(IoOp::list, {})), token);
 }
 
 template <class Token>
 auto Directory::async_stat(std::string name, Token&& token) {
-  return impl::initiate(engine_, impl::StatPlan(request(IoOp::stat, std::move(name))), token);
+  return impl::initiate(fd_.engine(), impl::EntryStatPlan(request(IoOp::stat, std::move(name))),
+                        token);
 }
 
 template <class Token>
 auto Directory::async_sync(Token&& token) {
-  return impl::initiate(engine_, impl::StatusPlan(request(IoOp::sync_all, {})), token);
+  return impl::initiate(fd_.engine(), impl::StatusPlan(request(IoOp::sync_all, {})), token);
 }
 
 }  // namespace cairn::engine

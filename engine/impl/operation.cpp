@@ -12,11 +12,12 @@ constexpr int kMaxRepeats = 10'000;
 
 }  // namespace
 
-error_code to_error(std::int64_t value) noexcept {
-  if (value >= 0) return {};
-  if (value == -EOWNERDEAD) return make_error_code(Errc::forked_child);
-  if (value == -ESHUTDOWN) return make_error_code(Errc::engine_closed);
-  return from_errno(static_cast<int>(-value));
+error_code to_error(const IoResult& result) noexcept {
+  if (result.value >= 0) return {};
+  // File systems give these too: xfs says ESHUTDOWN after it has shut itself down.
+  if (result.refused && result.value == -EOWNERDEAD) return make_error_code(Errc::forked_child);
+  if (result.refused && result.value == -ESHUTDOWN) return make_error_code(Errc::engine_closed);
+  return from_errno(static_cast<int>(-result.value));
 }
 
 OperationBase::OperationBase(std::shared_ptr<Engine> owner)
@@ -36,31 +37,43 @@ void OperationBase::start() noexcept {
 
 void OperationBase::submit() noexcept {
   references_.fetch_add(1, std::memory_order_relaxed);
+  result.refused = false;
   bool refused = false;
   {
     std::lock_guard lock(mutex_);
-    refused = cancelled_;
+    refused = cancelled_ && request.op != IoOp::close;
     if (!refused) engine_->submit(this);
   }
   if (refused) {
     result.value = -ECANCELED;
-    // A plan never goes on after -ECANCELED except to release what it holds.
-    if (next()) result.value = -ECANCELED;
-    deliver();
+    result.refused = true;
+    go_on();
   }
   release();
 }
 
-void OperationBase::complete() noexcept {
-  engine_->note_completed(request, result);
-  if (must_repeat() || next()) {
+void OperationBase::go_on() noexcept {
+  // A backend that has shut down, or is another process's, refuses whatever comes, and does so
+  // inside submit(): there is no going on. After a cancel a plan may still close what it holds.
+  const bool backend_gone = result.refused && result.value != -ECANCELED;
+  if (next() && !backend_gone) {
     submit();
   } else {
     deliver();
   }
 }
 
+void OperationBase::complete() noexcept {
+  engine_->note_completed(request, result);
+  if (must_repeat()) {
+    submit();
+  } else {
+    go_on();
+  }
+}
+
 bool OperationBase::must_repeat() noexcept {
+  if (result.refused) return false;
   const bool interrupted = result.value == -EINTR;
   // EAGAIN of a lock means "held elsewhere" and is an answer.
   const bool try_again = result.value == -EAGAIN && request.op != IoOp::lock;

@@ -10,6 +10,7 @@
 
 #include <cairn/engine/engine.h>
 #include <cairn/engine/error.h>
+#include <cairn/engine/impl/completion.h>
 #include <cairn/export.h>
 
 #include <atomic>
@@ -27,8 +28,8 @@
 
 namespace cairn::engine::impl {
 
-/// The error of a result's value; >= 0 is none.
-[[nodiscard]] CAIRN_EXPORT error_code to_error(std::int64_t value) noexcept;
+/// The error of a result; none where its value is >= 0.
+[[nodiscard]] CAIRN_EXPORT error_code to_error(const IoResult& result) noexcept;
 
 /// What does not depend on plan and handler.
 class CAIRN_EXPORT OperationBase : public IoOperation {
@@ -51,11 +52,13 @@ class CAIRN_EXPORT OperationBase : public IoOperation {
   virtual void deliver() noexcept = 0;
   /// Gives up one reference; the last one destroys the operation.
   void release() noexcept;
+  [[nodiscard]] bool in_forked_child() const noexcept { return engine_->forked(); }
   /// The engine, leaving none here: the backend's threads must not be the last to let it go.
   [[nodiscard]] std::shared_ptr<Engine> take_engine() noexcept { return std::move(engine_); }
 
  private:
   void submit() noexcept;
+  void go_on() noexcept;
   [[nodiscard]] bool must_repeat() noexcept;
 
   std::shared_ptr<Engine> engine_;
@@ -76,8 +79,7 @@ class Operation final : public OperationBase {
       : OperationBase(owner),
         plan_(std::move(plan)),
         handler_(std::move(handler)),
-        work_(boost::asio::prefer(boost::asio::get_associated_executor(handler_, owner->executor()),
-                                  boost::asio::execution::outstanding_work.tracked)) {
+        work_(work_of(handler_, *owner)) {
     auto slot = boost::asio::get_associated_cancellation_slot(handler_);
     if (slot.is_connected()) slot.template emplace<Canceller>(this);
   }
@@ -113,9 +115,31 @@ class Operation final : public OperationBase {
     std::unique_ptr<Operation, Release> owned;
   };
 
+  static constexpr bool kMayLackExecutor = std::is_same_v<Executor, boost::asio::any_io_executor>;
+
+  // The handler's own executor, or else the engine's. None where that is of no use: in a forked
+  // child the strand has no thread.
+  static Work work_of(const Handler& handler, Engine& engine) {
+    Executor executor =
+        boost::asio::get_associated_executor(handler, boost::asio::any_io_executor());
+    if constexpr (kMayLackExecutor) {
+      if (!executor && engine.forked()) return Work();
+      if (!executor) executor = engine.executor();
+    }
+    return boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
+  }
+  [[nodiscard]] bool executor_has_no_thread() const noexcept {
+    if (!in_forked_child()) return false;
+    if constexpr (kMayLackExecutor) {
+      if (!work_) return true;
+    }
+    return runs_on_system_pool(work_);
+  }
+
   bool begin() noexcept override { return plan_.begin(request, result); }
   bool next() noexcept override { return plan_.next(request, result); }
   void deliver() noexcept override {
+    if (executor_has_no_thread()) return Closure(this)();
     Work executor(work_);
     boost::asio::post(executor, Closure(this));
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <string_view>
+#include <utility>
 
 namespace cairn::engine::impl {
 namespace {
@@ -31,11 +33,20 @@ bool is_unsupported(std::int64_t value) noexcept {
   return value == -EOPNOTSUPP || value == -ENOSYS || value == -ESPIPE || value == -EINVAL;
 }
 
+bool has_two_names(IoOp op) noexcept {
+  return op == IoOp::rename || op == IoOp::replace || op == IoOp::exchange || op == IoOp::link;
+}
+
 bool is_aligned(std::uint64_t value, std::uint32_t alignment) noexcept {
   return value % alignment == 0;
 }
 
 }  // namespace
+
+bool is_entry_name(const std::string& name) noexcept {
+  if (name.empty() || name == "." || name == "..") return false;
+  return name.find_first_of(std::string_view("/\0", 2)) == std::string::npos;
+}
 
 bool SinglePlan::begin(IoRequest& request, IoResult&) noexcept {
   request = std::move(first_);
@@ -56,6 +67,56 @@ bool RawPlan::next(IoRequest& request, IoResult& result) noexcept {
   return SinglePlan::next(request, result);
 }
 
+bool EntryPlan::begin(IoRequest& request, IoResult& result) noexcept {
+  const bool names_are_right =
+      is_entry_name(first_.path) && (!has_two_names(first_.op) || is_entry_name(first_.path2));
+  if (names_are_right) return StatusPlan::begin(request, result);
+  name_refused_ = true;
+  last_.value = -EINVAL;
+  return false;
+}
+
+bool EntryStatPlan::begin(IoRequest& request, IoResult& result) noexcept {
+  if (first_.path.empty() || is_entry_name(first_.path)) return StatPlan::begin(request, result);
+  last_.value = -EINVAL;
+  return false;
+}
+
+// Between the look and the plain rename somebody else may make the target. The rename then replaces
+// a file, or an empty directory; a directory with anything in it makes it fail. Whoever renames
+// here excludes other writers (the manager holds the root's lock), so that this needs a program
+// that keeps to no rule, and costs what that program made a moment ago, never a directory in use.
+bool RenamePlan::next(IoRequest& request, IoResult& result) noexcept {
+  switch (step_) {
+    case Step::no_replace:
+      if (!is_unsupported(result.value)) break;
+      step_ = Step::look;
+      plain_ = std::move(request);
+      plain_.op = IoOp::replace;
+      request = IoRequest(IoOp::stat);
+      request.fd = plain_.fd2;
+      request.path = std::move(plain_.path2);
+      return true;
+    case Step::look:
+      if (result.value >= 0) result.value = -EEXIST;
+      if (result.value != -ENOENT) break;
+      step_ = Step::plain;
+      plain_.path2 = std::move(request.path);
+      request = std::move(plain_);
+      return true;
+    case Step::plain:
+      break;
+  }
+  return EntryPlan::next(request, result);
+}
+
+error_code ExchangePlan::error() const noexcept {
+  if (!name_refused_ && is_unsupported(last_.value)) {
+    return make_error_code(Errc::exchange_unavailable);
+  }
+  return to_error(last_);
+}
+
 bool AllocatePlan::begin(IoRequest& request, IoResult& result) noexcept {
   // fallocate refuses an empty range; there is nothing to reserve.
   return first_.length != 0 && SinglePlan::begin(request, result);
@@ -66,15 +127,34 @@ bool AllocatePlan::next(IoRequest& request, IoResult& result) noexcept {
   return SinglePlan::next(request, result);
 }
 
+SyncPlan::SyncPlan(IoRequest request, std::shared_ptr<WriteBackWindow> window)
+    : StatusPlan(std::move(request)), window_(std::move(window)) {}
+
+bool SyncPlan::begin(IoRequest& request, IoResult& result) noexcept {
+  if (window_) rest_ = window_->take_rest();
+  return StatusPlan::begin(request, result);
+}
+
+bool SyncPlan::next(IoRequest& request, IoResult& result) noexcept {
+  if (request.op == IoOp::write_back) {
+    if (is_unsupported(result.value)) result.value = 0;
+  } else if (result.value >= 0 && rest_.length != 0) {
+    request.op = IoOp::write_back;  // clean by now: only to be dropped
+    request.offset = rest_.offset;
+    request.length = rest_.length;
+    return true;
+  }
+  return StatusPlan::next(request, result);
+}
+
 ClosePlan::ClosePlan(Descriptor fd) : StatusPlan(IoRequest(IoOp::close)), fd_(std::move(fd)) {
   first_.fd = fd_.get();
 }
 
 bool ClosePlan::next(IoRequest& request, IoResult& result) noexcept {
-  // These never reached the kernel. Any other answer means that the descriptor is gone.
-  const bool untouched =
-      result.value == -ECANCELED || result.value == -ESHUTDOWN || result.value == -EOWNERDEAD;
-  if (untouched) {
+  // Whatever the kernel answered, it has let go of the descriptor: a failed flush (fuse may give
+  // any errno) comes after that, and the number may be someone else's by now.
+  if (result.refused) {
     fd_ = Descriptor();
   } else {
     static_cast<void>(fd_.release());
@@ -116,45 +196,97 @@ bool OpenFilePlan::begin(IoRequest& request, IoResult&) noexcept {
 }
 
 bool OpenFilePlan::next(IoRequest& request, IoResult& result) noexcept {
-  if (step_ != Step::ask_alignment) return after_open(request, result);
-  settle_alignment(result);
+  switch (step_) {
+    case Step::open_direct:
+    case Step::open_buffered:
+      return after_open(request, result);
+    case Step::ask_alignment:
+      return after_stat(request, result);
+    case Step::close_direct:
+      after_close(result);
+      request = std::move(first_);
+      return open_buffered(request);
+    case Step::close_given_up:
+      after_close(result);
+      request = std::move(first_);
+      return remove_created(request);
+    case Step::remove_created:
+      return false;  // what went wrong before matters more
+  }
   return false;
 }
 
 bool OpenFilePlan::after_open(IoRequest& request, const IoResult& result) noexcept {
+  const bool insisted = (request.flags & O_EXCL) != 0;
   if (result.value == -EINVAL && step_ == Step::open_direct) {
-    if (wish_ == DirectIo::required) {
-      error_ = make_error_code(Errc::direct_io_unavailable);
-      return false;
-    }
     // Linux creates the file before it finds that O_DIRECT cannot be: the name may be ours by now,
-    // and would have been EEXIST otherwise. So the second attempt must not insist on creating it.
-    request.flags &= ~(O_DIRECT | O_EXCL);
-    step_ = Step::open_buffered;
-    return true;
+    // and would have been EEXIST otherwise.
+    created_ = insisted;
+    if (wish_ != DirectIo::required) return open_buffered(request);
+    return give_up(request, make_error_code(Errc::direct_io_unavailable));
   }
   if (result.value < 0) {
-    error_ = to_error(result.value);
-    return false;
+    error_ = to_error(result);
+    return remove_created(request);
   }
   opened_ = Descriptor(static_cast<int>(result.value));
+  created_ = created_ || insisted;
   if (step_ == Step::open_buffered) return false;
   step_ = Step::ask_alignment;
-  request = IoRequest(IoOp::stat);
+  first_ = std::exchange(request, IoRequest(IoOp::stat));
   request.fd = opened_.get();
   return true;
 }
 
-void OpenFilePlan::settle_alignment(const IoResult& result) noexcept {
-  if (result.value < 0) {
-    error_ = to_error(result.value);
-    return;
-  }
+bool OpenFilePlan::after_stat(IoRequest& request, const IoResult& result) noexcept {
+  if (result.value < 0) return give_up(request, to_error(result));
   const FileStatus& status = result.status;
-  alignment_ = std::max(status.direct_memory_alignment, status.direct_offset_alignment);
-  if (alignment_ == 0) alignment_ = kDefaultDirectAlignment;
-  // The arenas' buffers could not serve such a file.
-  if (alignment_ > kBufferAlignment) error_ = make_error_code(Errc::direct_io_unavailable);
+  const auto [least, most] =
+      std::minmax(status.direct_memory_alignment, status.direct_offset_alignment);
+  alignment_ = status.direct_alignment_known ? most : kDefaultDirectAlignment;
+  // Above their own alignment the arenas' buffers could not serve such a file.
+  const bool refused = status.direct_alignment_known && least == 0;
+  if (!refused && alignment_ <= kBufferAlignment) return false;
+  if (wish_ != DirectIo::required) return close(request, Step::close_direct);
+  return give_up(request, make_error_code(Errc::direct_io_unavailable));
+}
+
+bool OpenFilePlan::open_buffered(IoRequest& request) noexcept {
+  // The file is there by now, where it was to be made: O_EXCL would find it.
+  request.flags &= ~O_DIRECT;
+  if (created_) request.flags &= ~O_EXCL;
+  step_ = Step::open_buffered;
+  return true;
+}
+
+bool OpenFilePlan::close(IoRequest& request, Step step) noexcept {
+  step_ = step;
+  if (request.op == IoOp::open) first_ = std::move(request);
+  request = IoRequest(IoOp::close);
+  request.fd = opened_.get();
+  return true;
+}
+
+void OpenFilePlan::after_close(const IoResult& result) noexcept {
+  if (result.refused) {
+    opened_ = Descriptor();
+  } else {
+    static_cast<void>(opened_.release());
+  }
+}
+
+bool OpenFilePlan::give_up(IoRequest& request, error_code error) noexcept {
+  error_ = error;
+  return opened_ ? close(request, Step::close_given_up) : remove_created(request);
+}
+
+bool OpenFilePlan::remove_created(IoRequest& request) noexcept {
+  // A longer path is not looked up beneath the directory by an unlink: what a symlink leads to is
+  // not ours.
+  if (!created_ || !is_entry_name(request.path)) return false;
+  step_ = Step::remove_created;
+  request.op = IoOp::unlink;
+  return true;
 }
 
 File OpenFilePlan::take_file() noexcept {
@@ -193,11 +325,11 @@ bool TransferPlan::next(IoRequest& request, IoResult& result) noexcept {
     case Step::transfer:
       return after_transfer(request, result);
     case Step::check_end:
-      if (result.value < 0) return fail(to_error(result.value));
+      if (result.value < 0) return fail(to_error(result));
       if (first_.offset + done_ >= result.status.size) return false;
       return fail(make_error_code(Errc::unaligned_short_transfer));
     case Step::start_write_back:
-      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result.value));
+      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result));
       if (drop_length_ == 0) return false;
       step_ = Step::drop_written;
       request.offset = drop_offset_;
@@ -206,14 +338,14 @@ bool TransferPlan::next(IoRequest& request, IoResult& result) noexcept {
       return true;
     case Step::drop_written:
       // A failed write-back shows here and not in the later fdatasync: it must fail the write.
-      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result.value));
+      if (result.value < 0 && !is_unsupported(result.value)) return fail(to_error(result));
       return false;
   }
   return false;
 }
 
 bool TransferPlan::after_transfer(IoRequest& request, const IoResult& result) noexcept {
-  if (result.value < 0) return fail(to_error(result.value));
+  if (result.value < 0) return fail(to_error(result));
   const bool reading = first_.op == IoOp::read;
   if (result.value == 0) {
     // The end of a file; a write that moves nothing would go on for ever.

@@ -7,6 +7,7 @@
 #include <cairn/engine/io_backend.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,7 +36,7 @@ class CAIRN_EXPORT RawPlan : public SinglePlan {
   template <class Handler>
   void invoke(Handler& handler) {
     static_cast<void>(opened_.release());
-    const error_code error = to_error(last_.value);
+    const error_code error = to_error(last_);
     std::move(handler)(error, std::move(last_));
   }
 
@@ -50,8 +51,48 @@ class StatusPlan : public SinglePlan {
   using SinglePlan::SinglePlan;
   template <class Handler>
   void invoke(Handler& handler) {
-    std::move(handler)(to_error(last_.value));
+    std::move(handler)(to_error(last_));
   }
+};
+
+/// True for a name of one component, the only kind that cannot lead out of a directory.
+[[nodiscard]] CAIRN_EXPORT bool is_entry_name(const std::string& name) noexcept;
+
+/// Success or an error of an operation on one entry of a directory, or on two: names of several
+/// components are EINVAL, because the kernel would follow them, and symlinks among them, anywhere.
+class CAIRN_EXPORT EntryPlan : public StatusPlan {
+ public:
+  using StatusPlan::StatusPlan;
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+
+ protected:
+  bool name_refused_ = false;
+};
+
+/// A rename that never replaces, also in file systems without RENAME_NOREPLACE (NFS, many of FUSE):
+/// there the target is looked for, and a plain rename follows where it is absent.
+class CAIRN_EXPORT RenamePlan : public EntryPlan {
+ public:
+  using EntryPlan::EntryPlan;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+
+ private:
+  enum class Step : std::uint8_t { no_replace, look, plain };
+  Step step_ = Step::no_replace;
+  IoRequest plain_;
+};
+
+/// An exchange, for which there is no substitute: a file system without has an error of its own.
+class CAIRN_EXPORT ExchangePlan : public EntryPlan {
+ public:
+  using EntryPlan::EntryPlan;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    std::move(handler)(error());
+  }
+
+ private:
+  [[nodiscard]] error_code error() const noexcept;
 };
 
 /// Reserving blocks: a file system that cannot is no error, the writes will allocate.
@@ -60,6 +101,19 @@ class CAIRN_EXPORT AllocatePlan : public StatusPlan {
   using StatusPlan::StatusPlan;
   bool begin(IoRequest& request, IoResult& result) noexcept;
   bool next(IoRequest& request, IoResult& result) noexcept;
+};
+
+/// fdatasync; then what is left of a buffered file is dropped from the cache.
+class CAIRN_EXPORT SyncPlan : public StatusPlan {
+ public:
+  /// `window`: of a buffered file, or null.
+  SyncPlan(IoRequest request, std::shared_ptr<WriteBackWindow> window);
+  bool begin(IoRequest& request, IoResult& result) noexcept;
+  bool next(IoRequest& request, IoResult& result) noexcept;
+
+ private:
+  std::shared_ptr<WriteBackWindow> window_;
+  ByteRange rest_;  // written before the sync began
 };
 
 /// Owns the descriptor, so that it is closed even when the request was cancelled or never
@@ -79,8 +133,15 @@ class StatPlan : public SinglePlan {
   using SinglePlan::SinglePlan;
   template <class Handler>
   void invoke(Handler& handler) {
-    std::move(handler)(to_error(last_.value), last_.status);
+    std::move(handler)(to_error(last_), last_.status);
   }
+};
+
+/// Of an entry, or of the directory itself: "".
+class CAIRN_EXPORT EntryStatPlan : public StatPlan {
+ public:
+  using StatPlan::StatPlan;
+  bool begin(IoRequest& request, IoResult& result) noexcept;
 };
 
 class ListPlan : public SinglePlan {
@@ -89,7 +150,7 @@ class ListPlan : public SinglePlan {
   using SinglePlan::SinglePlan;
   template <class Handler>
   void invoke(Handler& handler) {
-    std::move(handler)(to_error(last_.value), std::move(last_.entries));
+    std::move(handler)(to_error(last_), std::move(last_.entries));
   }
 };
 
@@ -103,7 +164,7 @@ class CAIRN_EXPORT OpenDirectoryPlan : public SinglePlan {
   void invoke(Handler& handler) {
     Directory directory;
     if (opened_) directory = Directory(std::move(engine_), std::move(opened_));
-    std::move(handler)(to_error(last_.value), std::move(directory));
+    std::move(handler)(to_error(last_), std::move(directory));
   }
 
  private:
@@ -111,7 +172,9 @@ class CAIRN_EXPORT OpenDirectoryPlan : public SinglePlan {
   Descriptor opened_;
 };
 
-/// Opens a file, with direct I/O where asked for and possible, and asks for its alignment.
+/// Opens a file, with direct I/O where asked for and possible, and asks for its alignment. Where
+/// direct I/O turns out not to be, it opens the file again without, or gives up; giving up closes
+/// the file and removes it when this made it.
 class CAIRN_EXPORT OpenFilePlan {
  public:
   using Signature = void(error_code, File);
@@ -126,16 +189,29 @@ class CAIRN_EXPORT OpenFilePlan {
   }
 
  private:
-  enum class Step : std::uint8_t { open_direct, open_buffered, ask_alignment };
+  enum class Step : std::uint8_t {
+    open_direct,
+    open_buffered,
+    ask_alignment,
+    close_direct,  // to open it again without direct I/O
+    close_given_up,
+    remove_created,
+  };
   bool after_open(IoRequest& request, const IoResult& result) noexcept;
-  void settle_alignment(const IoResult& result) noexcept;
+  bool after_stat(IoRequest& request, const IoResult& result) noexcept;
+  bool open_buffered(IoRequest& request) noexcept;
+  bool close(IoRequest& request, Step step) noexcept;
+  bool give_up(IoRequest& request, error_code error) noexcept;
+  bool remove_created(IoRequest& request) noexcept;
+  void after_close(const IoResult& result) noexcept;
   [[nodiscard]] File take_file() noexcept;
 
   std::shared_ptr<Engine> engine_;
-  IoRequest first_;
+  IoRequest first_;  // the open, while `request` is something else
   DirectIo wish_;
   Step step_ = Step::open_buffered;
   Descriptor opened_;
+  bool created_ = false;
   std::uint32_t alignment_ = 1;
   error_code error_;
 };

@@ -1,7 +1,9 @@
 #pragma once
 // Buffered writes without a storm at the end: after each window of bytes written, the write-back of
 // that window starts, and the window before it (which has had time to reach the disk) is waited for
-// and dropped from the cache. Dirty memory of one file stays below two windows.
+// and dropped from the cache. The write that fills a window does the waiting: with n writes of one
+// file under way at once, up to n + 1 windows of it are dirty. The sync drops what is left. A file
+// that never fills a window is left in the cache: metadata, which is read again soon.
 
 #include <cairn/export.h>
 
@@ -25,6 +27,9 @@ class CAIRN_EXPORT WriteBackWindow {
   /// Adds a range that was written. When a window is full: true, and the range whose write-back is
   /// to start, and the one to wait for and drop.
   bool add(ByteRange written, ByteRange& start, ByteRange& drop) noexcept;
+  /// The range that was written and has not been dropped; none (length 0) where no window was ever
+  /// full. Starts anew.
+  [[nodiscard]] ByteRange take_rest() noexcept;
 
  private:
   std::mutex mutex_;

@@ -20,6 +20,9 @@ class Decorator : public IoBackend {
   void submit(IoOperation* operation) noexcept final;
   void cancel(IoOperation* operation) noexcept final;
   [[nodiscard]] BackendInfo info() const override { return inner_->info(); }
+  void register_memory(std::span<const std::span<std::byte>> ranges) noexcept override {
+    inner_->register_memory(ranges);
+  }
   bool shut_down(std::int64_t timeout_ms) noexcept override;
 
   /// What a decorator remembers about an operation between on_submit() and on_complete().

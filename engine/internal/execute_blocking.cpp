@@ -233,6 +233,7 @@ FileStatus to_file_status(const struct statx& from) noexcept {
   status.mode = from.stx_mode & 07777u;
   status.links = from.stx_nlink;
   if ((from.stx_mask & kStatxDioAlign) != 0) {
+    status.direct_alignment_known = true;
     status.direct_memory_alignment = field_at(from, kDioMemoryAlignAt);
     status.direct_offset_alignment = field_at(from, kDioOffsetAlignAt);
   }

@@ -13,6 +13,10 @@ namespace cairn::engine::internal {
 /// load.
 [[nodiscard]] std::uint64_t fork_generation() noexcept;
 
+/// Throws system_error(Errc::forked_child) in a child of the process in which fork_generation() was
+/// `made_in`. `what` names the object.
+void check_not_forked(std::uint64_t made_in, const char* what);
+
 /// One `T` per process, made at first use and never destroyed: it stays valid during exit, and a
 /// child gets its own rather than a parent's with locked mutexes. The parent's stays reachable, not
 /// leaked.

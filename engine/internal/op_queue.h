@@ -28,12 +28,13 @@ class OpQueue {
     return first;
   }
 
-  /// Takes `operation` out; false when it is not here. Compares addresses only, so the pointer may
-  /// be stale.
+  /// Takes `operation` out to cancel it; false when it is not here, or is a close, which is never
+  /// cancelled. Compares addresses only, so the pointer may be stale.
   bool remove(const IoOperation* operation) noexcept {
     IoOperation* previous = nullptr;
     for (IoOperation* at = head_; at != nullptr; previous = at, at = at->link) {
       if (at != operation) continue;
+      if (at->request.op == IoOp::close) return false;
       (previous != nullptr ? previous->link : head_) = at->link;
       if (tail_ == at) tail_ = previous;
       at->link = nullptr;

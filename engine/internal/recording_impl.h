@@ -16,17 +16,18 @@ namespace cairn::engine {
 
 struct Recording::Impl {
   mutable std::mutex mutex;
-  std::string root;   // canonical
+  std::string root;             // canonical
   internal::TreeImage durable;  // at the start; later inodes join it empty
   internal::TreeImage live;     // entries as the running program sees them; no content
-  std::unordered_map<int, internal::InodeId> descriptors;
+  // Of what is open below the root; none = an inode that is not in `live`, a symlink's target or
+  // something that was made behind the backend's back.
+  std::unordered_map<int, std::optional<internal::InodeId>> descriptors;
   std::vector<internal::LogEntry> log;
   std::vector<Mark> marks;
+  std::vector<std::string> lost;  // mutations below the root that the model could not follow
 
-  [[nodiscard]] std::optional<internal::InodeId> inode_of(int fd) const {
-    const auto found = descriptors.find(fd);
-    return found == descriptors.end() ? std::nullopt : std::optional(found->second);
-  }
+  /// Throws std::logic_error when something was lost: no state of this recording proves anything.
+  void check_complete() const;
 
   internal::InodeId add_inode(bool directory, std::uint32_t mode) {
     durable.add(directory, mode);

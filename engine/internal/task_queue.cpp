@@ -61,6 +61,7 @@ class ThreadPool final : public CpuPool {
   }
 
   void enqueue(std::function<void()> task) override {
+    check_not_forked(generation_, "this CPU pool");
     queue_.push(std::move(task));
     ready_.release();
   }

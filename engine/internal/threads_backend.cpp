@@ -2,20 +2,20 @@
 #include <cairn/engine/internal/thread.h>
 #include <cairn/engine/internal/threads_backend.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <chrono>
+#include <system_error>
 
 namespace cairn::engine::internal {
 
-ThreadsBackend::ThreadsBackend(unsigned threads, std::string reason) : reason_(std::move(reason)) {
-  const unsigned count = threads == 0 ? 1 : threads;
-  queue_depth_ = count;
-  threads_.reserve(count + 1);
+ThreadsBackend::ThreadsBackend(unsigned threads, unsigned most, std::string reason)
+    : reason_(std::move(reason)), most_(std::max({1u, threads, most})) {
+  threads_.reserve(most_ + 1);
   try {
-    for (unsigned i = 0; i < count; ++i) {
-      threads_.push_back(start_thread("cairn-io", [this] { work(); }));
-    }
+    const std::lock_guard lock(mutex_);
+    while (workers_ < std::max(1u, threads)) start_worker();
     threads_.push_back(start_thread("cairn-cancel", [this] { complete_cancelled(); }));
   } catch (...) {
     stop_and_join();
@@ -32,19 +32,24 @@ void ThreadsBackend::submit(IoOperation* operation) noexcept {
     std::lock_guard lock(mutex_);
     if (!stopping_) {
       waiting_.push(operation);
+      ++waiting_count_;
       ++under_way_;
+      if (waiting_count_ > idle_workers_ && workers_ < most_) grow();
       work_ready_.notify_one();
       return;
     }
   }
   operation->result.value = -ESHUTDOWN;
+  operation->result.refused = true;
   operation->complete();
 }
 
 void ThreadsBackend::cancel(IoOperation* operation) noexcept {
   std::lock_guard lock(mutex_);
   if (!waiting_.remove(operation)) return;
+  --waiting_count_;
   operation->result.value = -ECANCELED;
+  operation->result.refused = true;
   cancelled_.push(operation);
   cancelled_ready_.notify_one();
 }
@@ -53,7 +58,8 @@ BackendInfo ThreadsBackend::info() const {
   BackendInfo info;
   info.name = "threads";
   info.reason = reason_;
-  info.queue_depth = queue_depth_;
+  info.queue_depth = most_;
+  info.registered_reason = "buffers are registered with a ring, and this backend has none";
   return info;
 }
 
@@ -84,15 +90,33 @@ void ThreadsBackend::stop_and_join() noexcept {
   }
 }
 
+// With the lock held.
+void ThreadsBackend::start_worker() {
+  threads_.push_back(start_thread("cairn-io", [this] { work(); }));
+  ++workers_;
+  ++idle_workers_;
+}
+
+void ThreadsBackend::grow() noexcept {
+  try {
+    start_worker();
+  } catch (const std::system_error&) {
+    // Those that there are will come to it.
+  }
+}
+
 void ThreadsBackend::work() noexcept {
   std::unique_lock lock(mutex_);
   while (true) {
     work_ready_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
     IoOperation* operation = waiting_.pop();
     if (operation == nullptr) return;  // stopping: shut_down() saw that nothing was under way
+    --waiting_count_;
+    --idle_workers_;
     lock.unlock();
     execute_blocking(operation->request, operation->result);
     lock.lock();
+    ++idle_workers_;  // as good as: complete() only posts
     finish(operation, lock);
   }
 }

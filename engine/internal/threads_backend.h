@@ -1,6 +1,6 @@
 #pragma once
-// The thread backend: a fixed pool that makes plain system calls. Also the helper of the uring
-// backend for what has no opcode.
+// The thread backend: a pool that makes plain system calls. Also the helper of the uring backend
+// for what has no opcode.
 
 #include <cairn/engine/internal/op_queue.h>
 #include <cairn/engine/io_backend.h>
@@ -15,8 +15,10 @@ namespace cairn::engine::internal {
 
 class ThreadsBackend final : public IoBackend {
  public:
-  /// Throws std::system_error when the threads cannot be started.
-  ThreadsBackend(unsigned threads, std::string reason);
+  /// `threads` at once, and up to `most` as calls take long: one more whenever all are busy and an
+  /// operation waits, so that calls that hang do not stop those behind them. Throws
+  /// std::system_error when the first ones cannot be started.
+  ThreadsBackend(unsigned threads, unsigned most, std::string reason);
   ~ThreadsBackend() override;
 
   void submit(IoOperation* operation) noexcept override;
@@ -26,6 +28,8 @@ class ThreadsBackend final : public IoBackend {
 
  private:
   void work() noexcept;
+  void start_worker();
+  void grow() noexcept;
   void complete_cancelled() noexcept;
   void finish(IoOperation* operation, std::unique_lock<std::mutex>& lock) noexcept;
   void stop_and_join() noexcept;
@@ -39,7 +43,10 @@ class ThreadsBackend final : public IoBackend {
   OpQueue cancelled_;
   std::condition_variable cancelled_ready_;
   std::size_t under_way_ = 0;
-  unsigned queue_depth_ = 0;
+  std::size_t waiting_count_ = 0;  // in waiting_
+  unsigned workers_ = 0;
+  unsigned idle_workers_ = 0;
+  const unsigned most_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <new>
 #include <system_error>
+#include <utility>
 
 namespace cairn::engine::internal {
 namespace {
@@ -20,6 +21,7 @@ namespace {
 constexpr std::uint64_t kWakeTag = ~std::uint64_t{0};
 constexpr std::uint64_t kCancelTag = kWakeTag - 1;
 constexpr unsigned kHelperThreads = 2;
+constexpr unsigned kHelperThreadsMax = 64;  // as calls hang
 constexpr unsigned kMinQueueDepth = 1;
 constexpr unsigned kMaxQueueDepth = 4096;
 // Entries besides the operations': the wake-up, and cancels before they make the ring submit early.
@@ -35,7 +37,7 @@ UringBackend::UringBackend(const BackendOptions& options, std::string reason)
     : reason_(std::move(reason)),
       queue_depth_(std::clamp(options.queue_depth, kMinQueueDepth, kMaxQueueDepth)),
       slots_(queue_depth_),
-      helper_(kHelperThreads, "blocking calls of the uring backend") {
+      helper_(kHelperThreads, kHelperThreadsMax, "blocking calls of the uring backend") {
   for (std::uint32_t i = queue_depth_; i > 0; --i) free_slots_.push_back(i - 1);
   wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
@@ -73,6 +75,7 @@ void UringBackend::submit(IoOperation* operation) noexcept {
   }
   if (refused) {
     operation->result.value = -ESHUTDOWN;
+    operation->result.refused = true;
     operation->complete();
   } else if (must_wake && !on_reactor()) {
     wake();  // the reactor itself looks into the inbox before it waits
@@ -90,6 +93,7 @@ void UringBackend::cancel(IoOperation* operation) noexcept {
     must_wake = inbox_is_empty();
     if (inbox_.remove(operation)) {
       operation->result.value = -ECANCELED;
+      operation->result.refused = true;
       ended_inbox_.push(operation);
     } else {
       try {
@@ -108,7 +112,17 @@ BackendInfo UringBackend::info() const {
   info.reason = reason_;
   info.ring_flags = features_.flags;
   info.queue_depth = queue_depth_;
+  memory_.describe(info);
   return info;
+}
+
+void UringBackend::register_memory(std::span<const std::span<std::byte>> ranges) noexcept {
+  assert(!on_reactor());
+  std::unique_lock lock(mutex_);
+  assert(!stopping_ && offered_ == nullptr);
+  offered_ = &ranges;
+  wake();
+  offer_taken_.wait(lock, [this] { return offered_ == nullptr; });
 }
 
 bool UringBackend::shut_down(std::int64_t timeout_ms) noexcept {
@@ -139,7 +153,7 @@ bool UringBackend::shut_down(std::int64_t timeout_ms) noexcept {
 }
 
 bool UringBackend::inbox_is_empty() const noexcept {
-  return inbox_.empty() && ended_inbox_.empty() && cancel_inbox_.empty();
+  return inbox_.empty() && ended_inbox_.empty() && cancel_inbox_.empty() && offered_ == nullptr;
 }
 
 bool UringBackend::on_reactor() const noexcept {
@@ -191,6 +205,10 @@ bool UringBackend::take_inbox() noexcept {
       std::lock_guard lock(mutex_);
       if (stopping_ && under_way_ == 0) return false;
       if (inbox_is_empty()) return true;
+      if (offered_ != nullptr) {
+        memory_.set_up(ring_->get(), *std::exchange(offered_, nullptr));
+        offer_taken_.notify_all();
+      }
       fresh.splice(inbox_);
       ended.splice(ended_inbox_);
       cancels_.swap(cancel_inbox_);
@@ -206,12 +224,15 @@ void UringBackend::cancel_on_reactor(const IoOperation* operation) noexcept {
   if (waiting_.remove(operation)) {
     auto* waiting = const_cast<IoOperation*>(operation);
     waiting->result.value = -ECANCELED;
+    waiting->result.refused = true;
     finish(waiting);
     return;
   }
   for (std::uint32_t i = 0; i < queue_depth_; ++i) {
     Slot& slot = slots_[i];
     if (slot.operation != operation || slot.cancelled) continue;
+    // The kernel would say the same of one that it did and of one that it did not carry out.
+    if (operation->request.op == IoOp::close) return;
     slot.cancelled = true;
     io_uring_sqe* sqe = ring_->entry();
     io_uring_prep_cancel64(sqe, slot_tag(i, slot.generation), 0);
@@ -248,9 +269,8 @@ void UringBackend::prepare(io_uring_sqe* sqe, const IoRequest& r, Slot& slot) no
     case IoOp::close:
       return io_uring_prep_close(sqe, r.fd);
     case IoOp::read:
-      return io_uring_prep_read(sqe, r.fd, r.buffer, transfer_length(r.length), r.offset);
     case IoOp::write:
-      return io_uring_prep_write(sqe, r.fd, r.buffer, transfer_length(r.length), r.offset);
+      return prepare_transfer(sqe, r);
     case IoOp::allocate:
       return io_uring_prep_fallocate(sqe, r.fd, 0, static_cast<off_t>(r.offset),
                                      static_cast<off_t>(r.length));
@@ -282,6 +302,17 @@ void UringBackend::prepare(io_uring_sqe* sqe, const IoRequest& r, Slot& slot) no
   }
   assert(false && "operation without an opcode reached the ring");
   io_uring_prep_nop(sqe);
+}
+
+void UringBackend::prepare_transfer(io_uring_sqe* sqe, const IoRequest& r) noexcept {
+  const std::uint32_t length = transfer_length(r.length);
+  const std::optional<int> slab = memory_.find(r.buffer, length);
+  if (r.op == IoOp::read) {
+    if (slab) return io_uring_prep_read_fixed(sqe, r.fd, r.buffer, length, r.offset, *slab);
+    return io_uring_prep_read(sqe, r.fd, r.buffer, length, r.offset);
+  }
+  if (slab) return io_uring_prep_write_fixed(sqe, r.fd, r.buffer, length, r.offset, *slab);
+  io_uring_prep_write(sqe, r.fd, r.buffer, length, r.offset);
 }
 
 void UringBackend::reap() noexcept {

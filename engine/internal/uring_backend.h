@@ -8,6 +8,7 @@
 // DEFER_TASKRUN ask.
 
 #include <cairn/engine/internal/op_queue.h>
+#include <cairn/engine/internal/registered_memory.h>
 #include <cairn/engine/internal/ring.h>
 #include <cairn/engine/internal/threads_backend.h>
 #include <cairn/engine/io_backend.h>
@@ -34,6 +35,7 @@ class UringBackend final : public IoBackend {
   void submit(IoOperation* operation) noexcept override;
   void cancel(IoOperation* operation) noexcept override;
   [[nodiscard]] BackendInfo info() const override;
+  void register_memory(std::span<const std::span<std::byte>> ranges) noexcept override;
   bool shut_down(std::int64_t timeout_ms) noexcept override;
 
  private:
@@ -54,6 +56,7 @@ class UringBackend final : public IoBackend {
   void cancel_on_reactor(const IoOperation* operation) noexcept;
   void fill_ring() noexcept;
   void prepare(io_uring_sqe* sqe, const IoRequest& request, Slot& slot) noexcept;
+  void prepare_transfer(io_uring_sqe* sqe, const IoRequest& request) noexcept;
   void reap() noexcept;
   void finish_slot(std::uint32_t index, int result) noexcept;
   void finish(IoOperation* operation) noexcept;
@@ -70,6 +73,7 @@ class UringBackend final : public IoBackend {
   std::vector<std::uint32_t> free_slots_;
   OpQueue waiting_;
   std::vector<IoOperation*> cancels_;
+  RegisteredMemory memory_;  // describe() on any thread
 
   // Written before the constructor returns, then constant.
   RingFeatures features_;
@@ -80,6 +84,8 @@ class UringBackend final : public IoBackend {
   OpQueue inbox_;
   OpQueue ended_inbox_;  // cancelled while in the inbox, result set: to be completed
   std::vector<IoOperation*> cancel_inbox_;
+  const std::span<const std::span<std::byte>>* offered_ = nullptr;  // register_memory() waits
+  std::condition_variable offer_taken_;
   std::size_t under_way_ = 0;
   bool stopping_ = false;
 

@@ -40,14 +40,10 @@ ChunkFiles::ChunkFiles(std::shared_ptr<SaveState> state, ItemContent& content)
     : state_(std::move(state)), content_(content), slots_(kFilesInFlight) {}
 
 Task<void> ChunkFiles::open(FolderPtr item) {
-  constexpr std::uint32_t kMode = 0777;  // the umask has the last word
   item_ = item;
   assert(content_.layout.inlined.empty());
   folders_ = folders_of(content_.layout);
-  for (const std::string& name : folders_) {
-    auto [error] = co_await item_->handle.async_make_directory(name, kMode, kAsTuple);
-    if (error) raise_failure(error, "make directory", join_path(item_->path, name));
-  }
+  for (const std::string& name : folders_) co_await make_directory(item_, name);
 }
 
 Task<void> ChunkFiles::write_large(std::string name, std::span<const std::byte> bytes,

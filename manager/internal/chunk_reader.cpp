@@ -152,7 +152,7 @@ Task<void> ChunkReader::read_extent(ReadExtent extent, DataFilePtr data_file) {
   const std::uint64_t scratch_size = scratch_of(extent);
   engine::BufferArena& window = index_.folder()->engine->window();
   auto [error, buffer] = co_await window.async_acquire(
-      std::max<std::uint64_t>(scratch_at + scratch_size, 1), kAsTuple);
+      std::max<std::uint64_t>(scratch_at + scratch_size, 1), engine::ArenaUse::read, kAsTuple);
   if (error) raise_failure(error, "wait for memory", file->path);
   const std::span<std::byte> memory = buffer.span();
   const std::size_t count = co_await read_some_at(file, begin, memory.first(size));
@@ -202,7 +202,7 @@ Task<void> ChunkReader::read_shard(ReadExtent shard, DataFilePtr data_file) {
   std::vector<ChunkPiece> absent;
   {
     auto [error, buffer] = co_await index_.folder()->engine->window().async_acquire(
-        std::max<std::uint64_t>(size, 1), kAsTuple);
+        std::max<std::uint64_t>(size, 1), engine::ArenaUse::read, kAsTuple);
     if (error) raise_failure(error, "wait for memory", file->path);
     const std::size_t count = co_await read_some_at(file, begin, buffer.span().first(size));
     const std::span<const std::byte> bytes = buffer.span().first(count);

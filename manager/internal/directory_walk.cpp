@@ -78,15 +78,16 @@ Task<void> ItemDatabase::walk(FolderPtr folder, std::string prefix, KeySet keys,
 
 Task<void> ItemDatabase::look_up(std::string key) {
   if (leaves_root(key)) co_return;
-  auto [error, status] = co_await item_->handle.async_stat(key, kAsTuple);
-  if (error) {
-    const auto kind = engine::classify(error);
+  const StatusResult found = co_await status_below(item_, key);
+  if (found.error) {
+    const auto kind = engine::classify(found.error);
     // ENOTDIR is among the invalid arguments: a key below a file is not there either.
     if (kind == engine::ErrorKind::not_found || kind == engine::ErrorKind::invalid_argument)
       co_return;
-    raise_failure(error, "look at", join_path(item_->path, key));
+    raise_failure(found.error, "look at", join_path(item_->path, key));
   }
-  if (status.type == engine::FileType::regular || status.type == engine::FileType::symlink)
+  const engine::FileType type = found.status.type;
+  if (type == engine::FileType::regular || type == engine::FileType::symlink)
     add_file_entry(std::move(key));
 }
 

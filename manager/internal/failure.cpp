@@ -104,12 +104,21 @@ Error system_failure(const engine::error_code& code, std::string operation, std:
   return Error(error_code_of(engine::classify(code)), code.message(), context);
 }
 
+ErrorCode code_of(const FormatError& error) noexcept {
+  switch (error.kind()) {
+    case FormatError::Kind::damaged:
+      return ErrorCode::data_loss;
+    case FormatError::Kind::unsupported:
+      return ErrorCode::not_supported;
+  }
+  return ErrorCode::internal;
+}
+
 Error format_failure(const FormatError& error, std::string path, std::uint64_t offset) {
   ErrorContext context;
   context.path = std::move(path);
   if (error.offset()) context.offset = offset + *error.offset();
-  const bool damaged = error.kind() == FormatError::Kind::damaged;
-  return Error(damaged ? ErrorCode::data_loss : ErrorCode::not_supported, error.what(), context);
+  return Error(code_of(error), error.what(), context);
 }
 
 void raise_failure(const engine::error_code& code, std::string operation, std::string path,

@@ -15,13 +15,6 @@ constexpr std::string_view kStringsFile = "_strings.json";
 /// More wanted chunks of an array than this are found by walking all its keys.
 constexpr std::uint64_t kChunksByName = 4096;
 
-Error format_damage(const FormatError& error, std::string path) {
-  ErrorContext context;
-  context.path = std::move(path);
-  context.offset = error.offset();
-  return Error(ErrorCode::data_loss, error.what(), context);
-}
-
 bool has_array(orbax::ValueType type) {
   return !orbax::is_empty(type) && type != orbax::ValueType::string;
 }
@@ -98,13 +91,13 @@ Task<void> ItemIndex::read_metadata() {
     try {
       if (text) metadata_ = orbax::decode_tree_metadata(*text);
     } catch (const FormatError& error) {
-      throw format_damage(error, join_path(item_->path, name));
+      throw format_failure(error, join_path(item_->path, name));
     }
     try {
       if (record) record_ = decode_record(*record);
       if (record_ && text) metadata_hash_ = content_hash(*text);
     } catch (const FormatError& error) {
-      throw format_damage(error, join_path(item_->path, std::string(kRecordFile)));
+      throw format_failure(error, join_path(item_->path, std::string(kRecordFile)));
     }
   };
   co_await engine::async_run(item_->engine->cpu(), std::move(decode), asio::use_awaitable);
@@ -205,7 +198,7 @@ Task<void> ItemIndex::read_strings() {
   try {
     if (text) value = orbax::parse_json(*text, kStringsFile);
   } catch (const FormatError& error) {
-    throw format_damage(error, path);
+    throw format_failure(error, path);
   }
   const auto* strings = value.if_object();
   for (StoredLeaf& leaf : leaves_) {
@@ -267,7 +260,7 @@ StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& e
                                                     ? zarr::decode_metadata(entry.value)
                                                     : zarr::decode_v2_metadata(entry.value));
   } catch (const FormatError& error) {
-    throw leaf_error(leaf, ErrorCode::data_loss, error.what(),
+    throw leaf_error(leaf, code_of(error), error.what(),
                      join_path(item_->path, array_key(leaf.name, format)), error.offset());
   }
   return known;

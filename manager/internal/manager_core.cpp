@@ -40,6 +40,7 @@ void check_options(const ManagerOptions& options) {
     refuse("max_link_age is " + std::to_string(options.max_link_age) + ", it must not be negative");
   }
   if (options.async_timeout.count() <= 0) refuse("async_timeout must be positive");
+  if (options.no_progress_timeout.count() < 0) refuse("no_progress_timeout must not be negative");
   if (options.lock_timeout.count() < 0) refuse("lock_timeout must not be negative");
   if (options.item_name.empty() || options.item_name.find('/') != std::string::npos ||
       options.item_name[0] == '.') {
@@ -195,7 +196,7 @@ void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
-  auto state = std::make_shared<SaveState>(engine);
+  auto state = std::make_shared<SaveState>(engine, writer_->heart);
   SaveFuture future(state, state->staged_state, state->committed_state);
   auto fail = [&](std::exception_ptr error) {
     error = as_error(std::move(error), "save step " + std::to_string(step), directory);
@@ -273,16 +274,7 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job) {
 
 Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   const auto self = shared_from_this();
-  engine::Watchdog::Limits limits;
-  limits.total = options.async_timeout;
-  std::weak_ptr<SaveJob> weak_job = job;
-  std::weak_ptr<Impl> weak = self;
-  auto expired = [weak, weak_job](engine::Watchdog::Reason) {
-    const auto alive = weak.lock();
-    const auto late = weak_job.lock();
-    if (alive && late) alive->expire(late);
-  };
-  engine::Watchdog watchdog(engine->shared_clock(), engine->executor(), limits, std::move(expired));
+  auto watchdog = watch(job, &Impl::expire);
   std::exception_ptr failure;
   std::optional<std::string> replaced;
   try {
@@ -294,6 +286,7 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   std::exception_ptr trouble;
   if (failure) {
     failure = as_error(failure, "save step " + std::to_string(job->step), directory);
+    job->failure = failure;
     try {
       if (code_of(failure) != ErrorCode::commit_unknown) co_await job->clean_up();
     } catch (...) {
@@ -303,8 +296,9 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   // A save that missed its deadline has returned its losers: they stay.
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
-  watchdog.stop();
+  watchdog.reset();
   if (deletes) {
+    watchdog = watch(job, &Impl::expire_clean_up);
     try {
       co_await delete_losers(job, replaced);
     } catch (...) {
@@ -312,6 +306,7 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
     }
   }
   if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
+  watchdog.reset();
   job->items.clear();
   job->end_turn();
   end_writing();
@@ -340,27 +335,6 @@ void CheckpointManager::Impl::release(const JobPtr& job) {
   }
   job->done->set(nullptr, impl::Unit());
   board.end();
-}
-
-void CheckpointManager::Impl::expire(const JobPtr& job) {
-  if (job->settled) return;
-  SaveState& state = *job->state;
-  const bool renamed = state.past_recall;
-  ErrorContext context;
-  context.operation = "save step " + std::to_string(job->step);
-  context.path = directory;
-  context.remedy = renamed ? "reload() tells whether the step is there"
-                           : "Look at the file system, or raise async_timeout";
-  const Error error(renamed ? ErrorCode::commit_unknown : ErrorCode::timed_out,
-                    "not finished after " + std::to_string(options.async_timeout.count()) + " ms",
-                    context);
-  // Operations and bytes that the kernel may still hold: what is captured and not yet written.
-  job->quarantine = engine->quarantine(
-      job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
-  state.cancel_requested = true;
-  settle(job, std::make_exception_ptr(error));
-  release(job);
-  if (!renamed) state.signal.emit(asio::cancellation_type::terminal);
 }
 
 void CheckpointManager::Impl::report_failure(SaveState& state, Step step,

@@ -4,6 +4,7 @@
 // core outlives whatever is under way.
 
 #include <cairn/manager/checkpoint_manager.h>
+#include <cairn/manager/internal/delete_job.h>
 #include <cairn/manager/internal/error_board.h>
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/step_index.h>
@@ -49,7 +50,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void add_item(internal::SaveJob& job, std::string name, args::ItemSave item) const;
   void enqueue(const JobPtr& job);
   internal::Task<void> run_save(JobPtr job);
-  internal::Task<void> run_delete(Step step, std::shared_ptr<impl::SharedState<void>> done);
+  using DeletePtr = std::shared_ptr<internal::DeleteJob>;
+  internal::Task<void> run_delete(DeletePtr job);
+  void settle_delete(const DeletePtr& job, const std::exception_ptr& failure);
   internal::Task<void> delete_losers(JobPtr job, std::optional<std::string> replaced);
   internal::Task<void> remove_step(internal::FolderPtr root, Step step);
   /// Gives a save its outcome: cache, error board, futures. Once; later calls do nothing.
@@ -59,8 +62,17 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void settle_failed(const JobPtr& job, const std::exception_ptr& failure);
   /// Lets the saves behind it, and those who wait, go on. Once.
   void release(const JobPtr& job);
+  using Reason = engine::Watchdog::Reason;
+  /// Starts to watch a save, a deletion or a clean-up: (this->*missed)(job, reason) is called on
+  /// the strand when its deadline passes while both live.
+  template <class Job>
+  [[nodiscard]] std::unique_ptr<engine::Watchdog> watch(
+      const std::shared_ptr<Job>& job, void (Impl::*missed)(const std::shared_ptr<Job>&, Reason));
+  [[nodiscard]] Error deadline_error(Reason reason, ErrorCode code, std::string operation) const;
   /// The deadline has passed: settles with timed_out and leaves the coroutine to the quarantine.
-  void expire(const JobPtr& job);
+  void expire(const JobPtr& job, Reason reason);
+  void expire_clean_up(const JobPtr& job, Reason reason);
+  void expire_delete(const DeletePtr& job, Reason reason);
   void end_writing();
   void list_directory(bool create, const std::string& operation);
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,

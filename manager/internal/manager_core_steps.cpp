@@ -4,6 +4,7 @@
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_reader.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cassert>
@@ -72,7 +73,6 @@ void CheckpointManager::Impl::end_writing() {
 
 Future<void> CheckpointManager::Impl::delete_step(Step step) {
   const std::string operation = "delete step " + std::to_string(step);
-  auto done = std::make_shared<impl::SharedState<void>>();
   if (engine->forked()) return failed<void>(forked_error(operation));
   {
     const std::lock_guard lock(mutex_);
@@ -93,16 +93,21 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
     }
     board.begin();
   }
-  asio::post(engine->executor(), [self = shared_from_this(), step, done] {
+  auto job = std::make_shared<DeleteJob>(step);
+  asio::post(engine->executor(), [self = shared_from_this(), job] {
     ++self->writers_;
-    asio::co_spawn(self->engine->executor(), self->run_delete(step, done), asio::detached);
+    auto guarded = asio::bind_cancellation_slot(job->signal.slot(), asio::detached);
+    asio::co_spawn(self->engine->executor(), self->run_delete(job), std::move(guarded));
   });
-  return Future<void>(done);
+  return Future<void>(job->done);
 }
 
-Task<void> CheckpointManager::Impl::run_delete(Step step,
-                                               std::shared_ptr<impl::SharedState<void>> done) {
+Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   const auto self = shared_from_this();
+  const Step step = job->step;
+  const auto watchdog = watch(job, &Impl::expire_delete);
+  // A missed deadline ends waits; whether to go on is decided here.
+  co_await asio::this_coro::throw_if_cancelled(false);
   std::exception_ptr failure;
   engine::Permit permit;
   FolderPtr root;
@@ -111,11 +116,16 @@ Task<void> CheckpointManager::Impl::run_delete(Step step,
     if (error) raise_failure(error, "wait for the turn", directory);
     permit = std::move(turn);
     root = co_await begin_writing(writer_);
+    // Its caller has been told that it failed.
+    if (job->settled) throw with_operation(ErrorCode::timed_out, "given up", "", directory);
+    job->past_recall = true;
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await remove_step(root, step);
     index.finish_delete(step);
   } catch (...) {
     failure = std::current_exception();
   }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   bool gone = false;
   if (failure && root) {
     // Renamed away and then failed: it is no step any more, whatever is left of it.
@@ -130,10 +140,17 @@ Task<void> CheckpointManager::Impl::run_delete(Step step,
   end_writing();
   if (failure) {
     failure = as_error(failure, "delete step " + std::to_string(step), directory);
-    log(LogLevel::error, "delete", step, message_of(failure));
+    if (!job->settled) log(LogLevel::error, "delete", step, message_of(failure));
     gone ? index.finish_delete(step) : index.abort_delete(step);
   }
-  done->set(impl::own_copy(failure), impl::Unit());
+  settle_delete(job, failure);
+  job->quarantine.release();
+}
+
+void CheckpointManager::Impl::settle_delete(const DeletePtr& job,
+                                            const std::exception_ptr& failure) {
+  if (std::exchange(job->settled, true)) return;
+  job->done->set(impl::own_copy(failure), impl::Unit());
   board.end();
 }
 

@@ -103,8 +103,7 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
       *node = ocdbt::decode_node(bytes, most);
       ocdbt::check_child(*node, pending->height, pending->min_key);
     } catch (const FormatError& damage) {
-      throw database_error(path, pending->where.offset + damage.offset().value_or(0),
-                           damage.what());
+      throw format_failure(damage, path, pending->where.offset);
     }
   };
   co_await engine::async_run(item_->engine->cpu(), std::move(decode), asio::use_awaitable);

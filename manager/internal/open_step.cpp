@@ -119,6 +119,23 @@ std::string names_of(const std::vector<std::string>& names) {
   return text.empty() ? "none" : text;
 }
 
+std::vector<std::string> missing_items(const OpenStep& step) {
+  std::vector<std::string> missing;
+  if (!step.metadata || step.direct) return missing;
+  for (const auto& [item, handler] : step.metadata->item_handlers) {
+    if (kind_by_handler(handler) && std::ranges::find(step.items, item) == step.items.end())
+      missing.push_back(item);
+  }
+  return missing;
+}
+
+Error missing_item(const OpenStep& step, const std::string& item) {
+  return step_error(ErrorCode::data_loss,
+                    "the step's metadata names this item, but its directory is missing; items: " +
+                        names_of(step.items),
+                    step.folder->path, item, "Restore another step, or name the other items");
+}
+
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
   if (orbax::is_temporary_name(last_component(path))) {
     throw step_error(ErrorCode::incomplete_checkpoint, "this save never committed", path, "",

@@ -121,7 +121,8 @@ Task<std::string> read_bytes(EnginePtr engine, FilePtr file, std::uint64_t offse
     const std::uint64_t begin = at / alignment * alignment;
     const std::uint64_t last = std::min(offset + size, begin + kReadBytes);
     const std::uint64_t end = (last + alignment - 1) / alignment * alignment;
-    auto [error, buffer] = co_await engine->window().async_acquire(end - begin, kAsTuple);
+    auto [error, buffer] =
+        co_await engine->window().async_acquire(end - begin, engine::ArenaUse::read, kAsTuple);
     if (error) raise_failure(error, "wait for memory", file->path);
     const std::size_t count = co_await read_some_at(file, begin, buffer.span().first(end - begin));
     if (begin + count < last) {

@@ -18,6 +18,7 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
   const engine::Clock::Duration give_up = clock.steady() + timeout_;
   for (;;) {
     auto [error] = co_await file->file.async_lock(true, kAsTuple);
+    beat(file);  // waiting for another process has a limit of its own
     if (!error) break;
     const engine::ErrorKind kind = engine::classify(error);
     if (kind == engine::ErrorKind::not_supported || error.value() == ENOLCK) {
@@ -27,12 +28,19 @@ Task<std::string> RootLock::acquire(FolderPtr root) {
     }
     if (kind != engine::ErrorKind::busy) raise_failure(error, "lock", file->path);
     if (clock.steady() >= give_up) {
-      std::string holder = co_await read_file(root, std::string(kLockFile), kLockFileBytesMax);
+      std::optional<std::string> holder;
+      try {
+        holder = co_await read_file_if_there(root, std::string(kLockFile), kLockFileBytesMax);
+      } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the root is busy all the same
+      }
       ErrorContext context;
       context.operation = "lock the root";
       context.path = file->path;
       context.remedy = "Wait for that process, or set lock_timeout";
-      throw Error(ErrorCode::busy, "another process is writing here: " + holder, context);
+      throw Error(ErrorCode::busy,
+                  "another process is writing here: " +
+                      (holder ? describe_owner(*holder) : std::string("its record cannot be read")),
+                  context);
     }
     const engine::Clock::Duration next = clock.steady() + kRetryInterval;
     auto [waited] = co_await engine::async_wait_until(clock, next, kAsTuple);

@@ -45,12 +45,12 @@ class ScratchBuffer {
 Task<ScratchBuffer> acquire(SafetensorsInputPtr input, std::size_t bytes, Scratch how) {
   engine::BufferArena& window = input->engine->window();
   if (how == Scratch::never_wait) {
-    engine::Buffer buffer = window.try_acquire(bytes);
+    engine::Buffer buffer = window.try_acquire(bytes, engine::ArenaUse::read);
     if (buffer) co_return ScratchBuffer(std::move(buffer));
     constexpr std::size_t kUnit = engine::kBufferAlignment;
     co_return ScratchBuffer((bytes + kUnit - 1) / kUnit * kUnit);
   }
-  auto [error, buffer] = co_await window.async_acquire(bytes, kAsTuple);
+  auto [error, buffer] = co_await window.async_acquire(bytes, engine::ArenaUse::read, kAsTuple);
   if (error) raise_failure(error, "wait for memory", input->file->path);
   co_return ScratchBuffer(std::move(buffer));
 }

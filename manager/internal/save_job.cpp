@@ -23,7 +23,7 @@ std::int64_t steady_ns(engine::Engine& engine) {
 }
 
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
-  FolderPtr root = co_await open_folder(context->engine, context->root_path);
+  FolderPtr root = co_await open_folder(context->engine, context->root_path, context->heart);
   if (context->lock.held()) co_return root;
   const std::string warning = co_await context->lock.acquire(root);
   if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);

@@ -34,11 +34,13 @@ struct WriterContext {
       : engine(std::move(e)),
         root_path(std::move(r)),
         owner(std::move(o)),
+        heart(std::make_shared<engine::Heartbeat>(engine->shared_clock())),
         lock(owner, lock_timeout),
         turn(1) {}
   EnginePtr engine;
   std::string root_path;
   std::string owner;
+  HeartPtr heart;  ///< of all saves and deletions: none is hung while another moves on
   RootLock lock;
   engine::AsyncSemaphore
       turn;  ///< one save or deletion writes at a time, in the order of the calls
@@ -64,6 +66,7 @@ class SaveJob {
   Event done = std::make_shared<impl::SharedState<void>>();
   std::int64_t started_ns = 0;         ///< steady clock, at save()
   std::atomic<bool> settled{false};    ///< its futures have their result
+  std::exception_ptr failure;          ///< why it failed, while it cleans up
   bool released = false;               ///< it no longer counts as pending
   engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine
 
@@ -79,6 +82,7 @@ class SaveJob {
 
  private:
   Task<void> open_step();
+  /// `nursery` outlives the call.
   Task<void> capture_items(engine::Nursery* nursery);
   Task<void> finish_items();
   Task<void> write_step_metadata();

@@ -1,28 +1,51 @@
 #pragma once
 // What a save's future and its coroutine share.
 
+#include <cairn/engine/deadline.h>
 #include <cairn/engine/engine.h>
 #include <cairn/manager/impl/shared_state.h>
 #include <cairn/manager/save_future.h>
 
 #include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
+#include <cstdint>
 #include <memory>
 
 namespace cairn::internal {
 
+/// Counts up, and each time is a beat of the save's heart.
+class ProgressCount {
+ public:
+  /// `heart` outlives it; may be null.
+  explicit ProgressCount(engine::Heartbeat* heart) noexcept : heart_(heart) {}
+  void operator+=(std::uint64_t by) noexcept {
+    value_.fetch_add(by, std::memory_order_relaxed);
+    if (heart_ != nullptr) heart_->beat();
+  }
+  [[nodiscard]] std::uint64_t load() const noexcept {
+    return value_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+  engine::Heartbeat* heart_;
+};
+
 class SaveState : public std::enable_shared_from_this<SaveState> {
  public:
-  explicit SaveState(std::shared_ptr<engine::Engine> e) : engine(std::move(e)) {}
+  explicit SaveState(std::shared_ptr<engine::Engine> e,
+                     std::shared_ptr<engine::Heartbeat> h = nullptr)
+      : engine(std::move(e)), heart(std::move(h)) {}
 
   /// Any thread. The signal itself is touched on the strand only.
   void request_cancel();
 
   std::shared_ptr<engine::Engine> engine;
+  std::shared_ptr<engine::Heartbeat> heart;
   std::atomic<std::uint64_t> total{0};
-  std::atomic<std::uint64_t> staged{0};
-  std::atomic<std::uint64_t> encoded{0};
-  std::atomic<std::uint64_t> written{0};
+  ProgressCount staged{heart.get()};
+  ProgressCount encoded{heart.get()};
+  ProgressCount written{heart.get()};
   std::atomic<std::uint64_t> stored{0};     ///< bytes of all files
   boost::asio::cancellation_signal signal;  ///< strand
   bool cancel_requested = false;            ///< strand

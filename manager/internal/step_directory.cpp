@@ -8,6 +8,7 @@
 #include <array>
 
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 namespace cairn::internal {
@@ -42,6 +43,22 @@ std::string Owner::text() const {
   object["host"] = host;
   object["pid"] = pid;
   return boost::json::serialize(object);
+}
+
+std::string describe_owner(const std::string& text) {
+  // A writer empties the file before it writes its record.
+  if (text.empty()) return "it has not written who it is yet";
+  boost::json::error_code error;
+  const boost::json::value record = boost::json::parse(text, error);
+  const auto* object = error ? nullptr : record.if_object();
+  const auto* host = object == nullptr ? nullptr : object->if_contains("host");
+  const auto* pid = object == nullptr ? nullptr : object->if_contains("pid");
+  const auto plain = [](unsigned char c) { return c > ' ' && c != 0x7f; };
+  if (host == nullptr || !host->is_string() || pid == nullptr || !pid->is_int64() ||
+      !std::ranges::all_of(host->get_string(), plain)) {
+    return "its record of who it is is damaged";
+  }
+  return "host " + std::string(host->get_string()) + ", pid " + std::to_string(pid->get_int64());
 }
 
 std::string step_name(Step step) {
@@ -92,10 +109,10 @@ Task<void> StepDirectory::check_owner() {
   if (found == owner_) co_return;
   ErrorContext context = at("commit", folder_->path);
   context.remedy = "Let one process at a time write in a root";
-  throw Error(
-      ErrorCode::busy,
-      "another writer took the directory over: " + found.value_or("its owner record is gone"),
-      context);
+  throw Error(ErrorCode::busy,
+              "another writer took the directory over: " +
+                  (found ? describe_owner(*found) : std::string("our owner record is gone")),
+              context);
 }
 
 Task<void> StepDirectory::seal() {
@@ -109,14 +126,21 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   std::optional<std::string> replaced;
   const std::optional<engine::FileStatus> existing = co_await find_status(root_, step_name(step_));
   if (existing && overwrite) {
-    const std::string trash = trash_name(step_);
-    co_await rename_entry(root_, name_, trash);
-    name_ = trash;
-    co_await exchange_entries(root_, trash, step_name(step_));
-    replaced = trash;
-  } else {
-    co_await rename_entry(root_, name_, step_name(step_));
+    replaced = trash_name(step_);
+    co_await rename_entry(root_, name_, *replaced);
+    name_ = *replaced;
   }
+  std::exception_ptr failure;
+  try {
+    if (replaced) {
+      co_await exchange_entries(root_, name_, step_name(step_));
+    } else {
+      co_await rename_entry(root_, name_, step_name(step_));
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) co_await explain_failed_rename(failure);
   auto [error] = co_await root_->handle.async_sync(kAsTuple);
   if (!error) co_return replaced;
   const Error cause = system_failure(error, "sync directory", root_->path);
@@ -126,6 +150,22 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
               "the step has its name, but whether that survives a power loss is unknown: " +
                   std::string(cause.reason()),
               context);
+}
+
+Task<void> StepDirectory::explain_failed_rename(std::exception_ptr failure) {
+  // A network file system may carry a call out and lose the answer: what has the name by now tells.
+  auto [error, there] = co_await root_->handle.async_stat(step_name(step_), kAsTuple);
+  auto [error_of_ours, ours] = co_await folder_->handle.async_stat(std::string(), kAsTuple);
+  const bool absent = error && engine::classify(error) == engine::ErrorKind::not_found;
+  const bool another =
+      !error && !error_of_ours && (there.inode != ours.inode || there.device != ours.device);
+  if (absent || another) std::rethrow_exception(failure);
+  ErrorContext context = at("commit", join_path(root_->path, step_name(step_)));
+  context.remedy = "Nothing was deleted; reload() tells whether the step is there";
+  throw Error(
+      ErrorCode::commit_unknown,
+      "the rename was reported as failed, but may have been carried out: " + message_of(failure),
+      context);
 }
 
 Task<void> StepDirectory::discard() {

@@ -31,6 +31,8 @@ struct Owner {
   std::int64_t pid = 0;
   [[nodiscard]] std::string text() const;  ///< JSON
 };
+/// Whom an owner record names, for a message: "host H, pid P", or why that cannot be told.
+[[nodiscard]] std::string describe_owner(const std::string& text);
 
 [[nodiscard]] std::string step_name(Step step);
 [[nodiscard]] std::string temporary_name(Step step);
@@ -48,7 +50,8 @@ class StepDirectory {
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
   /// Step 3.
   Task<void> seal();
-  /// Step 4. Throws commit_unknown when only the last sync failed. With `overwrite`, returns the
+  /// Step 4. Throws commit_unknown when only the last sync failed, or when a rename failed and it
+  /// may have been carried out. With `overwrite`, returns the
   /// trash name of the old step, if there was one.
   Task<std::optional<std::string>> commit(bool overwrite);
   /// Removes the directory after a failure, unless it is no longer ours.
@@ -56,6 +59,8 @@ class StepDirectory {
 
  private:
   Task<void> check_owner();
+  /// The rename or exchange that gives the step its name failed: throws why, or commit_unknown.
+  Task<void> explain_failed_rename(std::exception_ptr failure);
   FolderPtr root_;
   Step step_;
   std::string owner_;

@@ -31,6 +31,7 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
 
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how) {
   if (std::ranges::find(step->items, item) == step->items.end()) {
+    if (std::ranges::count(missing_items(*step), item) > 0) throw missing_item(*step, item);
     throw step_error(ErrorCode::not_found,
                      step->direct ? std::string("the step is a single item, which has no name")
                                   : "the step has no such item; items: " + names_of(step->items),
@@ -71,6 +72,8 @@ Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
   if (step->direct) co_return std::string();
   for (const std::string& name : {item_name, std::string("default"), std::string("state")}) {
     if (std::ranges::find(step->items, name) != step->items.end()) co_return name;
+    // Not the next best: that would be other data than was asked for.
+    if (std::ranges::count(missing_items(*step), name) > 0) throw missing_item(*step, name);
   }
   std::vector<std::string> trees;
   for (const std::string& name : step->items) {
@@ -92,6 +95,8 @@ Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArg
   if (auto* composite = std::get_if<args::CompositeRestore>(&args.value)) {
     wanted = std::move(composite->items);
     if (wanted.empty()) {
+      const std::vector<std::string> missing = missing_items(*step);
+      if (!missing.empty()) throw missing_item(*step, missing.front());
       // Everything that can be read: an item without a known handler is left out, as in Orbax.
       for (const std::string& name : step->items) {
         const ItemKind kind = co_await item_kind(step, name);

@@ -35,6 +35,10 @@ using OpenStepPtr = std::shared_ptr<OpenStep>;
 
 /// Opens the step at `path`. Errors: not_found, incomplete_checkpoint for a temporary directory.
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
+/// Items that the step's metadata names and that have no directory. Orbax names handlers of items
+/// that it never wrote too, as its descriptor: only those count that hold data we would read.
+[[nodiscard]] std::vector<std::string> missing_items(const OpenStep& step);
+[[nodiscard]] Error missing_item(const OpenStep& step, const std::string& item);
 /// A directory that may be a step or an item: what it has of a step is optional.
 Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path);
 /// The directory of an item.

@@ -12,23 +12,35 @@ std::string join_path(const std::string& directory, const std::string& name) {
   return directory.back() == '/' ? directory + name : directory + "/" + name;
 }
 
-Task<FolderPtr> open_folder(EnginePtr engine, std::string path) {
+Task<FolderPtr> open_folder(EnginePtr engine, std::string path, HeartPtr heart) {
   auto [error, handle] = co_await engine::Directory::async_open(engine, path, kAsTuple);
+  if (heart) heart->beat();
   if (error) raise_failure(error, "open directory", path);
-  co_return std::make_shared<Folder>(engine, std::move(handle), path);
+  co_return std::make_shared<Folder>(engine, std::move(handle), path, heart);
 }
 
 Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name) {
   std::string path = join_path(parent->path, name);
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
+  beat(parent);
   if (error) raise_failure(error, "open directory", path);
-  co_return std::make_shared<Folder>(parent->engine, std::move(handle), path);
+  co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
+}
+
+Task<void> make_directory(FolderPtr folder, std::string name) {
+  constexpr std::uint32_t kMode = 0777;  // the umask has the last word
+  const auto slash = name.rfind('/');
+  if (slash != std::string::npos) {
+    folder = co_await open_subfolder(folder, name.substr(0, slash));
+    name.erase(0, slash + 1);
+  }
+  auto [error] = co_await folder->handle.async_make_directory(name, kMode, kAsTuple);
+  beat(folder);
+  if (error) raise_failure(error, "make directory", join_path(folder->path, name));
 }
 
 Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name) {
-  constexpr std::uint32_t kMode = 0777;  // the umask has the last word
-  auto [error] = co_await parent->handle.async_make_directory(name, kMode, kAsTuple);
-  if (error) raise_failure(error, "make directory", join_path(parent->path, name));
+  co_await make_directory(parent, name);
   co_return co_await open_subfolder(parent, name);
 }
 
@@ -38,11 +50,14 @@ namespace {
 Task<FolderPtr> open_or_make(FolderPtr parent, std::string name) {
   std::string path = join_path(parent->path, name);
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
-  if (!error) co_return std::make_shared<Folder>(parent->engine, std::move(handle), path);
+  beat(parent);
+  if (!error)
+    co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
   if (engine::classify(error) != engine::ErrorKind::not_found) {
     raise_failure(error, "open directory", path);
   }
   auto [made] = co_await parent->handle.async_make_directory(name, 0777, kAsTuple);
+  beat(parent);
   // Another process may have made it meanwhile; that is as good.
   if (made && engine::classify(made) != engine::ErrorKind::already_exists) {
     raise_failure(made, "make directory", path);
@@ -75,29 +90,55 @@ Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path) {
 
 Task<std::vector<engine::DirectoryEntry>> list_folder(FolderPtr folder) {
   auto [error, entries] = co_await folder->handle.async_list(kAsTuple);
+  beat(folder);
   if (error) raise_failure(error, "list directory", folder->path);
   co_return std::move(entries);
 }
 
 Task<void> sync_folder(FolderPtr folder) {
   auto [error] = co_await folder->handle.async_sync(kAsTuple);
+  beat(folder);
   if (error) raise_failure(error, "sync directory", folder->path);
 }
 
-Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name) {
+Task<StatusResult> status_below(FolderPtr folder, std::string name) {
+  StatusResult result;
+  const auto slash = name.rfind('/');
+  if (slash != std::string::npos) {
+    // The engine opens beneath the directory only; a status it takes of its own entries.
+    auto [error, handle] =
+        co_await folder->handle.async_open_directory(name.substr(0, slash), kAsTuple);
+    beat(folder);
+    result.error = error;
+    if (error) co_return result;
+    folder =
+        std::make_shared<Folder>(folder->engine, std::move(handle),
+                                 join_path(folder->path, name.substr(0, slash)), folder->heart);
+    name.erase(0, slash + 1);
+  }
   auto [error, status] = co_await folder->handle.async_stat(name, kAsTuple);
-  if (!error) co_return status;
-  if (engine::classify(error) == engine::ErrorKind::not_found) co_return std::nullopt;
-  raise_failure(error, "look at", join_path(folder->path, name));
+  beat(folder);
+  result.error = error;
+  result.status = status;
+  co_return result;
+}
+
+Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name) {
+  const StatusResult found = co_await status_below(folder, name);
+  if (!found.error) co_return found.status;
+  if (engine::classify(found.error) == engine::ErrorKind::not_found) co_return std::nullopt;
+  raise_failure(found.error, "look at", join_path(folder->path, name));
 }
 
 Task<void> rename_entry(FolderPtr folder, std::string from, std::string to) {
   auto [error] = co_await folder->handle.async_rename(from, folder->handle, to, kAsTuple);
+  beat(folder);
   if (error) raise_failure(error, "rename to " + to, join_path(folder->path, from));
 }
 
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b) {
   auto [error] = co_await folder->handle.async_exchange(a, folder->handle, b, kAsTuple);
+  beat(folder);
   if (error) raise_failure(error, "exchange with " + b, join_path(folder->path, a));
 }
 
@@ -105,6 +146,7 @@ namespace {
 
 Task<void> remove_entry(FolderPtr parent, std::string name) {
   auto [error] = co_await parent->handle.async_unlink(name, kAsTuple);
+  beat(parent);
   if (error && engine::classify(error) != engine::ErrorKind::not_found) {
     raise_failure(error, "remove", join_path(parent->path, name));
   }
@@ -113,11 +155,12 @@ Task<void> remove_entry(FolderPtr parent, std::string name) {
 Task<void> remove_directory(FolderPtr parent, std::string name) {
   const std::string path = join_path(parent->path, name);
   auto [opened, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
+  beat(parent);
   if (opened) {
     if (engine::classify(opened) == engine::ErrorKind::not_found) co_return;
     raise_failure(opened, "open directory", path);
   }
-  auto folder = std::make_shared<Folder>(parent->engine, std::move(handle), path);
+  auto folder = std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
   auto entries = co_await list_folder(folder);
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type == engine::FileType::directory) {
@@ -127,6 +170,7 @@ Task<void> remove_directory(FolderPtr parent, std::string name) {
     }
   }
   auto [removed] = co_await parent->handle.async_remove_directory(name, kAsTuple);
+  beat(parent);
   if (removed && engine::classify(removed) != engine::ErrorKind::not_found) {
     raise_failure(removed, "remove directory", path);
   }
@@ -150,8 +194,9 @@ Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mod
                         engine::DirectIo direct) {
   std::string path = join_path(folder->path, name);
   auto [error, file] = co_await folder->handle.async_open_file(name, mode, direct, kAsTuple);
+  beat(folder);
   if (error) raise_failure(error, mode == engine::OpenMode::read ? "open" : "create", path);
-  co_return std::make_shared<OpenFile>(std::move(file), std::move(path));
+  co_return std::make_shared<OpenFile>(std::move(file), std::move(path), folder->heart);
 }
 
 Task<void> write_file(FolderPtr folder, std::string name, std::string bytes) {
@@ -164,6 +209,7 @@ Task<void> write_unsynced_file(FolderPtr folder, std::string name, std::string b
   FilePtr file = co_await open_file(folder, name, engine::OpenMode::create, engine::DirectIo::off);
   co_await write_at(file, 0, std::as_bytes(std::span(bytes)));
   auto [error] = co_await file->file.async_close(kAsTuple);
+  beat(file);
   if (error) raise_failure(error, "close", file->path);
 }
 
@@ -172,12 +218,14 @@ Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::strin
   std::string path = join_path(folder->path, name);
   auto [error, handle] = co_await folder->handle.async_open_file(name, engine::OpenMode::read,
                                                                  engine::DirectIo::off, kAsTuple);
+  beat(folder);
   if (error) {
     if (engine::classify(error) == engine::ErrorKind::not_found) co_return std::nullopt;
     raise_failure(error, "open", path);
   }
-  auto file = std::make_shared<OpenFile>(std::move(handle), path);
+  auto file = std::make_shared<OpenFile>(std::move(handle), path, folder->heart);
   auto [stat_error, status] = co_await file->file.async_stat(kAsTuple);
+  beat(file);
   if (stat_error) raise_failure(stat_error, "look at", path);
   if (status.size > most) {
     ErrorContext context;
@@ -206,11 +254,13 @@ Task<std::string> read_file(FolderPtr folder, std::string name, std::uint64_t mo
 
 Task<void> write_at(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes) {
   auto [error, written] = co_await file->file.async_write_at(offset, bytes, kAsTuple);
+  beat(file);
   if (error) raise_failure(error, "write", file->path, offset + written);
 }
 
 Task<std::size_t> read_some_at(FilePtr file, std::uint64_t offset, std::span<std::byte> bytes) {
   auto [error, count] = co_await file->file.async_read_at(offset, bytes, kAsTuple);
+  beat(file);
   if (error) raise_failure(error, "read", file->path, offset + count);
   co_return count;
 }
@@ -230,8 +280,10 @@ Task<void> read_at(FilePtr file, std::uint64_t offset, std::span<std::byte> byte
 
 Task<void> sync_and_close(FilePtr file) {
   auto [sync_error] = co_await file->file.async_sync(kAsTuple);
+  beat(file);
   if (sync_error) raise_failure(sync_error, "sync", file->path);
   auto [close_error] = co_await file->file.async_close(kAsTuple);
+  beat(file);
   if (close_error) raise_failure(close_error, "close", file->path);
 }
 

@@ -3,6 +3,7 @@
 // are cairn::Error with operation and path. Run on the engine's strand only.
 
 #include <cairn/codecs/format_error.h>
+#include <cairn/engine/deadline.h>
 #include <cairn/engine/file.h>
 #include <cairn/manager/error.h>
 
@@ -26,23 +27,36 @@ using EnginePtr = std::shared_ptr<engine::Engine>;
 /// The token of every engine call here: an error_code and the value, no exception.
 inline constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 
-/// An open directory that remembers its path for messages.
+/// May be null: nobody watches. Every operation below, however it ends, is a beat of the heart of
+/// the folder or file that it is called with.
+using HeartPtr = std::shared_ptr<engine::Heartbeat>;
+
+/// An open directory that remembers its path for messages. What is opened in it has its heart.
 struct Folder {
-  Folder(EnginePtr e, engine::Directory h, std::string p)
-      : engine(std::move(e)), handle(std::move(h)), path(std::move(p)) {}
+  Folder(EnginePtr e, engine::Directory h, std::string p, HeartPtr b = nullptr)
+      : engine(std::move(e)), handle(std::move(h)), path(std::move(p)), heart(std::move(b)) {}
   EnginePtr engine;
   engine::Directory handle;
   std::string path;
+  HeartPtr heart;
 };
 using FolderPtr = std::shared_ptr<Folder>;
 
 /// An open file, likewise.
 struct OpenFile {
-  OpenFile(engine::File f, std::string p) : file(std::move(f)), path(std::move(p)) {}
+  OpenFile(engine::File f, std::string p, HeartPtr b = nullptr)
+      : file(std::move(f)), path(std::move(p)), heart(std::move(b)) {}
   engine::File file;
   std::string path;
+  HeartPtr heart;
 };
 using FilePtr = std::shared_ptr<OpenFile>;
+
+/// Of a folder or file: it is alive.
+template <class Place>
+void beat(const Place& place) noexcept {
+  if (place->heart) place->heart->beat();
+}
 
 /// The Error that stands for a system failure.
 [[nodiscard]] Error system_failure(const engine::error_code& code, std::string operation,
@@ -50,6 +64,7 @@ using FilePtr = std::shared_ptr<OpenFile>;
                                    std::optional<std::uint64_t> offset = std::nullopt);
 /// The Error that stands for bytes that a decoder refused: data_loss, or not_supported where they
 /// may be sound. `offset`: where the decoded structure begins in the file.
+[[nodiscard]] ErrorCode code_of(const FormatError& error) noexcept;
 [[nodiscard]] Error format_failure(const FormatError& error, std::string path,
                                    std::uint64_t offset = 0);
 /// Throws it; a cancelled operation throws system_error(operation_aborted), which nurseries know
@@ -60,7 +75,7 @@ using FilePtr = std::shared_ptr<OpenFile>;
 /// Joins with exactly one slash; an empty side gives the other.
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 
-Task<FolderPtr> open_folder(EnginePtr engine, std::string path);
+Task<FolderPtr> open_folder(EnginePtr engine, std::string path, HeartPtr heart = nullptr);
 /// Opens `path`, making it and its missing parents durable first.
 Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path);
 Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name);
@@ -68,7 +83,16 @@ Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name);
 Task<std::vector<engine::DirectoryEntry>> list_folder(FolderPtr folder);
 /// fsync of the directory.
 Task<void> sync_folder(FolderPtr folder);
-/// Of an entry, not following symlinks; none when there is no such entry.
+/// Makes a directory below `folder`, on whose way all others are there.
+Task<void> make_directory(FolderPtr folder, std::string name);
+struct StatusResult {
+  StatusResult() = default;
+  engine::error_code error;
+  engine::FileStatus status;
+};
+/// Of an entry below `folder`, not following symlinks.
+Task<StatusResult> status_below(FolderPtr folder, std::string name);
+/// The same, not following symlinks; none when there is no such entry.
 Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name);
 Task<void> rename_entry(FolderPtr folder, std::string from, std::string to);
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b);

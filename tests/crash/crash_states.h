@@ -44,6 +44,7 @@ class RecordedRun {
     return recording_->impl().durable;
   }
   [[nodiscard]] const std::vector<engine::internal::LogEntry>& log() const {
+    recording_->impl().check_complete();
     return recording_->impl().log;
   }
   [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 #include "crash/history.h"
 #include "support/backends.h"
@@ -132,11 +133,14 @@ std::ptrdiff_t open_descriptors() {
   return std::distance(fs::begin(all), fs::end(all));
 }
 
-// Waits until what is posted to the strand by now has run: coroutine frames hold descriptors.
+// Waits until what is posted to the strand by now has run (coroutine frames hold descriptors), and
+// then until what these let go of is closed.
 void drain(engine::Engine& engine) {
   std::promise<void> done;
   boost::asio::post(engine.executor(), [&] { done.set_value(); });
   done.get_future().get();
+  const auto submitted = engine.stats().operations_submitted;
+  while (engine.stats().operations_completed < submitted) std::this_thread::yield();
 }
 
 class Faults : public ::testing::TestWithParam<engine::BackendKind> {

@@ -1,9 +1,9 @@
 #include <cairn/engine/async_semaphore.h>
 #include <gtest/gtest.h>
+#include <support/gate_test.h>
 #include <support/run.h>
 #include <support/seed.h>
 
-#include <boost/asio/bind_executor.hpp>
 #include <random>
 
 namespace cairn::engine {
@@ -11,33 +11,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-struct Request {
-  error_code error;
-  Permit permit;
-  bool done = false;
-  asio::cancellation_signal signal;
-};
-
-class AsyncSemaphoreTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Request> ask(AsyncSemaphore& semaphore, std::size_t count) {
-    auto request = std::make_unique<Request>();
-    auto take = [r = request.get()](error_code error, Permit permit) {
-      r->error = error;
-      r->permit = std::move(permit);
-      r->done = true;
-    };
-    semaphore.async_acquire(
-        count, asio::bind_cancellation_slot(request->signal.slot(),
-                                            asio::bind_executor(context_, std::move(take))));
-    return request;
-  }
-  void settle() {
-    context_.restart();
-    context_.poll();
-  }
-  asio::io_context context_;
-};
+using AsyncSemaphoreTest = test::GateTest<AsyncSemaphore, Permit>;
 
 TEST_F(AsyncSemaphoreTest, BoundsWhatIsHeld) {
   AsyncSemaphore semaphore(3);
@@ -45,14 +19,14 @@ TEST_F(AsyncSemaphoreTest, BoundsWhatIsHeld) {
   const auto one = ask(semaphore, 1);
   const auto next = ask(semaphore, 1);
   settle();
-  EXPECT_EQ(two->permit.count(), 2u);
-  EXPECT_TRUE(one->permit);
+  EXPECT_EQ(two->grant.count(), 2u);
+  EXPECT_TRUE(one->grant);
   EXPECT_FALSE(next->done);
   EXPECT_EQ(semaphore.available(), 0u);
   EXPECT_EQ(semaphore.waiting(), 1u);
-  one->permit.reset();
+  one->grant.reset();
   settle();
-  EXPECT_TRUE(next->permit);
+  EXPECT_TRUE(next->grant);
 }
 
 TEST_F(AsyncSemaphoreTest, ServesInTheOrderOfAsking) {
@@ -66,7 +40,7 @@ TEST_F(AsyncSemaphoreTest, ServesInTheOrderOfAsking) {
   large->signal.emit(asio::cancellation_type::terminal);
   settle();
   EXPECT_EQ(large->error, asio::error::operation_aborted);
-  EXPECT_TRUE(small->permit);
+  EXPECT_TRUE(small->grant);
 }
 
 TEST_F(AsyncSemaphoreTest, RefusesMoreThanThereAre) {

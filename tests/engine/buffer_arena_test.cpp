@@ -1,10 +1,10 @@
 #include <cairn/engine/buffer_arena.h>
 #include <cairn/engine/internal/poison.h>
 #include <gtest/gtest.h>
+#include <support/gate_test.h>
 #include <support/run.h>
 #include <support/seed.h>
 
-#include <boost/asio/bind_executor.hpp>
 #include <random>
 
 namespace cairn::engine {
@@ -13,34 +13,7 @@ namespace {
 namespace asio = boost::asio;
 constexpr std::size_t kBlock = kBufferAlignment;
 
-// A request whose answer is looked at later.
-struct Request {
-  error_code error;
-  Buffer buffer;
-  bool done = false;
-  asio::cancellation_signal signal;
-};
-
-class BufferArenaTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Request> ask(BufferArena& arena, std::size_t bytes) {
-    auto request = std::make_unique<Request>();
-    auto take = [r = request.get()](error_code error, Buffer buffer) {
-      r->error = error;
-      r->buffer = std::move(buffer);
-      r->done = true;
-    };
-    arena.async_acquire(
-        bytes, asio::bind_cancellation_slot(request->signal.slot(),
-                                            asio::bind_executor(context_, std::move(take))));
-    return request;
-  }
-  void settle() {
-    context_.restart();
-    context_.poll();
-  }
-  asio::io_context context_;
-};
+using BufferArenaTest = test::GateTest<BufferArena, Buffer>;
 
 TEST_F(BufferArenaTest, GivesAlignedMemoryRoundedUp) {
   BufferArena arena(8 * kBlock);
@@ -61,7 +34,7 @@ TEST_F(BufferArenaTest, CompletesOnTheHandlersExecutorNeverInline) {
   EXPECT_FALSE(request->done);
   settle();
   EXPECT_TRUE(request->done);
-  EXPECT_TRUE(request->buffer);
+  EXPECT_TRUE(request->grant);
 }
 
 TEST_F(BufferArenaTest, KeepsTheExecutorsWorkWhileARequestWaits) {
@@ -92,8 +65,8 @@ TEST_F(BufferArenaTest, ServesInTheOrderOfAsking) {
   EXPECT_FALSE(large->done);
   first.reset();
   settle();
-  EXPECT_TRUE(large->buffer);
-  EXPECT_TRUE(small->buffer);
+  EXPECT_TRUE(large->grant);
+  EXPECT_TRUE(small->grant);
 }
 
 TEST_F(BufferArenaTest, CancellingTheHeadLetsTheNextIn) {
@@ -105,8 +78,8 @@ TEST_F(BufferArenaTest, CancellingTheHeadLetsTheNextIn) {
   large->signal.emit(asio::cancellation_type::terminal);
   settle();
   EXPECT_EQ(large->error, asio::error::operation_aborted);
-  EXPECT_FALSE(large->buffer);
-  EXPECT_TRUE(small->buffer);
+  EXPECT_FALSE(large->grant);
+  EXPECT_TRUE(small->grant);
 }
 
 TEST_F(BufferArenaTest, CancellingAfterTheGrantKeepsTheGrant) {
@@ -115,7 +88,7 @@ TEST_F(BufferArenaTest, CancellingAfterTheGrantKeepsTheGrant) {
   request->signal.emit(asio::cancellation_type::terminal);
   settle();
   EXPECT_FALSE(request->error);
-  EXPECT_TRUE(request->buffer);
+  EXPECT_TRUE(request->grant);
 }
 
 TEST_F(BufferArenaTest, JoinsNeighboursThatComeBack) {
@@ -144,14 +117,14 @@ TEST_F(BufferArenaTest, RequestAboveCapacityRunsAlone) {
   EXPECT_FALSE(oversize->done);
   held.reset();
   settle();
-  ASSERT_TRUE(oversize->buffer);
-  EXPECT_EQ(oversize->buffer.size(), 100 * kBlock);
-  std::memset(oversize->buffer.data(), 1, oversize->buffer.size());
+  ASSERT_TRUE(oversize->grant);
+  EXPECT_EQ(oversize->grant.size(), 100 * kBlock);
+  std::memset(oversize->grant.data(), 1, oversize->grant.size());
   EXPECT_FALSE(behind->done);
   EXPECT_EQ(arena.stats().in_use_bytes, 100 * kBlock);
-  oversize->buffer.reset();
+  oversize->grant.reset();
   settle();
-  EXPECT_TRUE(behind->buffer);
+  EXPECT_TRUE(behind->grant);
 }
 
 TEST_F(BufferArenaTest, RefusesAbsurdSizes) {
@@ -207,7 +180,8 @@ asio::awaitable<void> use_buffers(BufferArena& arena, std::uint64_t seed, int ro
   for (int round = 0; round < rounds; ++round) {
     // Now and then above capacity, which must wait for all others and not for ever.
     const std::size_t blocks = random() % 50 == 0 ? 80 : 1 + random() % 20;
-    const Buffer buffer = co_await arena.async_acquire(blocks * kBlock, asio::use_awaitable);
+    const auto use = random() % 2 == 0 ? ArenaUse::write : ArenaUse::read;
+    const Buffer buffer = co_await arena.async_acquire(blocks * kBlock, use, asio::use_awaitable);
     for (std::size_t at = 0; at < buffer.size(); at += kBlock / 2)
       buffer.data()[at] = static_cast<std::byte>(mark);
     for (std::uint64_t pause = random() % 4; pause > 0; --pause)
@@ -217,9 +191,7 @@ asio::awaitable<void> use_buffers(BufferArena& arena, std::uint64_t seed, int ro
   }
 }
 
-TEST_F(BufferArenaTest, RandomUseFromSeveralThreadsNeverOverlapsAndEnds) {
-  const std::uint64_t seed = test::make_seed();
-  BufferArena arena(64 * kBlock);
+void use_from_several_threads(BufferArena& arena, std::uint64_t seed) {
   asio::thread_pool threads(3);
   std::atomic<int> failures = 0;
   const auto count = [&failures](std::exception_ptr failure) {
@@ -230,7 +202,90 @@ TEST_F(BufferArenaTest, RandomUseFromSeveralThreadsNeverOverlapsAndEnds) {
   threads.join();
   EXPECT_EQ(failures, 0);
   EXPECT_EQ(arena.stats().in_use_bytes, 0u);
-  EXPECT_TRUE(arena.try_acquire(64 * kBlock)) << "free ranges were not joined";
+}
+
+TEST_F(BufferArenaTest, RandomUseFromSeveralThreadsNeverOverlapsAndEnds) {
+  const std::uint64_t seed = test::make_seed();
+  BufferArena common(64 * kBlock);
+  use_from_several_threads(common, seed);
+  EXPECT_TRUE(common.try_acquire(64 * kBlock)) << "free ranges were not joined";
+  BufferArena shared(64 * kBlock, 16 * kBlock);
+  use_from_several_threads(shared, seed);
+  const std::vector<Buffer> all = [&] {
+    std::vector<Buffer> taken;
+    taken.push_back(shared.try_acquire(32 * kBlock));
+    taken.push_back(shared.try_acquire(16 * kBlock, ArenaUse::write));
+    taken.push_back(shared.try_acquire(16 * kBlock, ArenaUse::read));
+    return taken;
+  }();
+  for (const Buffer& part : all) EXPECT_TRUE(part) << "free ranges were not joined";
+}
+
+// ---- shares -------------------------------------------------------------------------------------
+
+TEST_F(BufferArenaTest, AUseCannotTakeTheShareOfTheOther) {
+  BufferArena arena(8 * kBlock, 2 * kBlock);
+  std::vector<std::unique_ptr<Request>> writes;
+  for (int i = 0; i < 7; ++i) writes.push_back(ask(arena, kBlock));
+  settle();
+  EXPECT_TRUE(writes[5]->done);
+  EXPECT_FALSE(writes[6]->done) << "six of the eight: its own two, and the four that are common";
+  // Writing stalls; reading goes on for as long as it likes.
+  for (int round = 0; round < 10; ++round) {
+    const auto one = ask(arena, kBlock, ArenaUse::read);
+    const auto two = ask(arena, kBlock, ArenaUse::read);
+    const auto three = ask(arena, kBlock, ArenaUse::read);
+    settle();
+    EXPECT_TRUE(one->grant && two->grant);
+    EXPECT_FALSE(three->done);
+    one->grant.reset();
+    settle();
+    EXPECT_TRUE(three->grant);
+  }
+  EXPECT_FALSE(writes[6]->done);
+  writes[0]->grant.reset();
+  settle();
+  EXPECT_TRUE(writes[6]->grant);
+}
+
+TEST_F(BufferArenaTest, TheCommonPartIsForWhoeverAskedFirst) {
+  BufferArena arena(8 * kBlock, 2 * kBlock);
+  const Buffer own = arena.try_acquire(2 * kBlock, ArenaUse::read);
+  Buffer common = arena.try_acquire(kBlock, ArenaUse::read);
+  const auto large = ask(arena, 4 * kBlock, ArenaUse::write);
+  const auto small = ask(arena, kBlock, ArenaUse::read);
+  settle();
+  EXPECT_FALSE(large->done);
+  EXPECT_FALSE(small->done) << "it fits, and would keep the large one waiting for ever";
+  EXPECT_FALSE(arena.try_acquire(kBlock, ArenaUse::read));
+  common.reset();
+  settle();
+  EXPECT_EQ(large->grant.size(), 4 * kBlock);
+  EXPECT_FALSE(small->done);
+  large->grant.reset();
+  settle();
+  EXPECT_TRUE(small->grant);
+}
+
+TEST_F(BufferArenaTest, AnOversizeRequestRunsAloneAmongThoseOfItsUse) {
+  BufferArena arena(8 * kBlock, 2 * kBlock);
+  Buffer written = arena.try_acquire(kBlock, ArenaUse::write);
+  const auto oversize = ask(arena, 5 * kBlock, ArenaUse::write);
+  Buffer read = arena.try_acquire(kBlock, ArenaUse::read);
+  settle();
+  EXPECT_TRUE(read);
+  EXPECT_FALSE(oversize->done);
+  written.reset();
+  settle();
+  ASSERT_TRUE(oversize->grant) << "a buffer of the other use is none of its business";
+  const auto behind = ask(arena, kBlock, ArenaUse::write);
+  const auto beside = ask(arena, kBlock, ArenaUse::read);
+  settle();
+  EXPECT_FALSE(behind->done);
+  EXPECT_TRUE(beside->grant);
+  oversize->grant.reset();
+  settle();
+  EXPECT_TRUE(behind->grant);
 }
 
 #ifdef CAIRN_ADDRESS_SANITIZER

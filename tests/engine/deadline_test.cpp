@@ -1,6 +1,9 @@
 #include <cairn/engine/deadline.h>
+#include <cairn/engine/engine.h>
 #include <gtest/gtest.h>
 #include <support/run.h>
+
+#include <future>
 
 namespace cairn::engine {
 namespace {
@@ -52,6 +55,24 @@ TEST_F(WatchdogTest, ProgressPutsItOff) {
   EXPECT_EQ(reasons_.size(), 1u);
 }
 
+TEST_F(WatchdogTest, BeatsOfTheHeartThatItListensToPutItOff) {
+  const auto heart = std::make_shared<Heartbeat>(clock_);
+  Watchdog::Limits limits;
+  limits.no_progress = 10s;
+  const auto count = [this](Watchdog::Reason why) { reasons_.push_back(why); };
+  const Watchdog one(clock_, context_.get_executor(), limits, count, heart);
+  clock_->advance(9s);
+  heart->beat();
+  const Watchdog later(clock_, context_.get_executor(), limits, count, heart);
+  clock_->advance(9s);
+  settle();
+  EXPECT_TRUE(reasons_.empty());
+  EXPECT_EQ(heart->last(), 9s);
+  clock_->advance(1s);
+  settle();
+  EXPECT_EQ(reasons_.size(), 2u) << "one heart for both";
+}
+
 TEST_F(WatchdogTest, TotalComesInSpiteOfProgress) {
   const auto dog = watch(10s, 60s);
   for (int i = 0; i < 12; ++i) {
@@ -77,6 +98,63 @@ TEST_F(WatchdogTest, IsSilentAfterStopEvenWhenTheTimerHasFired) {
   dog = watch(10s, 0s);
   dog.reset();
   EXPECT_EQ(clock_->pending(), 0u);
+}
+
+TEST_F(WatchdogTest, ProgressBetweenTheTimerAndTheCallPutsItOff) {
+  const auto dog = watch(10s, 60s);
+  clock_->advance(10s);  // the call is on its way, behind what else the executor has to do
+  dog->progress();
+  settle();
+  EXPECT_TRUE(reasons_.empty());
+  clock_->advance(10s);
+  settle();
+  EXPECT_EQ(reasons_, std::vector{Watchdog::Reason::no_progress});
+}
+
+TEST_F(WatchdogTest, LimitsThatNoClockReachesNeverExpire) {
+  clock_->advance(10s);
+  const auto total = watch(0s, Clock::Duration::max());
+  const auto progress = watch(Clock::Duration::max(), 0s);
+  clock_->advance(1000h);
+  settle();
+  EXPECT_TRUE(reasons_.empty());
+}
+
+TEST_F(WatchdogTest, ItsExecutorMayRunDry) {
+  const auto dog = watch(10s, 0s);
+  EXPECT_TRUE(context_.run() == 0 && context_.stopped()) << "kept running by the watchdog";
+}
+
+EngineOptions small_engine(std::shared_ptr<Clock> clock) {
+  EngineOptions options;
+  options.backend.kind = BackendKind::threads;
+  options.staging_bytes = options.io_window_bytes = 1 << 20;
+  options.cpu_threads = 1;
+  options.clock = std::move(clock);
+  return options;
+}
+
+TEST_F(WatchdogTest, OfAnEngineIsCalledOnItsStrand) {
+  const auto engine = Engine::create(small_engine(clock_));
+  Watchdog::Limits limits;
+  limits.total = 10s;
+  std::promise<bool> on_strand;
+  const Watchdog dog(engine, limits,
+                     [&](Watchdog::Reason) { on_strand.set_value(engine->on_strand()); });
+  clock_->advance(10s);
+  EXPECT_TRUE(on_strand.get_future().get());
+}
+
+TEST_F(WatchdogTest, OfAnEngineNeitherKeepsItNorOutlivesItBadly) {
+  auto engine = Engine::create(small_engine(clock_));
+  const std::weak_ptr<Engine> watch_engine = engine;
+  Watchdog::Limits limits;
+  limits.total = 10s;
+  const Watchdog dog(engine, limits, [this](Watchdog::Reason why) { reasons_.push_back(why); });
+  engine.reset();  // returns: the strand has nothing left to do
+  EXPECT_TRUE(watch_engine.expired());
+  clock_->advance(10s);
+  EXPECT_TRUE(reasons_.empty());
 }
 
 TEST(Quarantine, KeepsWhatItHoldsUntilTheEntryIsReleased) {

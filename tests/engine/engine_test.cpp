@@ -70,6 +70,7 @@ TEST_P(EngineTest, IsWhatTheOptionsSay) {
   const EngineStats stats = engine->stats();
   EXPECT_EQ(stats.backend.name, test::to_string(GetParam()));
   EXPECT_EQ(stats.window.capacity_bytes, 4 * kMiB);
+  EXPECT_EQ(stats.direct_io, DirectIo::off);
   EXPECT_EQ(stats.cpu_threads, 1u);
   EXPECT_EQ(stats.operations_submitted, 0u);
 }

@@ -36,6 +36,7 @@ TEST(Error, ErrnosHaveTheKindThatACallerActsOn) {
       {ENOSYS, ErrorKind::not_supported},
       {EWOULDBLOCK, ErrorKind::busy},
       {EIO, ErrorKind::io_error},
+      {ESHUTDOWN, ErrorKind::io_error},
       {ESTALE, ErrorKind::io_error},
       {EUCLEAN, ErrorKind::io_error},
       {EBADMSG, ErrorKind::data_loss},
@@ -59,7 +60,7 @@ TEST(Error, GenericAndSystemCategoriesMeanTheSame) {
 }
 
 TEST(Error, EveryEngineCodeHasAMessageAndAKind) {
-  for (int value = 1; value <= static_cast<int>(Errc::direct_io_unavailable); ++value) {
+  for (int value = 1; value <= static_cast<int>(Errc::exchange_unavailable); ++value) {
     const engine::error_code code = static_cast<Errc>(value);
     EXPECT_STREQ(code.category().name(), "cairn.engine");
     EXPECT_NE(code.message(), "unknown engine error") << value;

@@ -13,6 +13,7 @@
 #include <future>
 #include <iterator>
 #include <string>
+#include <thread>
 
 #include "support/backends.h"
 #include "support/io_calls.h"
@@ -151,6 +152,12 @@ TEST_P(FaultTest, FailedSyncsAreReported) {
   EXPECT_EQ(sync(file).value(), EIO);
 }
 
+TEST_P(FaultTest, AFileSystemThatShutItselfDownIsNotAnEngineThatDoes) {
+  File file = open(OpenMode::create).second;
+  plan_->fail(FaultPlan::only({IoOp::sync_data}), 1, ESHUTDOWN);
+  EXPECT_EQ(sync(file), engine::from_errno(ESHUTDOWN));
+}
+
 TEST_P(FaultTest, AllocateForgivesFileSystemsThatCannotButNotFullOnes) {
   File file = open(OpenMode::create).second;
   const auto allocate = [&] {
@@ -183,6 +190,24 @@ TEST_P(FaultTest, TheFallbackFromDirectIoTakesTheFileThatLinuxLeft) {
   auto [error, file] = open(OpenMode::create, DirectIo::automatic);
   EXPECT_FALSE(error) << error.message();
   EXPECT_TRUE(file);
+}
+
+TEST_P(FaultTest, ACreateThatIsRefusedLeavesNoFileBehind) {
+  plan_->fail_after(
+      [](const engine::IoRequest& request) { return (request.flags & O_DIRECT) != 0; }, 1, EINVAL);
+  EXPECT_EQ(open(OpenMode::create, DirectIo::required).first,
+            make_error_code(Errc::direct_io_unavailable));
+  EXPECT_EQ(plan_->injected(), 1u);
+  EXPECT_FALSE(std::filesystem::exists(temp_ / "file"));
+}
+
+TEST_P(FaultTest, AFileThatWasThereSurvivesARefusedOpen) {
+  std::ofstream(temp_ / "file") << "precious";
+  plan_->fail_after(
+      [](const engine::IoRequest& request) { return (request.flags & O_DIRECT) != 0; }, 1, EINVAL);
+  EXPECT_EQ(open(OpenMode::read, DirectIo::required).first,
+            make_error_code(Errc::direct_io_unavailable));
+  EXPECT_EQ(content(), "precious");
 }
 
 TEST_P(FaultTest, ShortDirectTransfersOffTheAlignmentAreErrors) {
@@ -252,13 +277,32 @@ TEST_P(FaultTest, CancellationEndsATransferBetweenItsRequests) {
   EXPECT_EQ(content(), "01");
 }
 
-TEST_P(FaultTest, ACancelledCloseStillClosesTheDescriptor) {
+TEST_P(FaultTest, AFailedCloseHasClosedTheDescriptor) {
+  for (const int errno_value : {ECANCELED, EIO}) {
+    File file = open(OpenMode::create_lock).second;
+    const int fd = file.fd();
+    plan_->fail(FaultPlan::only({IoOp::close}), 1, errno_value);
+    std::promise<error_code> promise;
+    file.async_close([&](error_code error) { promise.set_value(error); });
+    EXPECT_EQ(promise.get_future().get().value(), errno_value);
+    EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+    plan_->clear();
+  }
+}
+
+TEST_P(FaultTest, LettingAFileGoDoesNotWaitForItsClose) {
   File file = open(OpenMode::create).second;
   const int fd = file.fd();
-  plan_->fail(FaultPlan::only({IoOp::close}), 1, ECANCELED);
-  std::promise<error_code> promise;
-  file.async_close([&](error_code error) { promise.set_value(error); });
-  EXPECT_EQ(promise.get_future().get().value(), ECANCELED);
+  const auto before = engine_->stats();
+  plan_->hold(FaultPlan::only({IoOp::close}));
+  file = File();
+  plan_->wait_until_held(1);
+  EXPECT_GE(::fcntl(fd, F_GETFD), 0);
+  plan_->release();
+  root_ = Directory();
+  while (engine_->stats().operations_completed < before.operations_submitted + 2) {
+    std::this_thread::yield();
+  }
   EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 

@@ -201,6 +201,27 @@ TEST_P(FileTest, DirectoriesMakeListRenameAndRemove) {
   EXPECT_THAT(names, ::testing::UnorderedElementsAre("b", "c"));
 }
 
+TEST_P(FileTest, NamesOfEntriesNeverLeadOutOfTheDirectory) {
+  std::filesystem::create_directory(temp_ / "dir");
+  std::filesystem::create_directory_symlink(temp_.path(), temp_ / "dir/up");
+  put("secret", "x");
+  Directory dir = root_.async_open_directory("dir", use_future).get();
+  const auto value_of = [](auto start) { return error_of(start).value(); };
+  for (const std::string bad : {"../secret", "up/secret", "..", ".", "", "a/b"}) {
+    EXPECT_EQ(value_of([&](auto token) { dir.async_unlink(bad, token); }), EINVAL) << bad;
+    EXPECT_EQ(value_of([&](auto token) { dir.async_remove_directory(bad, token); }), EINVAL);
+    EXPECT_EQ(value_of([&](auto token) { dir.async_make_directory(bad, 0755, token); }), EINVAL);
+    EXPECT_EQ(value_of([&](auto token) { dir.async_rename(bad, dir, "x", token); }), EINVAL);
+    EXPECT_EQ(value_of([&](auto token) { root_.async_rename("secret", dir, bad, token); }), EINVAL);
+    EXPECT_EQ(value_of([&](auto token) { dir.async_exchange(bad, dir, "up", token); }), EINVAL);
+    EXPECT_EQ(value_of([&](auto token) { root_.async_link("secret", dir, bad, token); }), EINVAL);
+    if (!bad.empty()) {
+      EXPECT_EQ(value_of([&](auto token) { dir.async_stat(bad, token); }), EINVAL) << bad;
+    }
+  }
+  EXPECT_EQ(get("secret"), "x");
+}
+
 TEST_P(FileTest, AsyncIoDeliversTheWholeResult) {
   put("file", "12345");
   engine::IoRequest request(engine::IoOp::stat);

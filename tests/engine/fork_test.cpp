@@ -4,6 +4,8 @@
 #include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/engine.h>
 #include <cairn/engine/error.h>
+#include <cairn/engine/file.h>
+#include <cairn/engine/internal/task_queue.h>
 #include <gtest/gtest.h>
 #include <support/backends.h>
 #include <support/run.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/system/system_error.hpp>
 #include <future>
 
@@ -100,6 +103,51 @@ TEST_P(ForkTest, EveryCallInTheChildSaysWhy) {
   });
   EXPECT_EQ(status, 0);
   engine->check_usable();
+}
+
+// True when `body` throws the error of a forked child.
+template <class Body>
+bool says_forked(Body body) {
+  try {
+    body();
+  } catch (const boost::system::system_error& error) {
+    return error.code() == make_error_code(Errc::forked_child);
+  }
+  return false;
+}
+
+TEST_P(ForkTest, WaitingInTheChildEndsAtOnce) {
+  if (!kChildrenMayStartThreads) GTEST_SKIP() << "not under a sanitizer";
+  const auto engine = make();
+  CpuPool& pool = engine->cpu();
+  const IoRequest request(IoOp::stat);
+  // Starts Asio's own pool, whose threads the child does not have either.
+  async_run(
+      pool, [] {}, asio::use_future)
+      .get();
+  const int status = in_child([&] {
+    bool ran = false;
+    error_code seen;
+    async_io(engine, request, [&](error_code error, IoResult) { seen = error; });
+    return seen == make_error_code(Errc::forked_child) &&
+           says_forked([&] { async_io(engine, request, asio::use_future).get(); }) &&
+           says_forked([&] {
+             async_run(
+                 pool, [&] { ran = true; }, asio::use_future)
+                 .get();
+           }) &&
+           says_forked([&] { engine->window().async_acquire(1, asio::use_future).get(); }) &&
+           says_forked([&] { static_cast<void>(engine->executor()); }) &&
+           says_forked([&] { static_cast<void>(engine->cpu()); }) &&
+           says_forked([&] { static_cast<void>(engine->quarantine(nullptr, 1, 1)); }) && !ran;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Fork, APoolOfPlainThreadsRefusesInTheChild) {
+  const auto pool = internal::make_thread_pool(1);
+  const int status = in_child([&] { return says_forked([&] { pool->enqueue([] {}); }); });
+  EXPECT_EQ(status, 0);
 }
 
 TEST_P(ForkTest, DestroyingEverythingInTheChildDoesNothing) {

@@ -348,7 +348,9 @@ TEST_P(IoBackendConformance, ShutDownWaitsForWhatIsUnderWay) {
     EXPECT_EQ(operation.completions(), 1);
     EXPECT_EQ(operation.result.value, 1 << 20);
   }
-  EXPECT_EQ(calls_->write(fd, 0, "x"), -ESHUTDOWN);
+  const IoResult refused = call(*backend_, write_request(fd, 0, "x"));
+  EXPECT_EQ(refused.value, -ESHUTDOWN);
+  EXPECT_TRUE(refused.refused);
   EXPECT_EQ(calls_->path(IoOp::list, root_, ""), -ESHUTDOWN);
   ::close(fd);
   ::close(root_);

@@ -3,6 +3,7 @@
 #include <cairn/engine/error.h>
 #include <cairn/engine/file.h>
 #include <cairn/engine/internal/execute_blocking.h>
+#include <cairn/engine/internal/threads_backend.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -19,6 +20,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -92,10 +94,46 @@ TEST_P(IoBackendTest, AWaitingOperationIsCancelledWhileTheKernelHangs) {
   backend->submit(&waiting);
   backend->cancel(&waiting);
   EXPECT_EQ(waiting.wait().value, -ECANCELED);
+  EXPECT_TRUE(waiting.result.refused);
   EXPECT_EQ(hung.operation().completions(), 0);
   hung.let_go();
   EXPECT_GE(hung.operation().result.value, 0);
   EXPECT_FALSE(std::filesystem::exists(temp_ / "dir"));
+}
+
+// The helper of the uring backend: two hung truncates must not stop every list and lock.
+TEST(ThreadsBackend, GrowsWhileCallsHang) {
+  constexpr unsigned kMost = 3;
+  const TempDirectory temp;
+  engine::internal::ThreadsBackend backend(1, kMost, "test");
+  std::deque<HungOperation> hung;
+  for (unsigned i = 0; i + 1 < kMost; ++i) {
+    hung.emplace_back(backend, BackendKind::threads, temp / ("fifo" + std::to_string(i)));
+  }
+  EXPECT_EQ(call(backend, path_request(IoOp::stat, AT_FDCWD, "/")).value, 0);
+  hung.emplace_back(backend, BackendKind::threads, temp / "last");
+  TestOperation waiting(path_request(IoOp::stat, AT_FDCWD, "/"));
+  backend.submit(&waiting);  // there is a limit
+  EXPECT_EQ(waiting.completions(), 0);
+  for (HungOperation& operation : hung) operation.let_go();
+  EXPECT_EQ(waiting.wait().value, 0);
+}
+
+TEST_P(IoBackendTest, ACloseIsCarriedOutAlthoughItIsCancelledWhileItWaits) {
+  engine::BackendOptions options;
+  options.kind = GetParam();
+  options.queue_depth = 1;
+  options.threads = 1;
+  const auto backend = engine::make_backend(options);
+  HungOperation hung(*backend, GetParam(), temp_ / "fifo");
+  const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  TestOperation close(range_request(IoOp::close, fd, 0, 0));
+  backend->submit(&close);
+  backend->cancel(&close);
+  hung.let_go();
+  EXPECT_EQ(close.wait().value, 0);
+  EXPECT_FALSE(close.result.refused);
+  EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 
 TEST_P(IoBackendTest, AnOperationInTheKernelEndsWhenTheKernelSaysSo) {
@@ -130,12 +168,12 @@ TEST_P(IoBackendTest, ALateCancelDoesNotHitTheNextOperationAtItsAddress) {
 
 // ---- choosing a backend -------------------------------------------------------------------------
 
-// Makes io_uring_setup fail with `error` in this thread and those it starts from now on, as the
-// seccomp filter of a container does.
-void refuse_io_uring(int error) {
+// Makes system call `number` fail with `error` in this thread and those it starts from now on, as
+// the seccomp filter of a container does.
+void refuse(long number, int error) {
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
       BPF_STMT(BPF_RET | BPF_K,
                SECCOMP_RET_ERRNO | (static_cast<unsigned>(error) & SECCOMP_RET_DATA)),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -160,7 +198,24 @@ void refuse_io_uring(int error) {
 
 [[noreturn]] void report_without_io_uring(int error, BackendKind kind) {
   ::unsetenv("CAIRN_IO_BACKEND");
-  refuse_io_uring(error);
+  refuse(SYS_io_uring_setup, error);
+  engine::BackendOptions options;
+  options.kind = kind;
+  report(options);
+}
+
+[[noreturn]] void report_without_eventfd(BackendKind kind) {
+  ::unsetenv("CAIRN_IO_BACKEND");
+  refuse(SYS_eventfd2, EMFILE);
+  engine::BackendOptions options;
+  options.kind = kind;
+  report(options);
+}
+
+[[noreturn]] void report_without_threads(BackendKind kind) {
+  ::unsetenv("CAIRN_IO_BACKEND");
+  refuse(SYS_clone3, ENOSYS);
+  refuse(SYS_clone, EAGAIN);
   engine::BackendOptions options;
   options.kind = kind;
   report(options);
@@ -190,6 +245,17 @@ TEST_F(BackendChoice, FallsBackToThreadsAndNamesCauseAndRemedy) {
               "name=threads reason=.*locked memory.*ulimit -l");
   EXPECT_EXIT(report_without_io_uring(EINVAL, automatic), kClean,
               "name=threads reason=io_uring_setup: Invalid argument");
+}
+
+TEST_F(BackendChoice, FallsBackWhereARingIsGrantedAndADescriptorIsNot) {
+  EXPECT_EXIT(report_without_eventfd(BackendKind::automatic), kClean,
+              "name=threads reason=io_uring.*eventfd.*ulimit -n");
+  EXPECT_EXIT(report_without_eventfd(BackendKind::uring), kClean, "thrown=24 .*eventfd");
+}
+
+TEST_F(BackendChoice, ThreadsThatCannotBeHadAreAnErrorOfBoosts) {
+  EXPECT_EXIT(report_without_threads(BackendKind::automatic), kClean, "thrown=11 ");
+  EXPECT_EXIT(report_without_threads(BackendKind::threads), kClean, "thrown=11 ");
 }
 
 TEST_F(BackendChoice, AForcedRingThatIsRefusedIsAnErrorWithTheCause) {

@@ -289,6 +289,63 @@ TEST(WithNursery, JoinsWhenTheBodyHasEnded) {
   EXPECT_EQ(world.finished, 4);
 }
 
+asio::awaitable<void> waiting_beside_a_failure(Nursery& nursery, World* world) {
+  nursery.spawn(wait_at_gate(*world));
+  nursery.spawn(fail(*world, "disk on fire"));
+  static_cast<void>(co_await world->gate.async_acquire(1, asio::use_awaitable));
+}
+
+TEST(WithNursery, AFailingChildEndsTheBodyInAnyAwait) {
+  World world(1);
+  Started<void> parent(world.executor(),
+                       with_nursery(world.executor(), &waiting_beside_a_failure, &world));
+  world.settle();
+  ASSERT_TRUE(parent.done()) << "the body still waits";
+  EXPECT_EQ(world.aborted, 1);
+  try {
+    parent.get();
+    FAIL() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "disk on fire") << "the body's cancellation hid it";
+  }
+}
+
+asio::awaitable<void> body_that_tries_again(Nursery& nursery, World* world) {
+  for (int i = 0; i < 2; ++i) nursery.spawn(fail(*world, "flaky"));
+  bool failed = false;
+  try {
+    co_await nursery.join();
+  } catch (const NurseryError& error) {
+    failed = error.failed() == 2;
+  }
+  if (!failed) co_return;
+  nursery.spawn(succeed(*world));
+  co_await asio::post(asio::use_awaitable);
+}
+
+TEST(WithNursery, ABodyInJoinLearnsWhatFailedAndMayGoOn) {
+  World world(1);
+  test::run(world.context, with_nursery(world.executor(), &body_that_tries_again, &world));
+  EXPECT_EQ(world.finished, 1);
+}
+
+asio::awaitable<void> joining_body(Nursery& nursery, World* world) {
+  nursery.spawn(wait_at_gate(*world));
+  co_await nursery.join();
+}
+
+TEST(WithNursery, DrainsWhenCancelledInJoin) {
+  World world(1);
+  asio::cancellation_signal signal;
+  Started<void> parent(world.executor(), with_nursery(world.executor(), &joining_body, &world),
+                       signal.slot());
+  world.settle();
+  signal.emit(asio::cancellation_type::terminal);
+  world.settle();
+  EXPECT_EQ(world.aborted, 1);
+  EXPECT_THROW(parent.get(), system_error);
+}
+
 asio::awaitable<void> wander(World& world, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   ++world.started;
@@ -318,6 +375,41 @@ TEST(Nursery, RandomChildrenAlwaysDrain) {
     world.settle();
     ASSERT_TRUE(parent.done()) << "round " << round << ", alive " << nursery.alive();
     ASSERT_EQ(nursery.alive(), 0u);
+    try {
+      parent.get();
+    } catch (const std::runtime_error&) {
+    }
+  }
+}
+
+asio::awaitable<void> wander_and_spawn(Nursery& nursery, World* world, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 10; ++i) {
+    nursery.spawn(wander(*world, random()));
+    if (random() % 3 == 0 && !co_await nursery.wait_below(random() % 4)) break;
+    if (random() % 3 == 0) co_await asio::post(asio::use_awaitable);
+    if (random() % 8 == 0)
+      static_cast<void>(co_await world->gate.async_acquire(1, asio::use_awaitable));
+  }
+  if (random() % 4 == 0) co_await nursery.join();
+  if (random() % 20 == 0) throw std::runtime_error("unlucky body");
+}
+
+TEST(WithNursery, RandomBodiesAlwaysDrain) {
+  const std::uint64_t seed = test::make_seed();
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 300; ++round) {
+    World world(2);
+    world.closed.reset();
+    asio::cancellation_signal signal;
+    Started<void> parent(
+        world.executor(),
+        with_nursery(world.executor(), &wander_and_spawn, &world, std::uint64_t{random()}),
+        signal.slot());
+    for (std::uint64_t steps = random() % 200; steps > 0; --steps) world.context.poll_one();
+    if (random() % 2 == 0) signal.emit(asio::cancellation_type::terminal);
+    world.settle();
+    ASSERT_TRUE(parent.done()) << "round " << round;
     try {
       parent.get();
     } catch (const std::runtime_error&) {

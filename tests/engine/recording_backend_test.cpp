@@ -276,6 +276,52 @@ TEST_P(RecordingTest, MarksAndDescriptionsTellWhere) {
   calls_->close(fd);
 }
 
+TEST_P(RecordingTest, WhatItCannotFollowMakesReplayRefuse) {
+  const auto refuses = [this](const std::string& what) {
+    const TempDirectory target = TempDirectory::in_memory();
+    try {
+      recording_->replay(recording_->mutations(), 1, target.string());
+    } catch (const std::logic_error& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(what));
+      return true;
+    }
+    return false;
+  };
+  fs::create_directory(temp_ / "behind");
+  fs::create_directory_symlink("behind", temp_ / "alias");
+  const int alias = calls_->open(root_, "alias", O_RDONLY | O_DIRECTORY);
+  EXPECT_FALSE(refuses("")) << "looking at something changes nothing";
+  calls_->close(calls_->create(alias, "file"));
+  EXPECT_TRUE(refuses("1 changes could not be followed, first: open file"));
+  for (int way = 0; way < 4; ++way) {
+    calls_->close(root_);
+    fs::remove_all(temp_ / "behind");
+    start();
+    fs::create_directory(temp_ / "behind");
+    std::ofstream(temp_ / "behind/file") << "x";
+    if (way == 0) {
+      EXPECT_EQ(calls_->make_directory(root_, "behind/dir"), 0);
+    } else if (way == 1) {
+      const int fd = calls_->open(root_, "behind/file", O_RDWR);
+      EXPECT_EQ(calls_->write(fd, 0, "y"), 1);
+      calls_->close(fd);
+    } else if (way == 2) {
+      EXPECT_EQ(calls_->pair(IoOp::rename, root_, "behind/file", root_, "known"), 0);
+      fs::remove(temp_ / "known");
+    } else {
+      const TempDirectory elsewhere;
+      calls_->close(calls_->create(root_, "known"));
+      const int out = calls_->open_directory(elsewhere.string());
+      EXPECT_EQ(calls_->pair(IoOp::link, root_, "known", out, "known"), 0);
+      EXPECT_FALSE(refuses("")) << "below the root nothing changed";
+      EXPECT_EQ(calls_->pair(IoOp::replace, root_, "known", out, "moved"), 0);
+      calls_->close(out);
+    }
+    EXPECT_TRUE(refuses("could not be followed")) << way;
+  }
+  calls_->close(alias);
+}
+
 TEST_P(RecordingTest, OneSeedGivesOneState) {
   const int fd = calls_->create(root_, "file");
   calls_->write(fd, 0, std::string(50'000, 'x'));

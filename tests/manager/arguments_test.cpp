@@ -73,6 +73,10 @@ TEST_P(Arguments, OptionsOutOfRangeAreRefused) {
   timeout.async_timeout = std::chrono::milliseconds(0);
   EXPECT_EQ(error_of([&] { CheckpointManager(root(), timeout); }).first,
             ErrorCode::invalid_argument);
+  ManagerOptions progress = options();
+  progress.no_progress_timeout = std::chrono::milliseconds(-1);
+  EXPECT_EQ(error_of([&] { CheckpointManager(root(), progress); }).first,
+            ErrorCode::invalid_argument);
   ManagerOptions name = options();
   name.item_name = "a/b";
   EXPECT_EQ(error_of([&] { CheckpointManager(root(), name); }).first, ErrorCode::invalid_argument);

@@ -59,6 +59,35 @@ class DamageOnDisk : public test::ManagerTest {
 };
 CAIRN_ON_EVERY_BACKEND(DamageOnDisk);
 
+TEST_P(DamageOnDisk, AnItemThatTheMetadataNamesAndThatIsGoneIsNamed) {
+  args::Composite both;
+  both.items.emplace_back("model", args::StandardSave(Dict{{"a", Tree(1)}}));
+  both.items.emplace_back("extra", args::JsonSave(boost::json::value("text")));
+  CheckpointManager manager((root() + "-several"), options());
+  ASSERT_TRUE(manager.save(0, std::move(both)).get());
+  fs::remove_all(manager.directory() + "/0/extra");
+  args::CompositeRestore named;
+  named.items.emplace_back("extra", args::JsonRestore());
+  args::CompositeRestore other;
+  other.items.emplace_back("model", args::StandardRestore());
+  for (const args::RestoreArgs& wanted :
+       {args::RestoreArgs(args::CompositeRestore()), args::RestoreArgs(named)}) {
+    try {
+      static_cast<void>(manager.restore(0, wanted).get());
+      ADD_FAILURE() << "restored without it";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_EQ(error.context().item, "extra");
+    }
+  }
+  EXPECT_TRUE(manager.restore(0, other).get().tree("model") == Tree(Dict{{"a", Tree(1)}}));
+}
+
+TEST_P(DamageOnDisk, ASingleTreeThatIsGoneIsNotReplacedByAnother) {
+  fs::rename(root() + "/0/default", root() + "/0/other");
+  expect_damage(AllOf(HasSubstr("default"), HasSubstr("is missing")));
+}
+
 TEST_P(DamageOnDisk, AFlippedBitInAnArrayNamesFileArrayAndChunk) {
   const fs::path file = data_file(true);
   flip(file, 70000);

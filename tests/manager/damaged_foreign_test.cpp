@@ -49,7 +49,10 @@ class DamagedForeign : public test::ManagerTest {
     try {
       return read_tree(engine_, path.string()).get();
     } catch (const Error& error) {
-      EXPECT_THAT(error.code(), AnyOf(ErrorCode::data_loss, ErrorCode::not_found)) << error.what();
+      // A codec's name with a flipped bit may be one that somebody has.
+      EXPECT_THAT(error.code(),
+                  AnyOf(ErrorCode::data_loss, ErrorCode::not_found, ErrorCode::not_supported))
+          << error.what();
       EXPECT_THAT(error.what(), HasSubstr(path.string())) << error.what();
       return std::nullopt;
     }

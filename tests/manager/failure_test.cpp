@@ -144,6 +144,31 @@ TEST_P(Failure, CancellingAWaitLeavesTheSaveAlone) {
   EXPECT_TRUE(save.get());
 }
 
+TEST_P(Failure, ARestoreDoesNotWaitBehindAStalledSaveNorASaveBehindAStalledRestore) {
+  test::EngineSettings settings = faulty();
+  settings.staging_bytes = 2u << 20;
+  settings.io_window_bytes = 2u << 20;
+  CheckpointManager manager(root(), options(settings));
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  const auto large = [](IoOp op) {
+    return [op](const engine::IoRequest& request) {
+      return request.op == op && request.length > 100'000;
+    };
+  };
+  faults->hold(large(IoOp::write));
+  const SaveFuture save = manager.save(1, state(1));
+  faults->wait_until_held(1);
+  EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+  faults->release();
+  EXPECT_TRUE(save.get());
+  faults->hold(large(IoOp::read));
+  Future<Restored> restored = manager.restore(0);
+  faults->wait_until_held(1);
+  EXPECT_TRUE(manager.save(2, state(2)).get());
+  faults->release();
+  EXPECT_EQ(restored.get().tree(), state(0));
+}
+
 TEST_P(Failure, AHungFileSystemFailsTheSaveAtItsDeadline) {
   ManagerOptions o = options(faulty());
   o.async_timeout = std::chrono::seconds(60);

@@ -33,6 +33,7 @@ inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind,
   options.io_window_bytes = settings.io_window_bytes;
   options.direct_io = settings.direct_io;
   options.clock = settings.clock;
+  options.registered_buffers = engine::RegisteredBuffers::automatic;  // the default is off
   if (settings.faults)
     options.io_backend =
         engine::make_faulty_backend(engine::make_backend(options.backend), settings.faults);

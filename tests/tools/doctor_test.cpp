@@ -17,8 +17,9 @@ TEST_P(Doctor, TellsWhatItFoundAndLeavesNothing) {
   std::filesystem::create_directory(root());
   const Outcome outcome = cairn({"doctor", root()});
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("write        works"), HasSubstr("direct I/O"),
-                                 HasSubstr("memlock"), HasSubstr("staging")));
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("write               works"), HasSubstr("direct I/O"),
+                    HasSubstr("memlock"), HasSubstr("staging"), HasSubstr("registered buffers")));
   EXPECT_TRUE(std::filesystem::is_empty(root()));
 }
 
@@ -27,6 +28,12 @@ TEST_P(Doctor, GivesProgramsEveryField) {
   EXPECT_EQ(document.at("backend").at("name").as_string(), to_string(GetParam()));
   EXPECT_NE(document.at("backend").at("reason").as_string(), "");
   EXPECT_GT(document.at("backend").at("queue_depth").to_number<int>(), 0);
+  const auto& backend = document.at("backend").as_object();
+  EXPECT_EQ(backend.at("registered_buffers").as_bool(),
+            backend.at("registered_bytes").to_number<std::uint64_t>() > 0);
+  EXPECT_NE(backend.at("registered_buffers").as_bool(),
+            !backend.at("registered_reason").as_string().empty())
+      << "the probe writes from the window: it is registered, or there is a cause";
   EXPECT_TRUE(document.at("writable").as_bool());
   EXPECT_EQ(document.at("direct_io").at("works").as_bool(),
             document.at("direct_io").at("alignment").to_number<int>() > 0);

@@ -18,10 +18,8 @@ namespace {
 constexpr std::size_t kStagingBytes = 256u << 20;
 constexpr std::size_t kStepsListedMax = 20;
 
-std::shared_ptr<engine::Engine> create(const Settings& settings, std::size_t staging_bytes) {
-  engine::EngineOptions options;
+std::shared_ptr<engine::Engine> create(const Settings& settings, engine::EngineOptions options) {
   options.backend.kind = settings.backend;
-  options.staging_bytes = staging_bytes;
   try {
     return engine::Engine::create(std::move(options));
   } catch (const boost::system::system_error& error) {
@@ -35,11 +33,15 @@ std::shared_ptr<engine::Engine> create(const Settings& settings, std::size_t sta
 }  // namespace
 
 std::shared_ptr<engine::Engine> make_engine(const Settings& settings) {
-  return create(settings, kStagingBytes);
+  engine::EngineOptions options;
+  options.staging_bytes = kStagingBytes;
+  return create(settings, std::move(options));
 }
 
-std::shared_ptr<engine::Engine> make_default_engine(const Settings& settings) {
-  return create(settings, 0);
+std::shared_ptr<engine::Engine> make_probing_engine(const Settings& settings) {
+  engine::EngineOptions options;
+  options.registered_buffers = engine::RegisteredBuffers::automatic;
+  return create(settings, std::move(options));
 }
 
 std::string join_path(const std::string& directory, const std::string& name) {

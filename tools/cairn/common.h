@@ -21,8 +21,9 @@ namespace cairn::cli {
 
 /// An engine for one command. Throws Error when the backend asked for is refused.
 [[nodiscard]] std::shared_ptr<engine::Engine> make_engine(const Settings& settings);
-/// The same with the staging size that the library chooses by itself.
-[[nodiscard]] std::shared_ptr<engine::Engine> make_default_engine(const Settings& settings);
+/// One that shows what the library gets here: the staging size that it chooses by itself, and
+/// registered buffers where they can be had.
+[[nodiscard]] std::shared_ptr<engine::Engine> make_probing_engine(const Settings& settings);
 
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 [[nodiscard]] std::string step_path(const std::string& root, Step step);

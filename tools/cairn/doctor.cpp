@@ -98,6 +98,11 @@ void judge_machine(Examination& found, const Settings& settings) {
     add(Level::warning, "backend", "io_uring is not in use: " + backend.reason,
         "Saves work, with more CPU time; the reason names what to allow");
   }
+  // The probe has written from the window.
+  if (backend.name == "uring" && found.probe.writable && !backend.registered_buffers) {
+    add(Level::note, "registered buffers", backend.registered_reason,
+        "Saves work, with a little more CPU time");
+  }
   if (found.memlock_bytes && *found.memlock_bytes < kMemlockBytesMin) {
     add(Level::note, "memlock",
         fmt::format("{} may be locked; before Linux 5.12 a ring needs {}",
@@ -135,7 +140,7 @@ void judge_directory(Examination& found) {
 }
 
 Examination examine(const Settings& settings, const DoctorOptions& options) {
-  const auto engine = make_default_engine(settings);
+  const auto engine = make_probing_engine(settings);
   Examination found;
   found.directory = options.directory;
   found.probe = probe_directory(engine, options.directory);
@@ -158,6 +163,8 @@ boost::json::object to_json(const Examination& found) {
   backend["reason"] = found.engine.backend.reason;
   backend["ring_flags"] = cli::to_json(found.engine.backend.ring_flags);
   backend["registered_buffers"] = found.engine.backend.registered_buffers;
+  backend["registered_bytes"] = found.engine.backend.registered_bytes;
+  backend["registered_reason"] = found.engine.backend.registered_reason;
   backend["queue_depth"] = found.engine.backend.queue_depth;
   out["backend"] = std::move(backend);
   boost::json::object direct;
@@ -204,6 +211,9 @@ void print_examination(const Examination& found) {
   if (!backend.ring_flags.empty()) {
     table.add({"ring flags", fmt::format("{}", fmt::join(backend.ring_flags, " "))});
   }
+  table.add({"registered buffers", backend.registered_buffers
+                                       ? "work (an option, off by default)"
+                                       : "refused: " + backend.registered_reason});
   table.add({"queue depth", std::to_string(backend.queue_depth)});
   table.add({"memlock", found.memlock_bytes ? human_bytes(*found.memlock_bytes) : "unlimited"});
   table.add({"CPU threads", std::to_string(found.engine.cpu_threads)});

@@ -164,7 +164,8 @@ class CommandLine {
   void add_doctor() {
     auto& command =
         add("doctor", "Look at this machine and a directory: I/O, limits, remedies",
-            "{directory, backend: {name, reason, ring_flags, registered_buffers, queue_depth}, "
+            "{directory, backend: {name, reason, ring_flags, registered_buffers, registered_bytes, "
+            "registered_reason, queue_depth}, "
             "direct_io: {works, alignment, error}, writable, exchange, file_system, free_bytes, "
             "total_bytes, memlock_bytes (null: unlimited), cpu_threads, staging_bytes, "
             "io_window_bytes, findings: [{level, subject, message, remedy}]}",

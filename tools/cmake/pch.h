@@ -2,6 +2,7 @@
 // Precompiled for every target of a build tree. Only what most sources include anyway.
 #include <algorithm>
 #include <array>
+#ifndef CAIRN_NO_ASIO  // the fuzz targets link no engine
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -17,6 +18,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#endif
 #include <boost/json.hpp>
 #include <chrono>
 #include <condition_variable>

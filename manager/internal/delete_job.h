@@ -1,0 +1,23 @@
+#pragma once
+// One deletion from its call to its end. Runs on the strand.
+
+#include <cairn/engine/deadline.h>
+#include <cairn/manager/impl/shared_state.h>
+#include <cairn/manager/save_future.h>
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <memory>
+
+namespace cairn::internal {
+
+struct DeleteJob {
+  explicit DeleteJob(Step which) : step(which) {}
+  const Step step;
+  const std::shared_ptr<impl::SharedState<void>> done = std::make_shared<impl::SharedState<void>>();
+  boost::asio::cancellation_signal signal;
+  bool past_recall = false;            ///< the step may have lost its name
+  bool settled = false;                ///< its future has its result
+  engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine
+};
+
+}  // namespace cairn::internal
