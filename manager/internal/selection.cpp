@@ -118,8 +118,9 @@ std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPa
     throw refusal(ErrorCode::invalid_argument, texts[twice->leaf],
                   "the leaf was asked for twice, with different ranges");
   }
-  const auto repeated = std::ranges::unique(chosen, {}, &Chosen::leaf);
-  chosen.erase(repeated.begin(), repeated.end());
+  // Not std::ranges::unique: clang 14 refuses libstdc++ 12's subrange.
+  const auto same = [](const Chosen& a, const Chosen& b) { return a.leaf == b.leaf; };
+  chosen.erase(std::unique(chosen.begin(), chosen.end(), same), chosen.end());
   return chosen;
 }
 
