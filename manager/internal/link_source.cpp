@@ -2,6 +2,9 @@
 #include <cairn/manager/internal/link_source.h>
 #include <cairn/manager/internal/step_directory.h>
 
+#include <set>
+#include <string_view>
+
 namespace cairn::internal {
 namespace {
 
@@ -58,6 +61,28 @@ void LinkSource::match_arrays() {
   }
 }
 
+namespace {
+
+/// A record that decodes may still say what no save wrote: what is linked must hold every chunk
+/// that the next step will refer to.
+bool holds_together(const ChunkTraces& traces) {
+  std::set<std::string_view> paths;
+  for (const DataFileRecord& file : traces.files) {
+    if (!paths.insert(file.path).second) return false;
+  }
+  for (const ArrayTrace& array : traces.arrays) {
+    for (const ChunkTrace& chunk : array.chunks) {
+      if (chunk.length == 0) continue;
+      if (chunk.file >= traces.files.size()) return false;
+      const std::uint64_t bytes = traces.files[chunk.file].bytes;
+      if (chunk.length > bytes || chunk.offset > bytes - chunk.length) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 std::vector<std::uint64_t> LinkSource::live_bytes() const {
   std::vector<std::uint64_t> live(record_.chunks->files.size());
   for (const ArrayTrace& array : record_.chunks->arrays) {
@@ -84,8 +109,8 @@ Task<void> LinkSource::link(FolderPtr from, DataFiles* files, std::size_t file,
     co_return;
   }
   const std::optional<engine::FileStatus> status = co_await find_status(to, name);
-  if (!status || status->size < record.bytes) {
-    *trouble = join_path(from->path, name) + " is shorter than its record says";
+  if (!status || status->type != engine::FileType::regular || status->size < record.bytes) {
+    *trouble = join_path(from->path, name) + " is no file, or shorter than its record says";
     co_await remove_tree(to, name);
     co_return;
   }
@@ -102,6 +127,11 @@ Task<std::string> LinkSource::open(FolderPtr root, std::string item, DataFiles* 
     if (steps.empty()) co_return trouble;
     const FolderPtr folder = co_await open_subfolder(root, step_name(steps.back()) + "/" + item);
     co_await read(folder);
+    if (record_.chunks && !holds_together(*record_.chunks)) {
+      trouble = join_path(folder->path, std::string(kRecordFile)) +
+                ": chunks lie outside the files that it names";
+      record_.chunks.reset();
+    }
     if (record_.chunks) data = co_await open_subfolder(folder, "d");
   } catch (const Error& error) {
     if (error.code() != ErrorCode::not_found) trouble = error.what();
