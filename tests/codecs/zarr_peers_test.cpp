@@ -84,7 +84,8 @@ TEST(PeersArrays, InShardsAreReadCellByCell) {
     SCOPED_TRACE(array.name);
     const ArrayMetadata inner = inner_array(array.metadata);
     EXPECT_EQ(inner.shape, array.metadata.chunk_shape);
-    for (const auto& [key, stored] : array.chunks) {
+    for (const auto& entry : array.chunks) {
+      const auto& stored = entry.second;  // clang 14 captures no structured binding
       const ByteRange range = shard_index_range(array.metadata, stored.size());
       const ShardIndex index = decode_shard_index(
           array.metadata, std::span(stored).subspan(range.offset, range.length), stored.size());
