@@ -21,6 +21,8 @@ inline constexpr std::size_t kContentBytesMax = 0x7fffffff - kHeaderBytes;
 
 /// numcodecs' and zarr's names: "zstd", "lz4hc", ...
 [[nodiscard]] CAIRN_EXPORT std::string_view name_of(Compressor compressor) noexcept;
+/// zarr v3's: "noshuffle", "shuffle", "bitshuffle".
+[[nodiscard]] CAIRN_EXPORT std::string_view name_of(Shuffle shuffle) noexcept;
 
 struct Header {
   Compressor compressor = Compressor::zstd;  ///< of the streams; lz4 stands for lz4hc too

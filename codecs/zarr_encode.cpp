@@ -23,18 +23,6 @@ bool writes_big_endian(const CodecChain& codecs) {
   });
 }
 
-std::string_view shuffle_name(blosc::Shuffle shuffle) {
-  switch (shuffle) {
-    case blosc::Shuffle::none:
-      return "noshuffle";
-    case blosc::Shuffle::byte:
-      return "shuffle";
-    case blosc::Shuffle::bit:
-      return "bitshuffle";
-  }
-  return "";
-}
-
 // Appends the configuration of a codec, if it has one, with the comma behind it.
 struct ConfigurationWriter {
   std::string& out;
@@ -58,7 +46,7 @@ struct ConfigurationWriter {
     out +=
         fmt::format(R"("configuration":{{"blocksize":{},"clevel":{},"cname":"{}","shuffle":"{}")",
                     codec.blocksize, codec.level, blosc::name_of(codec.compressor),
-                    shuffle_name(codec.shuffle));
+                    name_of(codec.shuffle));
     if (codec.shuffle != blosc::Shuffle::none) {
       out += fmt::format(R"(,"typesize":{})", codec.typesize);
     }

@@ -15,18 +15,6 @@ std::string joined(const zarr::CodecChain& chain) {
   return text;
 }
 
-std::string text_of(blosc::Shuffle shuffle) {
-  switch (shuffle) {
-    case blosc::Shuffle::none:
-      return "noshuffle";
-    case blosc::Shuffle::byte:
-      return "shuffle";
-    case blosc::Shuffle::bit:
-      return "bitshuffle";
-  }
-  return "unknown";
-}
-
 struct CodecText {
   std::string operator()(const zarr::Bytes& codec) const {
     return codec.big_endian ? "bytes(big)" : "bytes";
@@ -45,7 +33,7 @@ struct CodecText {
   }
   std::string operator()(const zarr::Blosc& codec) const {
     return "blosc(" + std::string(blosc::name_of(codec.compressor)) + "," +
-           std::to_string(codec.level) + "," + text_of(codec.shuffle) + ")";
+           std::to_string(codec.level) + "," + std::string(blosc::name_of(codec.shuffle)) + ")";
   }
   std::string operator()(const zarr::Crc32c&) const { return "crc32c"; }
   std::string operator()(const zarr::Sharding& codec) const {

@@ -47,7 +47,10 @@ class AlignmentBackend final : public engine::internal::Decorator {
     if (request.op == IoOp::open) request.flags &= ~O_DIRECT;
     return true;
   }
-  void on_complete(engine::IoRequest&, engine::IoResult& result, const Note&) noexcept override {
+  void on_complete(engine::IoRequest& request, engine::IoResult& result,
+                   const Note&) noexcept override {
+    // A file that was let go is closed behind the test's back, while it writes what comes next.
+    if (request.op != IoOp::open && request.op != IoOp::stat) return;
     result.status.direct_alignment_known = says_->known;
     result.status.direct_memory_alignment = says_->memory;
     result.status.direct_offset_alignment = says_->offset;

@@ -228,6 +228,8 @@ def main():
     tensorstore_arrays(folder)
     for lock in folder.rglob("*__lock"):
         lock.unlink()
+    for marker in folder.rglob("commit_success.txt"):  # Orbax writes absolute paths
+        marker.write_text(marker.read_text().replace(f"{folder.parent}/", ""))
 
 
 if __name__ == "__main__":
