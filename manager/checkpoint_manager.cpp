@@ -51,11 +51,21 @@ std::optional<Step> CheckpointManager::latest_step() const {
 std::optional<Step> CheckpointManager::latest_committed_step() const {
   return impl_->index.latest_committed();
 }
+std::optional<Step> CheckpointManager::best_step() const {
+  return impl_->best_step();
+}
 void CheckpointManager::reload() {
   impl_->reload();
 }
 bool CheckpointManager::should_save(Step step) const {
   return impl_->should_save(step);
+}
+
+bool CheckpointManager::reached_preemption(Step step) const {
+  return impl_->reached_preemption(step);
+}
+void CheckpointManager::notify_preemption() noexcept {
+  impl_->notify_preemption();
 }
 
 SaveFuture CheckpointManager::save(Step step, args::SaveArgs args, SaveOptions options) {
@@ -67,6 +77,9 @@ Future<Restored> CheckpointManager::restore(std::optional<Step> step, args::Rest
 }
 Future<boost::json::object> CheckpointManager::metrics(Step step) const {
   return impl_->metrics(step);
+}
+Future<RootMetadata> CheckpointManager::metadata() const {
+  return impl_->root_metadata();
 }
 Future<void> CheckpointManager::delete_step(Step step) {
   return impl_->delete_step(step);

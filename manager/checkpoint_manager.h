@@ -5,6 +5,7 @@
 #include <cairn/manager/args.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
+#include <cairn/manager/metadata.h>
 #include <cairn/manager/options.h>
 #include <cairn/manager/save_future.h>
 
@@ -26,8 +27,8 @@ namespace cairn {
 class CAIRN_EXPORT CheckpointManager {
  public:
   /// Makes or opens the root and lists its steps; blocks for that. Takes no lock and writes nothing
-  /// else. Throws Error: not_found (root missing and create off), invalid_argument (root is a file,
-  /// options), permission_denied.
+  /// else, unless cleanup_tmp_directories or metadata ask for it. Throws Error: not_found (root
+  /// missing and create off), invalid_argument (root is a file, options), permission_denied.
   explicit CheckpointManager(std::string directory, ManagerOptions options = {});
   /// close(), with errors going to the logger.
   ~CheckpointManager();
@@ -45,12 +46,22 @@ class CAIRN_EXPORT CheckpointManager {
   [[nodiscard]] std::optional<Step> latest_step() const;
   /// The same without saves under way.
   [[nodiscard]] std::optional<Step> latest_committed_step() const;
-  /// Lists the directory anew; blocks.
+  /// The best step by best_fn and best_mode, the later of equals; none where no step has metrics.
+  /// Without best_fn: latest_step(). Throws what best_fn throws.
+  [[nodiscard]] std::optional<Step> best_step() const;
+  /// Lists the directory anew, with metrics and commit times where an option asks for them; blocks.
   void reload();
 
-  /// Whether save(step) without force would save: no step of this number or later is there, and it
-  /// is a multiple of save_interval_steps, or the root is empty.
+  /// Whether save(step) without force would save, or would fail because of on_older_step: no step
+  /// of this number or later is there, and the options say so (save_interval_steps, save_on_steps,
+  /// should_save_fn, save_decision_policy; by default the first step of an empty root, and the step
+  /// to save before the job ends, too). No disk I/O. Throws what a function of the user's throws.
   [[nodiscard]] bool should_save(Step step) const;
+  /// True for the step to save before the job ends: the first one asked about after a notice, by
+  /// notify_preemption() here or of the process (manager/preemption.h).
+  [[nodiscard]] bool reached_preemption(Step step) const;
+  /// The job is about to end. Async-signal-safe; never undone.
+  void notify_preemption() noexcept;
 
   /// Starts a save and returns at once; never throws (bad_alloc aside). Values given by value are
   /// captured here, arrays when staged() completes. Saves run in the order of the calls. Errors
@@ -67,9 +78,12 @@ class CAIRN_EXPORT CheckpointManager {
 
   /// The metrics stored with a step; empty when there are none.
   Future<boost::json::object> metrics(Step step) const;
+  /// What the root says of itself; where nothing has been written, the options' metadata.
+  Future<RootMetadata> metadata() const;
 
-  /// Deletes a step: gone for readers when it completes, its blocks freed then too. Errors:
-  /// not_found, busy (a reader holds it, or another process writes here).
+  /// Deletes a step: gone for readers when it completes, its blocks freed then too (unless
+  /// todelete_subdir keeps it). Errors: not_found, permission_denied (read_only), busy (a reader
+  /// holds it, or another process writes here).
   Future<void> delete_step(Step step);
 
   /// Completes when no save is pending, deletions included; throws what pending saves failed with
@@ -79,8 +93,8 @@ class CAIRN_EXPORT CheckpointManager {
   void check_for_errors();
   /// True from save() until its commit or failure.
   [[nodiscard]] bool is_saving_in_progress() const;
-  /// Waits as wait_until_finished() does and stops taking work. Everything is closed even when it
-  /// reports an error. Calling it again does nothing.
+  /// Waits as wait_until_finished() does, and for deletions in the background, and stops taking
+  /// work. Everything is closed even when it reports an error. Calling it again does nothing.
   Future<void> close();
 
  private:

@@ -159,7 +159,12 @@ Task<PathKind> find_kind(EnginePtr engine, std::string path) {
 
 Task<std::vector<Step>> list(EnginePtr engine, std::string root_path) {
   FolderPtr root = co_await open_folder(engine, root_path);
-  co_return co_await list_committed_steps(root);
+  const StepRules rules;
+  const std::vector<ListedStep> listed = co_await list_committed_steps(root, rules);
+  std::vector<Step> steps;
+  steps.reserve(listed.size());
+  for (const ListedStep& step : listed) steps.push_back(step.step);
+  co_return steps;
 }
 
 }  // namespace

@@ -4,7 +4,10 @@
 #include <cairn/export.h>
 #include <cairn/manager/args.h>
 #include <cairn/manager/logger.h>
+#include <cairn/manager/preservation_policy.h>
 #include <cairn/manager/save_future.h>
+#include <cairn/manager/save_policy.h>
+#include <cairn/manager/step_name.h>
 
 #include <boost/json/object.hpp>
 #include <chrono>
@@ -12,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace cairn {
@@ -40,14 +44,112 @@ using EncodePolicy = std::function<EncodeDecision(const EncodeLoad&)>;
 /// rest, so that the disk never waits for the cores.
 [[nodiscard]] CAIRN_EXPORT EncodeDecision encode_by_load(const EncodeLoad& load);
 
-/// How a CheckpointManager behaves; the names are Orbax's.
+/// How a step becomes visible at its commit.
+enum class Atomicity : std::uint8_t {
+  rename,      ///< it is written under a temporary name and renamed
+  commit_file  ///< it has its name from the start and counts once commit_success.txt is in it; for
+               ///< file systems whose rename is not atomic. Steps cannot be overwritten
+};
+/// What save() does at a step that is not above the latest one, after an older step was restored
+/// from this root (a roll-back). Without a roll-back such a save is skipped.
+enum class OlderStep : std::uint8_t {
+  error,     ///< the save fails with invalid_argument
+  skip,      ///< the save is skipped, as in Orbax
+  supersede  ///< it is saved, and the later steps are deleted once it has committed
+};
+/// What must read back from the newest step before an older one is deleted. Where it does not, the
+/// older steps stay, and wait_until_finished() reports data_loss.
+enum class VerifyBeforeDelete : std::uint8_t {
+  none,
+  manifest,  ///< the step's metadata, and each tree's index and database
+  full       ///< every byte, against its checksum
+};
+/// Called on a worker thread when the step's items are durable and nobody can see the step yet;
+/// what it throws fails the save.
+using PostFinalizationCallback = std::function<void(Step)>;
+
+/// How a CheckpointManager behaves; the names are Orbax's. Functions given here may call the
+/// manager's getters, and none of its other members.
 struct ManagerOptions {
+  // ---- which steps are saved ----
   /// should_save(step) is true where step % save_interval_steps == 0; < 1 is an error.
   std::int64_t save_interval_steps = 1;
-  /// The newest steps that are kept; none = all, 0 = nothing; < 0 is an error.
+  /// Steps that are saved besides those of the interval.
+  std::set<Step> save_on_steps;
+  /// Decides instead of the interval, save_on_steps and the rule that an empty root takes any step;
+  /// a preemption notice still saves. Called by should_save() and save(), on their threads.
+  ShouldSaveFn should_save_fn;
+  /// Decides alone: exclusive with the three above (an error). See
+  /// manager/save_policy.h.
+  SaveDecisionPolicy save_decision_policy;
+  OlderStep on_older_step = OlderStep::error;
+
+  // ---- which steps stay ----
+  /// How many steps are kept, the newest or, with best_fn, the best; none = all, 0 = nothing unless
+  /// another rule keeps it; < 0 is an error.
   std::optional<std::int64_t> max_to_keep;
+  /// Steps at least so far apart, by their commit times, are kept whatever max_to_keep says; the
+  /// first is the oldest there is. <= 0 is an error.
+  std::optional<std::chrono::milliseconds> keep_time_interval;
+  /// Steps with step % keep_period == 0 are kept whatever max_to_keep says; < 1 is an error.
+  std::optional<std::int64_t> keep_period;
+  /// A step's worth, from its metrics; NaN counts as no metrics. Called on threads of savers and on
+  /// the engine's strand.
+  MetricFn best_fn;
+  BestMode best_mode = BestMode::max;
+  /// With best_fn: true keeps steps without metrics; false deletes them first, once there are more
+  /// steps than max_to_keep.
+  bool keep_checkpoints_without_metrics = true;
+  /// With best_fn: false makes a save without metrics an error.
+  bool allow_missing_metrics = false;
+  /// With best_fn: the newest step is kept besides the best.
+  bool keep_latest = false;
+  /// Decides alone what is kept: exclusive with the options above but best_fn, which then only
+  /// ranks steps for best_step(). See manager/preservation_policy.h.
+  PreservationPolicy preservation_policy;
+  VerifyBeforeDelete verify_before_delete = VerifyBeforeDelete::manifest;
+  /// Deleted steps are renamed into this directory of the root instead of removed; empty: removed.
+  std::string todelete_subdir;
+  /// Deleting old steps after a commit goes on behind wait_until_finished(), which does not wait
+  /// for it; close() does. Its errors are those of check_for_errors() and close().
+  bool enable_background_delete = false;
+  /// Entries of one step that are unlinked at once; 0 = a number that suits the engine.
+  std::size_t num_deletion_threads = 0;
+
+  // ---- the root ----
   /// Make the root directory, and its parents, where it is missing.
   bool create = true;
+  /// Nothing is written, whatever is called: saves are skipped, deletions refused.
+  bool read_only = false;
+  /// Names of steps are step_prefix + "_" + the number, zero padded to step_format_fixed_length.
+  std::optional<std::string> step_prefix;
+  std::optional<int> step_format_fixed_length;
+  /// Overrides both. See manager/step_name.h.
+  StepNameFormatPtr step_name_format;
+  /// The constructor removes temporary directories that Cairn or Orbax left, unless another
+  /// process is writing here; never other directories.
+  bool cleanup_tmp_directories = false;
+  /// The constructor reads the steps' names alone: their metrics and commit times are there after
+  /// reload(). Until then steps are kept by every rule that asks for them.
+  bool lightweight_initialize = false;
+  /// Permission bits of directories that are made, less the umask; none: 0777.
+  std::optional<std::uint32_t> path_permission_mode;
+  Atomicity atomicity = Atomicity::rename;
+  /// User metadata of the root, written by the constructor unless there is some already; metadata()
+  /// gives what is there.
+  boost::json::object metadata;
+  /// False: `metadata` is neither written nor given by metadata().
+  bool save_root_metadata = true;
+
+  // ---- how a save runs ----
+  /// False: save() returns when the save is over.
+  bool enable_async_checkpointing = true;
+  /// False: save() returns when the step's temporary directory has been made.
+  bool create_directories_asynchronously = true;
+  PostFinalizationCallback post_finalization_callback;
+  /// A save fails with the error of an earlier one that nobody has seen, instead of reporting it as
+  /// SaveResult::warning.
+  bool strict_errors = false;
   /// The item that a single tree is saved as.
   std::string item_name = "default";
   /// Codec of every item that names none.
@@ -105,7 +207,8 @@ struct SaveOptions {
 
 struct RestoreOptions {
   RestoreOptions() = default;
-  std::optional<std::string> directory;  ///< another root to restore from
+  std::optional<std::string> directory;  ///< another root to restore from; its steps' names are
+                                         ///< read as this one's
 };
 
 }  // namespace cairn

@@ -14,6 +14,8 @@ std::string_view to_string(SaveOutcome outcome) noexcept {
       return "skipped_by_policy";
     case SaveOutcome::skipped_older_step:
       return "skipped_older_step";
+    case SaveOutcome::skipped_read_only:
+      return "skipped_read_only";
   }
   return "unknown";
 }

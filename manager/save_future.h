@@ -17,8 +17,9 @@ using Step = std::int64_t;
 
 enum class SaveOutcome : std::uint8_t {
   saved,
-  skipped_by_policy,   ///< should_save(step) was false: save_interval_steps
+  skipped_by_policy,   ///< should_save(step) was false
   skipped_older_step,  ///< a step of this number or a later one is there already
+  skipped_read_only,   ///< ManagerOptions::read_only
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(SaveOutcome outcome) noexcept;
 

@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/tree_reader.h>
+#include <cairn/manager/internal/verification.h>
 
 #include <algorithm>
 
@@ -72,7 +73,8 @@ Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* repor
       damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
 }
 
-Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report) {
+/// `values`: every byte, too.
+Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report, bool values) {
   FolderPtr folder = co_await item_folder(step, name);
   if (!step->direct) co_await verify_marker(folder, name, report);
   const ItemKind kind = co_await item_kind(step, name);
@@ -84,18 +86,19 @@ Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report)
   if (kind != ItemKind::tree) co_return;
   TreeReader reader(folder, name, item_form(*step, name));
   co_await reader.open();
+  if (!values) co_return;
   DamageSink sink = [report, name](const Error& error) {
     report->damages.push_back(damage_of(name, error));
   };
   co_await reader.verify(report, sink);
 }
 
-Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report) {
+Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report, bool values = true) {
   co_await verify_marker(step->folder, "", &report);
   for (const std::string& name : step->items) {
     std::exception_ptr failure;
     try {
-      co_await verify_item(step, name, &report);
+      co_await verify_item(step, name, &report, values);
     } catch (...) {
       failure = std::current_exception();
     }
@@ -105,14 +108,6 @@ Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report) {
     report.damages.push_back(damage_of(name, failure));
   }
   co_return report;
-}
-
-Task<VerifyReport> verify(EnginePtr engine, std::string path) {
-  OpenStepPtr step = co_await open_step(engine, path);
-  VerifyReport report;
-  report.path = path;
-  verify_metadata(*step, report);
-  co_return co_await verify_items(step, std::move(report));
 }
 
 Task<VerifyReport> verify_at(EnginePtr engine, std::string path) {
@@ -126,8 +121,16 @@ Task<VerifyReport> verify_at(EnginePtr engine, std::string path) {
 
 }  // namespace
 
+Task<VerifyReport> internal::check_step(EnginePtr engine, std::string path, bool values) {
+  OpenStepPtr step = co_await open_step(engine, path);
+  VerifyReport report;
+  report.path = path;
+  verify_metadata(*step, report);
+  co_return co_await verify_items(step, std::move(report), values);
+}
+
 Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {
-  return start(engine, verify(engine, step_path), "verify", step_path);
+  return start(engine, check_step(engine, step_path, true), "verify", step_path);
 }
 
 Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine, std::string item_path) {

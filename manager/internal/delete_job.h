@@ -3,6 +3,7 @@
 
 #include <cairn/engine/deadline.h>
 #include <cairn/manager/impl/shared_state.h>
+#include <cairn/manager/internal/storage.h>
 #include <cairn/manager/save_future.h>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -15,6 +16,7 @@ struct DeleteJob {
   const Step step;
   const std::shared_ptr<impl::SharedState<void>> done = std::make_shared<impl::SharedState<void>>();
   boost::asio::cancellation_signal signal;
+  FolderPtr root;                      ///< once it writes
   bool past_recall = false;            ///< the step may have lost its name
   bool settled = false;                ///< its future has its result
   engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine

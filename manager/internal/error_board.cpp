@@ -27,7 +27,6 @@ void ErrorBoard::begin() {
 
 void ErrorBoard::fail(EntryPtr failure) {
   const std::lock_guard lock(mutex_);
-  assert(pending_ > 0);
   for (Waiting& waiting : waiting_) waiting.entries.push_back(failure);
   std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });
   // Kept even when somebody waits: a wait may be given up before it has delivered.

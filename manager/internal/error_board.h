@@ -29,7 +29,8 @@ class ErrorBoard {
 
   /// An operation begins; waits that start from now on wait for it.
   void begin();
-  /// It failed: told to those who wait, or kept for whoever asks first. Before end().
+  /// It failed: told to those who wait, or kept for whoever asks first. Before end(); or of what
+  /// nobody waits for.
   void fail(EntryPtr failure);
   /// It ended, well or not.
   void end();

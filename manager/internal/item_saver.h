@@ -6,6 +6,7 @@
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/encode_gate.h>
 #include <cairn/manager/internal/save_state.h>
+#include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/storage.h>
 #include <cairn/manager/options.h>
 
@@ -49,6 +50,7 @@ struct TreeSettings {
   std::shared_ptr<Pace> pace;
   bool incremental = false;
   std::int64_t max_link_age = 0;
+  StepRules rules;                        ///< of the root whose steps may be linked from
   std::function<void(std::string)> warn;  ///< of what costs no step
 };
 

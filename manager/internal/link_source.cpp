@@ -118,14 +118,14 @@ Task<void> LinkSource::link(FolderPtr from, DataFiles* files, std::size_t file,
   number_of_file_[file] = files->add_linked(record.path, record.bytes, record.age + 1);
 }
 
-Task<std::string> LinkSource::open(FolderPtr root, std::string item, DataFiles* files,
-                                   std::int64_t max_link_age) {
+Task<std::string> LinkSource::open(FolderPtr root, StepRules rules, std::string item,
+                                   DataFiles* files, std::int64_t max_link_age) {
   std::string trouble;
   FolderPtr data;
   try {
-    const std::vector<Step> steps = co_await list_committed_steps(root);
+    const std::vector<ListedStep> steps = co_await list_committed_steps(root, rules);
     if (steps.empty()) co_return trouble;
-    const FolderPtr folder = co_await open_subfolder(root, step_name(steps.back()) + "/" + item);
+    const FolderPtr folder = co_await open_subfolder(root, steps.back().name + "/" + item);
     co_await read(folder);
     if (record_.chunks && !holds_together(*record_.chunks)) {
       trouble = join_path(folder->path, std::string(kRecordFile)) +

@@ -8,6 +8,7 @@
 // the chunks of one that is dropped are written afresh beside those that rarely change.
 
 #include <cairn/codecs/cairn_record.h>
+#include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/data_files.h>
 
 #include <cstdint>
@@ -28,7 +29,7 @@ class LinkSource {
   /// Reads the record of `item` in the newest step below `root` and links its data files into
   /// `files`. Returns why nothing, or not everything, could be linked; empty: nothing to say.
   /// Throws what is the matter with the new step only.
-  Task<std::string> open(FolderPtr root, std::string item, DataFiles* files,
+  Task<std::string> open(FolderPtr root, StepRules rules, std::string item, DataFiles* files,
                          std::int64_t max_link_age);
 
   /// Whether there is anything to link.

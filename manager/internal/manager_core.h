@@ -2,12 +2,21 @@
 // The manager behind its public face. Public members may run on any thread; everything that waits
 // for the disk is a coroutine on the engine's strand that holds the core by shared_ptr, so that the
 // core outlives whatever is under way.
+//   manager_core.cpp            opening, listing, logging
+//   manager_core_save.cpp       deciding, queueing, running and settling saves
+//   manager_core_items.cpp      what a save's arguments become
+//   manager_core_delete.cpp     deleting steps
+//   manager_core_steps.cpp      restoring, metadata, waiting, closing
+//   manager_core_deadlines.cpp  missed deadlines
 
 #include <cairn/manager/checkpoint_manager.h>
 #include <cairn/manager/internal/delete_job.h>
 #include <cairn/manager/internal/error_board.h>
+#include <cairn/manager/internal/retention.h>
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/step_index.h>
+#include <cairn/manager/internal/step_records.h>
+#include <cairn/manager/internal/step_rules.h>
 
 #include <atomic>
 #include <deque>
@@ -26,17 +35,28 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   Future<Restored> restore(std::optional<Step> step, args::RestoreArgs args,
                            RestoreOptions restore_options);
   Future<boost::json::object> metrics(Step step);
+  Future<RootMetadata> root_metadata();
   Future<void> delete_step(Step step);
   Future<void> wait_until_finished();
   Future<void> close();
   void reload();
+  [[nodiscard]] std::optional<Step> best_step() const;
   [[nodiscard]] bool should_save(Step step) const;
+  [[nodiscard]] bool reached_preemption(Step step) const;
+  void notify_preemption() noexcept { preempted_ = true; }
   void check_usable() const;
   void log(LogLevel level, std::string event, std::optional<Step> step, std::string message,
            std::uint64_t bytes = 0, std::int64_t duration_ns = 0);
 
+ private:
+  /// Names of options that read_only has reset; filled while `options` is made.
+  std::vector<std::string> reset_options_;
+  ManagerOptions prepare(ManagerOptions given);
+
+ public:
   const std::string directory;
   const ManagerOptions options;
+  const internal::StepRules rules;
   const std::shared_ptr<engine::Engine> engine;
   internal::StepIndex index;
   [[nodiscard]] bool saving() const noexcept { return saving_ > 0; }
@@ -44,17 +64,44 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
 
  private:
   using JobPtr = std::shared_ptr<internal::SaveJob>;
-  /// What a save without force would do; `saved` where it would save.
-  [[nodiscard]] SaveOutcome decide(Step step, const SaveOptions& save_options) const;
+  using DeletePtr = std::shared_ptr<internal::DeleteJob>;
+  using Reason = engine::Watchdog::Reason;
+
+  /// What a save would do.
+  struct Decision {
+    SaveOutcome outcome = SaveOutcome::saved;  ///< `saved` where it would save
+    bool supersedes = false;                   ///< and the later steps go
+    bool refused = false;                      ///< it fails: on_older_step
+  };
+  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options) const;
+  [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes) const;
+  [[nodiscard]] bool rolled_back_below(Step step) const noexcept;
+  void check_metrics(const SaveOptions& save_options) const;
+  void check_mode(bool composite) const;
+  /// The step numbers that a save pushes out, by retention and by superseding.
+  [[nodiscard]] std::vector<Step> choose_losers(const internal::StepRecord& incoming,
+                                                bool supersedes);
   void add_items(internal::SaveJob& job, args::SaveArgs args) const;
   void add_item(internal::SaveJob& job, std::string name, args::ItemSave item) const;
-  void enqueue(const JobPtr& job);
+  /// Queues it; null where it was skipped.
+  JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options,
+                    const std::shared_ptr<internal::SaveState>& state);
+  void enqueue(const JobPtr& job, bool supersedes);
+  void wait_as_asked(const JobPtr& job) const;
   internal::Task<void> run_save(JobPtr job);
-  using DeletePtr = std::shared_ptr<internal::DeleteJob>;
+  internal::Task<std::exception_ptr> follow_commit(JobPtr job, std::optional<std::string> replaced);
+
   internal::Task<void> run_delete(DeletePtr job);
   void settle_delete(const DeletePtr& job, const std::exception_ptr& failure);
-  internal::Task<void> delete_losers(JobPtr job, std::optional<std::string> replaced);
-  internal::Task<void> remove_step(internal::FolderPtr root, Step step);
+  /// Renames what a save pushed out; returns the trash.
+  internal::Task<std::vector<std::string>> retire_losers(JobPtr job);
+  internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
+  /// Takes its name from a step, durably; returns the trash that is left of it, if any. The step
+  /// need not be there.
+  internal::Task<std::optional<std::string>> retire(internal::FolderPtr root, Step step);
+  /// Throws data_loss where the newest step does not read back.
+  internal::Task<void> verify_newest(JobPtr job);
+
   /// Gives a save its outcome: cache, error board, futures. Once; later calls do nothing.
   void settle(const JobPtr& job, std::exception_ptr failure);
   /// Tells the board, the log and the futures.
@@ -62,7 +109,6 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void settle_failed(const JobPtr& job, const std::exception_ptr& failure);
   /// Lets the saves behind it, and those who wait, go on. Once.
   void release(const JobPtr& job);
-  using Reason = engine::Watchdog::Reason;
   /// Starts to watch a save, a deletion or a clean-up: (this->*missed)(job, reason) is called on
   /// the strand when its deadline passes while both live.
   template <class Job>
@@ -74,11 +120,26 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void expire_clean_up(const JobPtr& job, Reason reason);
   void expire_delete(const DeletePtr& job, Reason reason);
   void end_writing();
-  void list_directory(bool create, const std::string& operation);
+  void begin_background();
+  void end_background(const std::exception_ptr& trouble);
+  internal::Task<void> close_all();
+
+  [[nodiscard]] internal::WarnStep warn_step() const;
+  internal::Task<std::vector<internal::StepRecord>> list_root(bool create, bool read);
+  void list_directory(bool create, bool read, const std::string& operation);
+  internal::Task<void> clean_up_root();
+  internal::Task<RootMetadata> find_root_metadata();
+  internal::Task<boost::json::object> find_metrics(Step step);
+  /// A restore of an older step is a roll-back.
+  void note_restored(Step step) noexcept;
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
                                         args::RestoreArgs args);
+  internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
 
+  const internal::Retention retention_;
+  const SaveDecisionPolicy save_decision_;
+  const bool needs_records_;  ///< somebody asks for commit times or metrics, or steps are deleted
   std::shared_ptr<internal::WriterContext> writer_;
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
   mutable std::mutex mutex_;            ///< guards what follows
@@ -86,10 +147,16 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::optional<bool> composite_;  ///< the mode, fixed by the first successful save
   std::deque<JobPtr> queue_;       ///< saves not yet done, in order
   std::mutex log_mutex_;
-  std::size_t writers_ = 0;  ///< strand: saves and deletions not yet over
+  std::size_t writers_ = 0;     ///< strand: saves and deletions not yet over
+  std::size_t background_ = 0;  ///< strand: deletions that nobody waits for
+  internal::Event drained_;     ///< strand: set when `background_` is 0 again; null until then
   std::atomic<bool> commit_unknown_ =
       false;                    ///< the last sync of a commit failed: the root is to be synced
   std::vector<Step> deferred_;  ///< strand: deletions to try again after the next save
+  static constexpr Step kNone = -1;
+  std::atomic<Step> restored_older_{kNone};  ///< a step below the latest was restored
+  std::atomic<bool> preempted_{false};
+  mutable std::atomic<Step> preemption_step_{kNone};  ///< agreed on
 };
 
 }  // namespace cairn

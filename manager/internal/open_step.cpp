@@ -2,13 +2,12 @@
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/manager/internal/step_reader.h>
+#include <cairn/manager/internal/step_records.h>
 
 #include <algorithm>
 
 namespace cairn::internal {
 namespace {
-
-constexpr std::uint64_t kStepMetadataBytesMax = 256u << 20;
 
 std::string last_component(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -69,8 +68,7 @@ Task<void> read_step_items(OpenStepPtr step) {
   std::ranges::sort(step->items);
 }
 
-/// Throws what a user needs to know of a step that is not there: a save that never committed, or
-/// the steps there are. Returns where the root is not there either.
+/// The same for the step at `path`. Returns where the root is not there either.
 Task<void> explain_missing(EnginePtr engine, std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   const auto slash = path.rfind('/');
@@ -79,27 +77,8 @@ Task<void> explain_missing(EnginePtr engine, std::string path) {
       co_await engine::Directory::async_open(engine, path.substr(0, slash + 1), kAsTuple);
   if (error) co_return;
   auto root = std::make_shared<Folder>(engine, std::move(handle), path.substr(0, slash));
-  auto entries = co_await list_folder(root);
-  const std::string unfinished = last_component(path) + std::string(orbax::kTemporaryInfix);
-  std::vector<Step> steps;
-  for (const engine::DirectoryEntry& entry : entries) {
-    if (entry.name == unfinished) {
-      throw step_error(ErrorCode::incomplete_checkpoint,
-                       "a save of this step was begun and never committed", path, "",
-                       "Restore another step");
-    }
-    if (const auto step = orbax::step_from_name(entry.name)) steps.push_back(*step);
-  }
-  std::ranges::sort(steps);
-  // The newest are what is looked for, and a line has an end.
-  constexpr std::size_t kNamedMax = 10;
-  std::vector<std::string> names;
-  for (std::size_t i = steps.size() > kNamedMax ? steps.size() - kNamedMax : 0; i < steps.size();
-       ++i) {
-    names.push_back(std::to_string(steps[i]));
-  }
-  throw step_error(ErrorCode::not_found,
-                   "there is no such step; the newest are: " + names_of(names), path);
+  const StepRules rules;
+  co_await explain_missing_step(root, rules, path.substr(slash + 1));
 }
 
 }  // namespace
@@ -117,6 +96,29 @@ std::string names_of(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text.empty() ? "none" : text;
+}
+
+Task<void> explain_missing_step(FolderPtr root, StepRules rules, std::string name) {
+  const std::string path = join_path(root->path, name);
+  const auto entries = co_await list_folder(root);
+  for (const engine::DirectoryEntry& entry : entries) {
+    // With its own name: a save by commit_file.
+    if (entry.name == temporary_name(name) || entry.name == name) {
+      throw step_error(ErrorCode::incomplete_checkpoint,
+                       "a save of this step was begun and never committed", path, "",
+                       "Restore another step");
+    }
+  }
+  const std::vector<ListedStep> steps = co_await list_committed_steps(root, rules);
+  // The newest are what is looked for, and a line has an end.
+  constexpr std::size_t kNamedMax = 10;
+  std::vector<std::string> names;
+  for (std::size_t i = steps.size() > kNamedMax ? steps.size() - kNamedMax : 0; i < steps.size();
+       ++i) {
+    names.push_back(std::to_string(steps[i].step));
+  }
+  throw step_error(ErrorCode::not_found,
+                   "there is no such step; the newest are: " + names_of(names), path);
 }
 
 std::vector<std::string> missing_items(const OpenStep& step) {

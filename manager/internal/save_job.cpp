@@ -1,6 +1,5 @@
 #include <cairn/codecs/orbax.h>
 #include <cairn/engine/cpu_pool.h>
-#include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/save_job.h>
 
 #include <algorithm>
@@ -24,13 +23,14 @@ std::int64_t steady_ns(engine::Engine& engine) {
 
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
   FolderPtr root = co_await open_folder(context->engine, context->root_path, context->heart);
+  root->mode = context->directory_mode;
   if (context->lock.held()) co_return root;
   const std::string warning = co_await context->lock.acquire(root);
   if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
   std::size_t removed = 0;
   std::exception_ptr trouble;
   try {
-    removed = co_await remove_leftover_trash(root);
+    removed = co_await remove_leftover_trash(root, context->rules);
   } catch (...) {
     trouble = std::current_exception();
   }
@@ -90,7 +90,9 @@ Task<std::optional<std::string>> SaveJob::run() {
 
   co_await finish_items();
   check_cancelled();
-  co_await write_step_metadata();
+  co_await run_callback();
+  check_cancelled();
+  co_await write_step_metadata(true);
   co_await directory_->seal();
   check_cancelled();
   state->past_recall = true;
@@ -105,8 +107,10 @@ Task<void> SaveJob::open_step() {
   if (error) raise_failure(error, "wait for the turn", context_->root_path);
   permit_ = std::move(permit);
   root_ = co_await begin_writing(context_);
-  directory_ = std::make_shared<StepDirectory>(root_, step, context_->owner);
+  directory_ = std::make_shared<StepDirectory>(root_, context_->rules, step, context_->owner);
   co_await directory_->create(options.overwrite);
+  co_await write_step_metadata(false);
+  opened->set(nullptr, impl::Unit());
   for (auto& [name, item] : items) co_await item->open(root_, directory_->folder());
 }
 
@@ -128,18 +132,30 @@ Task<void> SaveJob::finish_items() {
   co_await metadata.join();
 }
 
-Task<void> SaveJob::write_step_metadata() {
+Task<void> SaveJob::write_step_metadata(bool committed) {
   orbax::StepMetadata metadata;
   for (auto& [name, item] : items) metadata.item_handlers[name] = std::string(item->handler());
   metadata.metrics = options.metrics;
   metadata.init_timestamp_ns = init_timestamp_ns_;
-  metadata.commit_timestamp_ns = context_->engine->clock().now_ns();
   metadata.custom_metadata = options.custom_metadata;
+  const std::string name(orbax::kStepMetadataFile);
+  if (!committed) {
+    // Tells whoever finds the directory when the save began; the commit's file takes its place.
+    co_await write_unsynced_file(directory_->folder(), name, orbax::encode(metadata));
+    co_return;
+  }
+  commit_timestamp_ns_ = context_->engine->clock().now_ns();
+  metadata.commit_timestamp_ns = commit_timestamp_ns_;
   std::string text = orbax::encode(metadata);
   state->stored += text.size();
-  co_await write_file(directory_->folder(), std::string(orbax::kStepMetadataFile), std::move(text));
-  co_await write_file(directory_->folder(), std::string(orbax::kCommitMarkerFile),
-                      commit_marker_text());
+  co_await remove_tree(directory_->folder(), name);
+  co_await write_file(directory_->folder(), name, std::move(text));
+}
+
+Task<void> SaveJob::run_callback() {
+  if (!callback) co_return;
+  auto call = [this] { callback(step); };
+  co_await engine::async_run(context_->engine->cpu(), std::move(call), asio::use_awaitable);
 }
 
 Task<void> SaveJob::clean_up() {

@@ -7,7 +7,7 @@
 //   needs)
 //   3. side by side: capture the items in staging;                -> staged()
 //      wait for the writer's turn, take the root's lock, make the directory, write
-//   4. make data durable; item metadata; step metadata; seal
+//   4. make data durable; item metadata; the user's callback; step metadata; seal
 //   5. rename, sync the root                                      -> committed()
 
 #include <cairn/engine/async_semaphore.h>
@@ -30,16 +30,20 @@ using Event = std::shared_ptr<impl::SharedState<void>>;
 
 /// What a save shares with the manager: strand only, except where said.
 struct WriterContext {
-  WriterContext(EnginePtr e, std::string r, std::string o, std::chrono::milliseconds lock_timeout)
+  WriterContext(EnginePtr e, std::string r, StepRules s, std::string o,
+                std::chrono::milliseconds lock_timeout)
       : engine(std::move(e)),
         root_path(std::move(r)),
+        rules(std::move(s)),
         owner(std::move(o)),
         heart(std::make_shared<engine::Heartbeat>(engine->shared_clock())),
         lock(owner, lock_timeout),
         turn(1) {}
   EnginePtr engine;
   std::string root_path;
+  StepRules rules;
   std::string owner;
+  std::uint32_t directory_mode = kDirectoryMode;
   HeartPtr heart;  ///< of all saves and deletions: none is hung while another moves on
   RootLock lock;
   engine::AsyncSemaphore
@@ -58,10 +62,13 @@ class SaveJob {
   std::shared_ptr<SaveState> state;
   std::vector<std::pair<std::string, std::shared_ptr<ItemSaver>>> items;
   bool require_full_staging = false;
-  bool composite = false;    ///< several items by name
+  bool composite = false;  ///< several items by name
+  PostFinalizationCallback callback;
   std::vector<Step> losers;  ///< steps to delete once this one has committed
   Event place;               ///< none, or the end of the save whose place this one takes
   Event before_staged;       ///< none, or when the save before has captured its arrays
+  Event opened =
+      std::make_shared<impl::SharedState<void>>();  ///< its directory is made, or it ended
   Event staged = std::make_shared<impl::SharedState<void>>();
   Event done = std::make_shared<impl::SharedState<void>>();
   std::int64_t started_ns = 0;         ///< steady clock, at save()
@@ -79,13 +86,16 @@ class SaveJob {
   void end_turn() noexcept { permit_.reset(); }
   [[nodiscard]] SaveResult result() const;
   [[nodiscard]] const FolderPtr& root() const noexcept { return root_; }
+  [[nodiscard]] std::int64_t commit_time_ns() const noexcept { return commit_timestamp_ns_; }
 
  private:
   Task<void> open_step();
   /// `nursery` outlives the call.
   Task<void> capture_items(engine::Nursery* nursery);
   Task<void> finish_items();
-  Task<void> write_step_metadata();
+  /// `committed`: with the commit's time, durably.
+  Task<void> write_step_metadata(bool committed);
+  Task<void> run_callback();
   void check_staging() const;
   void check_cancelled() const;
 
@@ -94,6 +104,7 @@ class SaveJob {
   FolderPtr root_;
   std::shared_ptr<StepDirectory> directory_;
   std::int64_t init_timestamp_ns_ = 0;
+  std::int64_t commit_timestamp_ns_ = 0;
   std::int64_t staged_ns_ = 0;
   std::int64_t committed_ns_ = 0;
   bool streamed_ = false;

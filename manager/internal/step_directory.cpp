@@ -1,4 +1,5 @@
 #include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/random.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <sys/file.h>
@@ -14,10 +15,9 @@
 namespace cairn::internal {
 namespace {
 
-constexpr std::string_view kTrashInfix = "-deleted-";
 constexpr std::string_view kOwnerFile = ".cairn_owner";
 constexpr std::size_t kIncarnationBytes = 16;
-constexpr std::size_t kTrashSuffixBytes = 8;
+constexpr std::size_t kFreshSuffixBytes = 8;
 constexpr std::uint64_t kOwnerFileBytesMax = 4096;
 
 std::string host_name() {
@@ -61,39 +61,32 @@ std::string describe_owner(const std::string& text) {
   return "host " + std::string(host->get_string()) + ", pid " + std::to_string(pid->get_int64());
 }
 
-std::string step_name(Step step) {
-  return std::to_string(step);
-}
+StepDirectory::StepDirectory(FolderPtr root, StepRules rules, Step step, std::string owner)
+    : root_(std::move(root)),
+      rules_(std::move(rules)),
+      step_(step),
+      owner_(std::move(owner)),
+      final_(rules_.names->name(step)),
+      name_(renames() ? temporary_name(final_) : final_) {}
 
-std::string temporary_name(Step step) {
-  return step_name(step) + std::string(orbax::kTemporaryInfix);
+Task<void> StepDirectory::refuse_existing(bool overwrite) {
+  const std::optional<std::string> existing = co_await find_step(root_, rules_, step_);
+  if (!existing) co_return;
+  ErrorContext context = at("", join_path(root_->path, *existing));
+  if (overwrite && renames()) {
+    replaces_ = *existing;
+    co_return;
+  }
+  if (overwrite) {
+    context.remedy = "Delete the step first";
+    throw Error(ErrorCode::not_supported, "atomicity commit_file cannot replace a step", context);
+  }
+  context.remedy = "Save with overwrite, delete the step first, or choose another number";
+  throw Error(ErrorCode::already_exists, "the step is there already", context);
 }
-
-std::string trash_name(Step step) {
-  return temporary_name(step) + std::string(kTrashInfix) + random_hex(kTrashSuffixBytes);
-}
-
-bool is_trash_name(std::string_view name) {
-  const auto infix = name.find(orbax::kTemporaryInfix);
-  if (infix == std::string_view::npos || !orbax::step_from_name(name.substr(0, infix)))
-    return false;
-  std::string_view rest = name.substr(infix + orbax::kTemporaryInfix.size());
-  if (!rest.starts_with(kTrashInfix)) return false;
-  rest.remove_prefix(kTrashInfix.size());
-  return rest.size() == 2 * kTrashSuffixBytes &&
-         rest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-StepDirectory::StepDirectory(FolderPtr root, Step step, std::string owner)
-    : root_(std::move(root)), step_(step), owner_(std::move(owner)), name_(temporary_name(step)) {}
 
 Task<void> StepDirectory::create(bool overwrite) {
-  const std::optional<engine::FileStatus> existing = co_await find_status(root_, step_name(step_));
-  if (existing && !overwrite) {
-    ErrorContext context = at("", join_path(root_->path, step_name(step_)));
-    context.remedy = "Save with overwrite, delete the step first, or choose another number";
-    throw Error(ErrorCode::already_exists, "the step is there already", context);
-  }
+  co_await refuse_existing(overwrite);
   co_await remove_tree(root_, name_);
   begun_ = true;
   folder_ = co_await make_subfolder(root_, name_);
@@ -119,32 +112,42 @@ Task<void> StepDirectory::seal() {
   co_await check_owner();
   auto [error] = co_await folder_->handle.async_unlink(std::string(kOwnerFile), kAsTuple);
   if (error) raise_failure(error, "remove owner record", folder_->path);
+  if (renames()) co_await write_marker();
   co_await sync_folder(folder_);
+  // Everything but the marker must be there before the marker is.
+  if (!renames()) co_await sync_folder(root_);
+}
+
+Task<void> StepDirectory::write_marker() {
+  co_await write_file(folder_, std::string(orbax::kCommitMarkerFile), commit_marker_text());
 }
 
 Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   std::optional<std::string> replaced;
-  const std::optional<engine::FileStatus> existing = co_await find_status(root_, step_name(step_));
-  if (existing && overwrite) {
-    replaced = trash_name(step_);
+  if (overwrite && !replaces_.empty()) {
+    replaced = trash_name(final_);
     co_await rename_entry(root_, name_, *replaced);
     name_ = *replaced;
   }
   std::exception_ptr failure;
   try {
-    if (replaced) {
-      co_await exchange_entries(root_, name_, step_name(step_));
+    if (!renames()) {
+      co_await write_marker();
+    } else if (replaced && replaces_ == final_) {
+      co_await exchange_entries(root_, name_, final_);
     } else {
-      co_await rename_entry(root_, name_, step_name(step_));
+      co_await rename_entry(root_, name_, final_);
     }
   } catch (...) {
     failure = std::current_exception();
   }
+  if (failure && !renames()) std::rethrow_exception(failure);
   if (failure) co_await explain_failed_rename(failure);
-  auto [error] = co_await root_->handle.async_sync(kAsTuple);
+  FolderPtr commits = renames() ? root_ : folder_;
+  auto [error] = co_await commits->handle.async_sync(kAsTuple);
   if (!error) co_return replaced;
-  const Error cause = system_failure(error, "sync directory", root_->path);
-  ErrorContext context = at("commit", join_path(root_->path, step_name(step_)));
+  const Error cause = system_failure(error, "sync directory", commits->path);
+  ErrorContext context = at("commit", join_path(root_->path, final_));
   context.remedy = "Nothing was deleted; reload() tells whether the step is there";
   throw Error(ErrorCode::commit_unknown,
               "the step has its name, but whether that survives a power loss is unknown: " +
@@ -154,13 +157,13 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
 
 Task<void> StepDirectory::explain_failed_rename(std::exception_ptr failure) {
   // A network file system may carry a call out and lose the answer: what has the name by now tells.
-  auto [error, there] = co_await root_->handle.async_stat(step_name(step_), kAsTuple);
+  auto [error, there] = co_await root_->handle.async_stat(final_, kAsTuple);
   auto [error_of_ours, ours] = co_await folder_->handle.async_stat(std::string(), kAsTuple);
   const bool absent = error && engine::classify(error) == engine::ErrorKind::not_found;
   const bool another =
       !error && !error_of_ours && (there.inode != ours.inode || there.device != ours.device);
   if (absent || another) std::rethrow_exception(failure);
-  ErrorContext context = at("commit", join_path(root_->path, step_name(step_)));
+  ErrorContext context = at("commit", join_path(root_->path, final_));
   context.remedy = "Nothing was deleted; reload() tells whether the step is there";
   throw Error(
       ErrorCode::commit_unknown,
@@ -182,8 +185,10 @@ Task<void> StepDirectory::discard() {
   co_await remove_tree(root_, name_);
 }
 
-Task<std::string> move_step_to_trash(FolderPtr root, Step step) {
-  const std::string name = step_name(step);
+namespace {
+
+/// Throws busy while a reader holds the step. The handle is kept until the step is gone.
+Task<FilePtr> exclude_readers(FolderPtr root, std::string name) {
   FolderPtr folder = co_await open_subfolder(root, name);
   // Readers hold a shared lock on the step's metadata file while they read.
   auto [open_error, metadata] = co_await folder->handle.async_open_file(
@@ -196,18 +201,17 @@ Task<std::string> move_step_to_trash(FolderPtr root, Step step) {
       context.remedy = "Delete it when the reader is done";
       throw Error(ErrorCode::busy, "a reader holds the step", context);
     }
+    co_return std::make_shared<OpenFile>(std::move(metadata), folder->path);
   }
-  const std::string trash = trash_name(step);
-  co_await rename_entry(root, name, trash);
-  co_await sync_folder(root);
-  co_return trash;
+  co_return nullptr;
 }
 
-Task<std::size_t> remove_leftover_trash(FolderPtr root) {
+Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
+                               bool (*chosen)(const StepRules&, std::string_view)) {
   std::size_t removed = 0;
-  auto entries = co_await list_folder(root);
+  const auto entries = co_await list_folder(root);
   for (const engine::DirectoryEntry& entry : entries) {
-    if (entry.type != engine::FileType::directory || !is_trash_name(entry.name)) continue;
+    if (entry.type != engine::FileType::directory || !chosen(rules, entry.name)) continue;
     // The writer that died may not have synced the rename or exchange: after a loss of power a step
     // would have its name back, and what is removed here would be missing in it.
     if (removed == 0) co_await sync_folder(root);
@@ -217,15 +221,33 @@ Task<std::size_t> remove_leftover_trash(FolderPtr root) {
   co_return removed;
 }
 
-Task<std::vector<Step>> list_committed_steps(FolderPtr root) {
-  std::vector<Step> steps;
-  auto entries = co_await list_folder(root);
-  for (const engine::DirectoryEntry& entry : entries) {
-    if (entry.type != engine::FileType::directory) continue;
-    if (const auto step = orbax::step_from_name(entry.name)) steps.push_back(*step);
-  }
-  std::sort(steps.begin(), steps.end());
-  co_return steps;
+}  // namespace
+
+Task<std::string> move_step_to_trash(FolderPtr root, std::string name) {
+  const FilePtr held = co_await exclude_readers(root, name);
+  const std::string trash = trash_name(name);
+  co_await rename_entry(root, name, trash);
+  co_await sync_folder(root);
+  co_return trash;
+}
+
+Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir) {
+  const FilePtr held = co_await exclude_readers(root, name);
+  FolderPtr aside = co_await open_or_make_subfolder(root, subdir);
+  std::string target = name;
+  const auto taken = co_await find_status(aside, target);
+  if (taken) target += "-" + random_hex(kFreshSuffixBytes);
+  co_await move_entry(root, name, aside, target);
+  co_await sync_folder(aside);
+  co_await sync_folder(root);
+}
+
+Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules) {
+  co_return co_await remove_named(root, rules, &is_trash_name);
+}
+
+Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules) {
+  co_return co_await remove_named(root, rules, &is_leftover_name);
 }
 
 }  // namespace cairn::internal

@@ -1,19 +1,21 @@
 #pragma once
 // The commit and delete protocols: how a step comes to be there whole or not there, at any moment.
 //
-// Saving step n:
+// Saving step n (Atomicity::rename):
 //   1. Remove a leftover `n.orbax-checkpoint-tmp`; make it anew; write the owner record into it.
 //   2. (The items are written, synced; their directories synced.)
 //   3. Check, through the open directory, that it is still ours; remove the owner record; sync the
 //   directory.
 //   4. Rename it to `n` and sync the root. The step is committed when that sync returned.
+// Atomicity::commit_file: the directory is `n` from the start, one without the marker
+// `commit_success.txt` is a leftover; 3 also syncs the root; 4 writes the marker and syncs it and
+// then the directory, and that sync is the commit.
 // Overwriting: before 4 the directory takes a trash name; 4 exchanges it with `n`, so that the old
 // step is trash at once, and a crash leaves nothing that looks like a step or a save. Deleting:
 // rename `n` to a trash name, sync the root, unlink what is in it. Trash names are
 // `n.orbax-checkpoint-tmp-deleted-<random>`: Orbax ignores them, the next writer removes them.
 
-#include <cairn/manager/internal/storage.h>
-#include <cairn/manager/save_future.h>
+#include <cairn/manager/internal/step_rules.h>
 
 #include <memory>
 #include <optional>
@@ -34,16 +36,10 @@ struct Owner {
 /// Whom an owner record names, for a message: "host H, pid P", or why that cannot be told.
 [[nodiscard]] std::string describe_owner(const std::string& text);
 
-[[nodiscard]] std::string step_name(Step step);
-[[nodiscard]] std::string temporary_name(Step step);
-/// A fresh trash name.
-[[nodiscard]] std::string trash_name(Step step);
-[[nodiscard]] bool is_trash_name(std::string_view name);
-
 /// A step being written.
 class StepDirectory {
  public:
-  StepDirectory(FolderPtr root, Step step, std::string owner);
+  StepDirectory(FolderPtr root, StepRules rules, Step step, std::string owner);
   /// Step 1 of saving. Throws already_exists when the step is there and `overwrite` is not set.
   /// After any other failure discard() has something to do.
   Task<void> create(bool overwrite);
@@ -58,23 +54,33 @@ class StepDirectory {
   Task<void> discard();
 
  private:
+  [[nodiscard]] bool renames() const noexcept { return rules_.atomicity == Atomicity::rename; }
+  Task<void> refuse_existing(bool overwrite);
   Task<void> check_owner();
+  Task<void> write_marker();
   /// The rename or exchange that gives the step its name failed: throws why, or commit_unknown.
   Task<void> explain_failed_rename(std::exception_ptr failure);
   FolderPtr root_;
+  StepRules rules_;
   Step step_;
   std::string owner_;
-  std::string name_;
-  bool begun_ = false;  ///< there may be a directory of ours
-  FolderPtr folder_;    ///< none until it has been made and opened
+  std::string final_;     ///< the step's name
+  std::string name_;      ///< the directory's at the moment
+  bool begun_ = false;    ///< there may be a directory of ours
+  FolderPtr folder_;      ///< none until it has been made and opened
+  std::string replaces_;  ///< the directory of the step that is overwritten
 };
 
-/// Renames a step to trash, durably; returns the trash name. Errors: not_found; busy when a reader
-/// holds it.
-Task<std::string> move_step_to_trash(FolderPtr root, Step step);
+/// Renames a step to trash, durably; returns the trash name. `name` is its directory's. Errors:
+/// not_found; busy when a reader holds it.
+Task<std::string> move_step_to_trash(FolderPtr root, std::string name);
+/// Renames a step into a sub-directory of the root, made where it is missing, durably. Where its
+/// name is taken there it gets a fresh one. Errors as above.
+Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir);
 /// Removes trash that earlier writers left; returns how many directories.
-Task<std::size_t> remove_leftover_trash(FolderPtr root);
-/// Committed steps, ascending.
-Task<std::vector<Step>> list_committed_steps(FolderPtr root);
+Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules);
+/// Removes every temporary directory of a step's that Cairn or Orbax left; returns how many. The
+/// caller holds the root's lock.
+Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules);
 
 }  // namespace cairn::internal

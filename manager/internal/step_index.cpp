@@ -4,15 +4,12 @@
 
 namespace cairn::internal {
 
-std::set<Step> StepIndex::visible() const {
-  std::set<Step> steps = committed_;
-  steps.insert(saving_.begin(), saving_.end());
-  for (const Step step : condemned_) steps.erase(step);
-  return steps;
+bool StepIndex::visible(Step step) const {
+  return !condemned_.contains(step) && (committed_.contains(step) || saving_.contains(step));
 }
 
-void StepIndex::note(Step step, bool there) {
-  if (listings_ > 0) changes_.push_back({step, there});
+void StepIndex::note(Step step, std::optional<StepRecord> record) {
+  if (listings_ > 0) changes_.push_back({step, std::move(record)});
 }
 
 std::size_t StepIndex::begin_listing() {
@@ -21,12 +18,16 @@ std::size_t StepIndex::begin_listing() {
   return changes_.size();
 }
 
-void StepIndex::end_listing(std::size_t mark, const std::vector<Step>& committed) {
+void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& committed) {
   const std::lock_guard lock(mutex_);
-  committed_ = std::set<Step>(committed.begin(), committed.end());
+  snapshot_.reset();
+  committed_.clear();
+  for (const StepRecord& record : committed) {
+    committed_.insert_or_assign(committed_.end(), record.info.step, record);
+  }
   for (std::size_t i = mark; i < changes_.size(); ++i) {
-    if (changes_[i].there) {
-      committed_.insert(changes_[i].step);
+    if (changes_[i].record) {
+      committed_.insert_or_assign(changes_[i].step, *changes_[i].record);
     } else {
       committed_.erase(changes_[i].step);
     }
@@ -51,72 +52,109 @@ bool StepIndex::is_saving(Step step) const {
 
 std::vector<Step> StepIndex::all() const {
   const std::lock_guard lock(mutex_);
-  const std::set<Step> steps = visible();
-  return {steps.begin(), steps.end()};
+  std::vector<Step> steps;
+  steps.reserve(committed_.size() + saving_.size());
+  for (const auto& [step, record] : committed_) {
+    if (visible(step)) steps.push_back(step);
+  }
+  for (const auto& [step, record] : saving_) {
+    if (!committed_.contains(step) && visible(step)) steps.push_back(step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+std::shared_ptr<const StepIndex::Records> StepIndex::records() const {
+  const std::lock_guard lock(mutex_);
+  if (snapshot_) return snapshot_;
+  // A step that is being replaced is what it will be.
+  RecordOf all = saving_;
+  all.insert(committed_.begin(), committed_.end());
+  auto records = std::make_shared<Records>();
+  records->reserve(all.size());
+  for (auto& [step, record] : all) {
+    if (visible(step)) records->push_back(std::move(record));
+  }
+  snapshot_ = std::move(records);
+  return snapshot_;
 }
 
 std::optional<Step> StepIndex::latest() const {
   const std::lock_guard lock(mutex_);
-  const std::set<Step> steps = visible();
-  return steps.empty() ? std::nullopt : std::optional(*steps.rbegin());
+  std::optional<Step> latest;
+  for (const RecordOf* records : {&committed_, &saving_}) {
+    const auto found = std::find_if(records->rbegin(), records->rend(),
+                                    [this](const auto& entry) { return visible(entry.first); });
+    if (found != records->rend() && (!latest || found->first > *latest)) latest = found->first;
+  }
+  return latest;
 }
 
 std::optional<Step> StepIndex::latest_committed() const {
   const std::lock_guard lock(mutex_);
-  for (auto step = committed_.rbegin(); step != committed_.rend(); ++step) {
-    if (!condemned_.contains(*step)) return *step;
+  for (auto entry = committed_.rbegin(); entry != committed_.rend(); ++entry) {
+    if (!condemned_.contains(entry->first)) return entry->first;
   }
   return std::nullopt;
 }
 
 bool StepIndex::contains(Step step) const {
   const std::lock_guard lock(mutex_);
-  return visible().contains(step);
+  return visible(step);
 }
 
-std::vector<Step> StepIndex::begin_save(Step step, std::optional<std::int64_t> max_to_keep) {
+std::vector<Step> StepIndex::begin_save(StepRecord record, const std::vector<Step>& losers) {
   const std::lock_guard lock(mutex_);
-  saving_.insert(step);
+  snapshot_.reset();
+  const Step step = record.info.step;
+  saving_.insert_or_assign(step, std::move(record));
   condemned_.erase(step);
-  std::vector<Step> losers;
-  if (!max_to_keep) return losers;
-  const std::set<Step> steps = visible();
-  const auto keep = static_cast<std::size_t>(*max_to_keep);
-  std::size_t excess = steps.size() > keep ? steps.size() - keep : 0;
-  for (auto oldest = steps.begin(); excess > 0; ++oldest, --excess) losers.push_back(*oldest);
-  condemned_.insert(losers.begin(), losers.end());
-  return losers;
+  std::vector<Step> gone;
+  for (const Step loser : losers) {
+    if (!visible(loser)) continue;
+    gone.push_back(loser);
+    condemned_.insert(loser);
+  }
+  return gone;
 }
 
-void StepIndex::commit(Step step) {
+void StepIndex::commit(Step step, std::int64_t time_ns, std::int64_t steady_ns) {
   const std::lock_guard lock(mutex_);
-  saving_.erase(step);
-  committed_.insert(step);
-  note(step, true);
+  snapshot_.reset();
+  auto saved = saving_.extract(step);
+  StepRecord record = saved ? std::move(saved.mapped()) : StepRecord(step);
+  record.info.time_ns = time_ns;
+  record.info.steady_ns = steady_ns;
+  note(step, record);
+  committed_.insert_or_assign(step, std::move(record));
 }
 
 void StepIndex::abort(Step step, const std::vector<Step>& losers) {
   const std::lock_guard lock(mutex_);
+  snapshot_.reset();
   saving_.erase(step);
   for (const Step loser : losers) condemned_.erase(loser);
 }
 
 bool StepIndex::begin_delete(Step step) {
   const std::lock_guard lock(mutex_);
+  snapshot_.reset();
   if (!committed_.contains(step)) return false;
   return condemned_.insert(step).second;
 }
 
 void StepIndex::abort_delete(Step step) {
   const std::lock_guard lock(mutex_);
+  snapshot_.reset();
   condemned_.erase(step);
 }
 
 void StepIndex::finish_delete(Step step) {
   const std::lock_guard lock(mutex_);
+  snapshot_.reset();
   condemned_.erase(step);
   committed_.erase(step);
-  note(step, false);
+  note(step, std::nullopt);
 }
 
 }  // namespace cairn::internal

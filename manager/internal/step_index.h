@@ -1,8 +1,10 @@
 #pragma once
-// The cached list of steps. Thread-safe; holds no I/O.
+// The cached list of steps and what policies ask of them. Thread-safe; holds no I/O.
 
-#include <cairn/manager/save_future.h>
+#include <cairn/manager/checkpoint_info.h>
 
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -10,12 +12,20 @@
 
 namespace cairn::internal {
 
+/// What is known of a step.
+struct StepRecord {
+  explicit StepRecord(Step step = 0) : info(step) {}
+  explicit StepRecord(CheckpointInfo i) : info(std::move(i)) {}
+  CheckpointInfo info;
+  bool unread = false;  ///< its name alone is known
+};
+
 class StepIndex {
  public:
   /// Around a listing of the directory: what commits or goes while it is read is not lost.
   /// end_listing() replaces what was committed; saves under way and deletions chosen stay.
   [[nodiscard]] std::size_t begin_listing();
-  void end_listing(std::size_t mark, const std::vector<Step>& committed);
+  void end_listing(std::size_t mark, const std::vector<StepRecord>& committed);
   /// The listing failed.
   void abort_listing();
   /// True while a deletion is chosen.
@@ -23,15 +33,19 @@ class StepIndex {
   /// True from begin_save() to commit() or abort().
   [[nodiscard]] bool is_saving(Step step) const;
   [[nodiscard]] std::vector<Step> all() const;
+  /// The same steps with what is known of them, as they are now. Made once per change.
+  using Records = std::vector<StepRecord>;
+  [[nodiscard]] std::shared_ptr<const Records> records() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
   [[nodiscard]] bool contains(Step step) const;
 
-  /// Begins a save: the step counts at once. Returns the steps that it pushes out when
-  /// `max_to_keep` are kept, itself included where it may not stay; they leave the list.
-  [[nodiscard]] std::vector<Step> begin_save(Step step, std::optional<std::int64_t> max_to_keep);
-  /// The save is durable. A step that it, or a later save, pushed out is not listed again.
-  void commit(Step step);
+  /// Begins a save: the step counts at once. Of `losers` those that are there, itself included,
+  /// leave the list; returns them.
+  [[nodiscard]] std::vector<Step> begin_save(StepRecord record, const std::vector<Step>& losers);
+  /// The save is durable since then, by the wall clock and by the steady one. A step that it, or a
+  /// later save, pushed out is not listed again.
+  void commit(Step step, std::int64_t time_ns, std::int64_t steady_ns);
   /// The save failed: it goes, what it had pushed out comes back.
   void abort(Step step, const std::vector<Step>& losers);
   /// A deletion is chosen: the step leaves the list. False when it is not listed as committed.
@@ -44,16 +58,18 @@ class StepIndex {
  private:
   struct Change {
     Step step;
-    bool there;
+    std::optional<StepRecord> record;  ///< none: it is gone
   };
-  [[nodiscard]] std::set<Step> visible() const;
-  void note(Step step, bool there);
+  using RecordOf = std::map<Step, StepRecord>;
+  [[nodiscard]] bool visible(Step step) const;
+  void note(Step step, std::optional<StepRecord> record);
   mutable std::mutex mutex_;
-  std::set<Step> committed_;  ///< on disk
-  std::set<Step> saving_;
+  RecordOf committed_;  ///< on disk
+  RecordOf saving_;
   std::size_t listings_ = 0;     ///< under way
   std::vector<Change> changes_;  ///< since the oldest of them began
   std::set<Step> condemned_;     ///< chosen for deletion; on disk or being saved
+  mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made
 };
 
 }  // namespace cairn::internal

@@ -7,6 +7,7 @@
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/item_index.h>
 #include <cairn/manager/internal/path_kind.h>
+#include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/storage.h>
 
 #include <optional>
@@ -33,6 +34,9 @@ using OpenStepPtr = std::shared_ptr<OpenStep>;
 /// "a, b", or "none".
 [[nodiscard]] std::string names_of(const std::vector<std::string>& names);
 
+/// Throws what a user needs to know of a step that is not there under this name: a save that never
+/// committed, or the steps there are.
+Task<void> explain_missing_step(FolderPtr root, StepRules rules, std::string name);
 /// Opens the step at `path`. Errors: not_found, incomplete_checkpoint for a temporary directory.
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
 /// Items that the step's metadata names and that have no directory. Orbax names handlers of items

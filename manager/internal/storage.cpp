@@ -24,17 +24,17 @@ Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name) {
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
   beat(parent);
   if (error) raise_failure(error, "open directory", path);
-  co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
+  co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart,
+                                     parent->mode);
 }
 
 Task<void> make_directory(FolderPtr folder, std::string name) {
-  constexpr std::uint32_t kMode = 0777;  // the umask has the last word
   const auto slash = name.rfind('/');
   if (slash != std::string::npos) {
     folder = co_await open_subfolder(folder, name.substr(0, slash));
     name.erase(0, slash + 1);
   }
-  auto [error] = co_await folder->handle.async_make_directory(name, kMode, kAsTuple);
+  auto [error] = co_await folder->handle.async_make_directory(name, folder->mode, kAsTuple);
   beat(folder);
   if (error) raise_failure(error, "make directory", join_path(folder->path, name));
 }
@@ -44,19 +44,18 @@ Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name) {
   co_return co_await open_subfolder(parent, name);
 }
 
-namespace {
-
-/// Opens `path` and makes the last component first where it is missing, durably.
-Task<FolderPtr> open_or_make(FolderPtr parent, std::string name) {
+Task<FolderPtr> open_or_make_subfolder(FolderPtr parent, std::string name) {
   std::string path = join_path(parent->path, name);
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
   beat(parent);
-  if (!error)
-    co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
+  if (!error) {
+    co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart,
+                                       parent->mode);
+  }
   if (engine::classify(error) != engine::ErrorKind::not_found) {
     raise_failure(error, "open directory", path);
   }
-  auto [made] = co_await parent->handle.async_make_directory(name, 0777, kAsTuple);
+  auto [made] = co_await parent->handle.async_make_directory(name, parent->mode, kAsTuple);
   beat(parent);
   // Another process may have made it meanwhile; that is as good.
   if (made && engine::classify(made) != engine::ErrorKind::already_exists) {
@@ -66,11 +65,9 @@ Task<FolderPtr> open_or_make(FolderPtr parent, std::string name) {
   co_return co_await open_subfolder(parent, name);
 }
 
-}  // namespace
-
-Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path) {
+Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path, std::uint32_t mode) {
   auto [error, handle] = co_await engine::Directory::async_open(engine, path, kAsTuple);
-  if (!error) co_return std::make_shared<Folder>(engine, std::move(handle), path);
+  if (!error) co_return std::make_shared<Folder>(engine, std::move(handle), path, nullptr, mode);
   if (engine::classify(error) != engine::ErrorKind::not_found) {
     raise_failure(error, "open directory", path);
   }
@@ -82,8 +79,8 @@ Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path) {
                                                   : trimmed.substr(0, slash);
   std::string name = slash == std::string::npos ? trimmed : trimmed.substr(slash + 1);
   if (name.empty()) raise_failure(error, "open directory", path);
-  FolderPtr above = co_await make_folder_path(engine, parent);
-  FolderPtr made = co_await open_or_make(above, name);
+  FolderPtr above = co_await make_folder_path(engine, parent, mode);
+  FolderPtr made = co_await open_or_make_subfolder(above, name);
   made->path = path;
   co_return made;
 }
@@ -111,9 +108,9 @@ Task<StatusResult> status_below(FolderPtr folder, std::string name) {
     beat(folder);
     result.error = error;
     if (error) co_return result;
-    folder =
-        std::make_shared<Folder>(folder->engine, std::move(handle),
-                                 join_path(folder->path, name.substr(0, slash)), folder->heart);
+    folder = std::make_shared<Folder>(folder->engine, std::move(handle),
+                                      join_path(folder->path, name.substr(0, slash)), folder->heart,
+                                      folder->mode);
     name.erase(0, slash + 1);
   }
   auto [error, status] = co_await folder->handle.async_stat(name, kAsTuple);
@@ -136,58 +133,18 @@ Task<void> rename_entry(FolderPtr folder, std::string from, std::string to) {
   if (error) raise_failure(error, "rename to " + to, join_path(folder->path, from));
 }
 
+Task<void> move_entry(FolderPtr from, std::string name, FolderPtr to, std::string new_name) {
+  auto [error] = co_await from->handle.async_rename(name, to->handle, new_name, kAsTuple);
+  beat(from);
+  if (error) {
+    raise_failure(error, "move to " + join_path(to->path, new_name), join_path(from->path, name));
+  }
+}
+
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b) {
   auto [error] = co_await folder->handle.async_exchange(a, folder->handle, b, kAsTuple);
   beat(folder);
   if (error) raise_failure(error, "exchange with " + b, join_path(folder->path, a));
-}
-
-namespace {
-
-Task<void> remove_entry(FolderPtr parent, std::string name) {
-  auto [error] = co_await parent->handle.async_unlink(name, kAsTuple);
-  beat(parent);
-  if (error && engine::classify(error) != engine::ErrorKind::not_found) {
-    raise_failure(error, "remove", join_path(parent->path, name));
-  }
-}
-
-Task<void> remove_directory(FolderPtr parent, std::string name) {
-  const std::string path = join_path(parent->path, name);
-  auto [opened, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
-  beat(parent);
-  if (opened) {
-    if (engine::classify(opened) == engine::ErrorKind::not_found) co_return;
-    raise_failure(opened, "open directory", path);
-  }
-  auto folder = std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart);
-  auto entries = co_await list_folder(folder);
-  for (const engine::DirectoryEntry& entry : entries) {
-    if (entry.type == engine::FileType::directory) {
-      co_await remove_directory(folder, entry.name);
-    } else {
-      co_await remove_entry(folder, entry.name);
-    }
-  }
-  auto [removed] = co_await parent->handle.async_remove_directory(name, kAsTuple);
-  beat(parent);
-  if (removed && engine::classify(removed) != engine::ErrorKind::not_found) {
-    raise_failure(removed, "remove directory", path);
-  }
-}
-
-}  // namespace
-
-Task<void> remove_tree(FolderPtr parent, std::string name) {
-  // Asked first, because opening would follow a symlink: the entry itself goes, never what it
-  // names.
-  const std::optional<engine::FileStatus> status = co_await find_status(parent, name);
-  if (!status) co_return;
-  if (status->type == engine::FileType::directory) {
-    co_await remove_directory(parent, name);
-  } else {
-    co_await remove_entry(parent, name);
-  }
 }
 
 Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode,

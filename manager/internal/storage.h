@@ -31,14 +31,24 @@ inline constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 /// the folder or file that it is called with.
 using HeartPtr = std::shared_ptr<engine::Heartbeat>;
 
-/// An open directory that remembers its path for messages. What is opened in it has its heart.
+/// Of directories that are made; the umask has the last word.
+inline constexpr std::uint32_t kDirectoryMode = 0777;
+
+/// An open directory that remembers its path for messages. What is opened or made in it has its
+/// heart and mode.
 struct Folder {
-  Folder(EnginePtr e, engine::Directory h, std::string p, HeartPtr b = nullptr)
-      : engine(std::move(e)), handle(std::move(h)), path(std::move(p)), heart(std::move(b)) {}
+  Folder(EnginePtr e, engine::Directory h, std::string p, HeartPtr b = nullptr,
+         std::uint32_t m = kDirectoryMode)
+      : engine(std::move(e)),
+        handle(std::move(h)),
+        path(std::move(p)),
+        heart(std::move(b)),
+        mode(m) {}
   EnginePtr engine;
   engine::Directory handle;
   std::string path;
   HeartPtr heart;
+  std::uint32_t mode;  ///< of directories made below it
 };
 using FolderPtr = std::shared_ptr<Folder>;
 
@@ -77,9 +87,12 @@ void beat(const Place& place) noexcept {
 
 Task<FolderPtr> open_folder(EnginePtr engine, std::string path, HeartPtr heart = nullptr);
 /// Opens `path`, making it and its missing parents durable first.
-Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path);
+Task<FolderPtr> make_folder_path(EnginePtr engine, std::string path,
+                                 std::uint32_t mode = kDirectoryMode);
 Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name);
 Task<FolderPtr> make_subfolder(FolderPtr parent, std::string name);
+/// Opens it, making it durable first where it is missing.
+Task<FolderPtr> open_or_make_subfolder(FolderPtr parent, std::string name);
 Task<std::vector<engine::DirectoryEntry>> list_folder(FolderPtr folder);
 /// fsync of the directory.
 Task<void> sync_folder(FolderPtr folder);
@@ -96,8 +109,11 @@ Task<StatusResult> status_below(FolderPtr folder, std::string name);
 Task<std::optional<engine::FileStatus>> find_status(FolderPtr folder, std::string name);
 Task<void> rename_entry(FolderPtr folder, std::string from, std::string to);
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b);
-/// Removes an entry and all below it; missing is fine.
-Task<void> remove_tree(FolderPtr parent, std::string name);
+/// From one directory to another of the same file system; never replaces.
+Task<void> move_entry(FolderPtr from, std::string name, FolderPtr to, std::string new_name);
+/// Removes an entry and all below it, `side_by_side` entries at once (0: a number that suits the
+/// engine); missing is fine.
+Task<void> remove_tree(FolderPtr parent, std::string name, std::size_t side_by_side = 0);
 
 Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode,
                         engine::DirectIo direct);

@@ -11,7 +11,7 @@ Task<void> TreeSaver::open_links(FolderPtr root) {
   links_ = std::make_unique<LinkSource>(layout_);
   heat_.resize(layout_.placed.size());
   const std::string trouble =
-      co_await links_->open(root, item_, &ocdbt_->files(), settings_.max_link_age);
+      co_await links_->open(root, settings_.rules, item_, &ocdbt_->files(), settings_.max_link_age);
   if (links_->empty()) ocdbt_->files().expect(layout_.open_bytes);
   if (!trouble.empty() && settings_.warn) {
     settings_.warn("item '" + item_ +

@@ -1,0 +1,210 @@
+// Deleting steps: those that a save pushes out, and those that the user names.
+
+#include <cairn/manager/internal/manager_core.h>
+#include <cairn/manager/internal/start.h>
+#include <cairn/manager/internal/verification.h>
+
+#include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <cassert>
+
+namespace cairn {
+
+using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
+                           // the two
+
+Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
+  const bool stays = std::ranges::find(job->losers, job->step) == job->losers.end();
+  if (options.verify_before_delete == VerifyBeforeDelete::none || !stays) co_return;
+  const std::string path = join_path(directory, rules.names->name(job->step));
+  const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
+  const VerifyReport report = co_await check_step(engine, path, values);
+  if (report.ok()) co_return;
+  throw with_operation(
+      ErrorCode::data_loss,
+      "the new step does not read back, older steps are kept: " + report.damages.front().message,
+      "verify step " + std::to_string(job->step), path, "Save again, and look at the disk");
+}
+
+Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
+    JobPtr job, std::optional<std::string> replaced) {
+  std::exception_ptr unverified;
+  bool background = false;
+  try {
+    if (replaced || !job->losers.empty()) co_await verify_newest(job);
+  } catch (...) {
+    unverified = std::current_exception();
+  }
+  if (unverified) {
+    // Not one of them is deleted: they are what there is if the new step is bad.
+    for (const Step step : std::exchange(job->losers, {})) index.abort_delete(step);
+    unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
+    log(LogLevel::error, "verify", job->step, message_of(unverified));
+    board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
+  }
+  std::exception_ptr trouble;
+  try {
+    std::vector<std::string> trash = co_await retire_losers(job);
+    if (replaced && !unverified) trash.push_back(*replaced);
+    if (options.enable_background_delete) {
+      job->end_turn();
+      release(job);
+      begin_background();
+      background = true;
+    }
+    co_await remove_trash(job->root(), std::move(trash));
+  } catch (...) {
+    trouble = std::current_exception();
+  }
+  if (background) end_background(trouble);
+  co_return trouble;
+}
+
+Task<std::vector<std::string>> CheckpointManager::Impl::retire_losers(JobPtr job) {
+  std::vector<Step> losers = std::exchange(deferred_, {});
+  losers.insert(losers.end(), job->losers.begin(), job->losers.end());
+  std::vector<std::string> trash;
+  for (const Step step : losers) {
+    // A later save of the same number has taken it back.
+    if (!index.is_condemned(step)) continue;
+    std::exception_ptr trouble;
+    try {
+      const std::optional<std::string> left = co_await retire(job->root(), step);
+      if (left) trash.push_back(*left);
+      index.finish_delete(step);
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    if (!trouble) continue;
+    deferred_.push_back(step);
+    if (code_of(trouble) != ErrorCode::busy)
+      log(LogLevel::warning, "delete", step, message_of(trouble));
+  }
+  co_return trash;
+}
+
+Task<std::optional<std::string>> CheckpointManager::Impl::retire(FolderPtr root, Step step) {
+  std::optional<std::string> trash;
+  const std::optional<std::string> name = co_await find_step(root, rules, step);
+  if (!name) co_return trash;  // its save failed, or somebody else removed it
+  if (options.todelete_subdir.empty()) {
+    trash = co_await move_step_to_trash(root, *name);
+  } else {
+    co_await move_step_aside(root, *name, options.todelete_subdir);
+  }
+  log(LogLevel::info, "delete", step, "deleted");
+  co_return trash;
+}
+
+Task<void> CheckpointManager::Impl::remove_trash(FolderPtr root, std::vector<std::string> trash) {
+  for (const std::string& name : trash) {
+    co_await remove_tree(root, name, options.num_deletion_threads);
+  }
+}
+
+void CheckpointManager::Impl::end_writing() {
+  assert(writers_ > 0);
+  if (--writers_ == 0) writer_->lock.release();
+}
+
+void CheckpointManager::Impl::begin_background() {
+  if (background_++ == 0) drained_ = std::make_shared<impl::SharedState<void>>();
+}
+
+void CheckpointManager::Impl::end_background(const std::exception_ptr& trouble) {
+  if (trouble) {
+    board.fail(std::make_shared<ErrorBoard::Entry>(as_error(trouble, "delete steps", directory)));
+  }
+  if (--background_ == 0) std::exchange(drained_, nullptr)->set(nullptr, impl::Unit());
+}
+
+Future<void> CheckpointManager::Impl::delete_step(Step step) {
+  const std::string operation = "delete step " + std::to_string(step);
+  if (engine->forked()) return failed<void>(forked_error(operation));
+  const auto refuse = [&](ErrorCode code, std::string reason, std::string remedy = "") {
+    return failed<void>(
+        with_operation(code, std::move(reason), operation, directory, std::move(remedy)));
+  };
+  if (options.read_only) {
+    return refuse(ErrorCode::permission_denied, "the manager is read-only", "Open one that is not");
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return refuse(ErrorCode::closed, "the manager is closed");
+    if (index.is_saving(step)) {
+      return refuse(ErrorCode::busy, "the step is being saved", "Wait for its save, or cancel it");
+    }
+    if (!index.begin_delete(step)) {
+      std::string have;
+      for (const Step known : index.all())
+        have += (have.empty() ? "" : ", ") + std::to_string(known);
+      return refuse(ErrorCode::not_found,
+                    "no such step; there are: " + (have.empty() ? "none" : have));
+    }
+    board.begin();
+  }
+  auto job = std::make_shared<DeleteJob>(step);
+  asio::post(engine->executor(), [self = shared_from_this(), job] {
+    ++self->writers_;
+    auto guarded = asio::bind_cancellation_slot(job->signal.slot(), asio::detached);
+    asio::co_spawn(self->engine->executor(), self->run_delete(job), std::move(guarded));
+  });
+  return Future<void>(job->done);
+}
+
+Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
+  const auto self = shared_from_this();
+  const Step step = job->step;
+  const auto watchdog = watch(job, &Impl::expire_delete);
+  // A missed deadline ends waits; whether to go on is decided here.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  std::exception_ptr failure;
+  engine::Permit permit;
+  bool gone = false;  // renamed away: it is no step any more, whatever is left of it
+  try {
+    auto [error, turn] = co_await writer_->turn.async_acquire(1, kAsTuple);
+    if (error) raise_failure(error, "wait for the turn", directory);
+    permit = std::move(turn);
+    FolderPtr root = co_await begin_writing(writer_);
+    // Its caller has been told that it failed.
+    if (job->settled) throw with_operation(ErrorCode::timed_out, "given up", "", directory);
+    job->past_recall = true;
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    job->root = root;
+    const std::optional<std::string> trash = co_await retire(root, step);
+    gone = true;
+    index.finish_delete(step);
+    if (trash) co_await remove_tree(root, *trash, options.num_deletion_threads);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (failure && !gone && job->root) {
+    try {
+      const std::optional<std::string> there = co_await find_step(job->root, rules, step);
+      gone = !there;
+    } catch (...) {
+      gone = false;
+    }
+  }
+  permit.reset();
+  end_writing();
+  if (failure) {
+    failure = as_error(failure, "delete step " + std::to_string(step), directory);
+    if (!job->settled) log(LogLevel::error, "delete", step, message_of(failure));
+    gone ? index.finish_delete(step) : index.abort_delete(step);
+  }
+  settle_delete(job, failure);
+  job->quarantine.release();
+}
+
+void CheckpointManager::Impl::settle_delete(const DeletePtr& job,
+                                            const std::exception_ptr& failure) {
+  if (std::exchange(job->settled, true)) return;
+  job->done->set(impl::own_copy(failure), impl::Unit());
+  board.end();
+}
+
+}  // namespace cairn

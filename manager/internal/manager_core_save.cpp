@@ -1,0 +1,330 @@
+// Deciding, queueing, running and settling saves.
+
+#include <cairn/engine/deadline.h>
+#include <cairn/manager/internal/manager_core.h>
+#include <cairn/manager/internal/start.h>
+#include <cairn/manager/preemption.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <cassert>
+
+namespace cairn {
+
+using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
+                           // the two
+
+bool CheckpointManager::Impl::should_save(Step step) const {
+  const Decision decision = decide(step, SaveOptions());
+  return decision.refused || decision.outcome == SaveOutcome::saved;
+}
+
+bool CheckpointManager::Impl::reached_preemption(Step step) const {
+  if (!preempted_ && !preemption_noticed()) return false;
+  // The first step that is asked about after the notice is the one.
+  Step agreed = kNone;
+  return preemption_step_.compare_exchange_strong(agreed, step) || agreed == step;
+}
+
+bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
+  const Step restored = restored_older_;
+  return restored != kNone && restored < step;
+}
+
+CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
+    Step step, const SaveOptions& save_options) const {
+  Decision decision;
+  if (options.read_only) {
+    decision.outcome = SaveOutcome::skipped_read_only;
+    return decision;
+  }
+  if (save_options.force || (save_options.overwrite && index.contains(step))) return decision;
+  const std::optional<Step> latest = index.latest();
+  if (latest && *latest >= step) {
+    const bool skip = !rolled_back_below(step) || options.on_older_step == OlderStep::skip;
+    if (skip) {
+      decision.outcome = SaveOutcome::skipped_older_step;
+      return decision;
+    }
+    decision.supersedes = options.on_older_step == OlderStep::supersede;
+    decision.refused = !decision.supersedes;
+  }
+  decision.outcome = ask_policy(step, latest && *latest >= step);
+  if (decision.outcome != SaveOutcome::saved) decision.refused = false;
+  return decision;
+}
+
+SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes) const {
+  const auto records = index.records();
+  std::vector<CheckpointInfo> previous;
+  previous.reserve(records->size());
+  for (const StepRecord& record : *records) {
+    if (!supersedes || record.info.step < step) previous.push_back(record.info);
+  }
+  SaveContext context;
+  context.is_saving_in_progress = saving();
+  context.reached_preemption = reached_preemption(step);
+  context.now_ns = engine->clock().now_ns();
+  context.steady_ns = steady_ns(*engine);
+  return save_decision_(step, previous, context) ? SaveOutcome::saved
+                                                 : SaveOutcome::skipped_by_policy;
+}
+
+std::optional<Step> CheckpointManager::Impl::best_step() const {
+  if (!options.best_fn) return index.latest();
+  const auto records = index.records();
+  std::vector<CheckpointInfo> infos;
+  infos.reserve(records->size());
+  for (const StepRecord& record : *records) infos.push_back(record.info);
+  return cairn::best_step(infos, options.best_fn, options.best_mode);
+}
+
+void CheckpointManager::Impl::check_metrics(const SaveOptions& save_options) const {
+  if (!options.best_fn || !save_options.metrics.empty()) return;
+  if (!options.allow_missing_metrics) {
+    throw with_operation(ErrorCode::invalid_argument,
+                         "best_fn ranks steps by their metrics, and none are given", "", "",
+                         "Give SaveOptions::metrics, or set allow_missing_metrics");
+  }
+}
+
+void CheckpointManager::Impl::check_mode(bool composite) const {
+  // Until one has committed, a save under way stands for the mode that it will fix.
+  const auto undecided =
+      std::ranges::find_if(queue_, [](const JobPtr& queued) { return !queued->settled; });
+  const std::optional<bool> mode =
+      composite_ || undecided == queue_.end() ? composite_ : std::optional((*undecided)->composite);
+  if (!mode || *mode == composite) return;
+  throw with_operation(ErrorCode::invalid_argument,
+                       *mode ? "earlier saves had several items, this one is not a Composite"
+                             : "earlier saves had a single item, this one is a Composite",
+                       "", "", "Use one form throughout, or another manager");
+}
+
+std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incoming,
+                                                         bool supersedes) {
+  std::vector<StepRecord> records;
+  std::vector<Step> losers;
+  const auto known = index.records();
+  for (const StepRecord& record : *known) {
+    if (record.info.step == incoming.info.step) continue;
+    if (supersedes && record.info.step > incoming.info.step) {
+      losers.push_back(record.info.step);
+    } else {
+      records.push_back(record);
+    }
+  }
+  const auto place = std::ranges::upper_bound(
+      records, incoming.info.step, {}, [](const StepRecord& record) { return record.info.step; });
+  records.insert(place, incoming);
+  Retention::Verdict verdict = retention_.judge(records);
+  if (verdict.error) {
+    log(LogLevel::error, "retention", incoming.info.step,
+        std::string("no step is deleted: ") + verdict.error->what());
+  }
+  losers.insert(losers.end(), verdict.losers.begin(), verdict.losers.end());
+  return losers;
+}
+
+CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
+    Step step, args::SaveArgs args, SaveOptions save_options,
+    const std::shared_ptr<SaveState>& state) {
+  check_usable();
+  if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
+  auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
+  job->started_ns = steady_ns(*engine);
+  job->composite = std::holds_alternative<args::Composite>(args.value);
+  job->require_full_staging = options.require_full_staging;
+  job->callback = options.post_finalization_callback;
+  const std::lock_guard lock(mutex_);
+  if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
+  if (options.strict_errors) board.check();
+  check_mode(job->composite);
+  const Decision decision = decide(step, job->options);
+  if (decision.refused) {
+    throw with_operation(
+        ErrorCode::invalid_argument,
+        "the step is not above the latest one, " + std::to_string(index.latest().value_or(kNone)) +
+            ", and step " + std::to_string(restored_older_) + " was restored",
+        "", "", "Set on_older_step: supersede deletes the later steps, skip keeps them instead");
+  }
+  if (decision.outcome != SaveOutcome::saved) {
+    SaveResult skipped;
+    skipped.outcome = decision.outcome;
+    skipped.step = step;
+    state->staged_state->set(nullptr, impl::Unit());
+    state->committed_state->set(nullptr, skipped);
+    return nullptr;
+  }
+  if (decision.supersedes) job->options.overwrite = true;
+  if (index.contains(step) && !job->options.overwrite) {
+    throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
+                         "Save with overwrite, delete the step first, or choose another number");
+  }
+  check_metrics(job->options);
+  add_items(*job, std::move(args));
+  enqueue(job, decision.supersedes);
+  return job;
+}
+
+SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
+  auto state = std::make_shared<SaveState>(engine, writer_->heart);
+  SaveFuture future(state, state->staged_state, state->committed_state);
+  try {
+    const JobPtr job = begin_save(step, std::move(args), std::move(save_options), state);
+    if (job) wait_as_asked(job);
+  } catch (...) {
+    const std::exception_ptr error =
+        as_error(std::current_exception(), "save step " + std::to_string(step), directory);
+    if (!engine->forked()) {
+      // Dropped futures must not hide it.
+      board.begin();
+      report_failure(*state, step, error);
+      board.end();
+    } else {
+      state->staged_state->set(impl::own_copy(error), impl::Unit());
+      state->committed_state->set(impl::own_copy(error), SaveResult());
+    }
+  }
+  return future;
+}
+
+void CheckpointManager::Impl::wait_as_asked(const JobPtr& job) const {
+  // There a wait would never end, and save() does not throw.
+  if (engine::on_any_strand()) return;
+  if (!options.enable_async_checkpointing) {
+    job->done->wait();
+  } else if (!options.create_directories_asynchronously) {
+    job->opened->wait();
+  }
+}
+
+void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes) {
+  StepRecord record(job->step);
+  record.info.time_ns = engine->clock().now_ns();
+  record.info.steady_ns = steady_ns(*engine);
+  if (!job->options.metrics.empty()) record.info.metrics = job->options.metrics;
+  const std::vector<Step> losers = choose_losers(record, supersedes);
+  if (!queue_.empty()) job->before_staged = queue_.back()->staged;
+  // One runs and max_pending wait with their arrays captured: the next takes the place of the one
+  // that far back.
+  const std::size_t ahead = options.max_pending + 1;
+  if (queue_.size() >= ahead) job->place = queue_[queue_.size() - ahead]->done;
+  queue_.push_back(job);
+  job->losers = index.begin_save(std::move(record), losers);
+  ++saving_;
+  board.begin();
+  asio::post(engine->executor(), [self = shared_from_this(), job] {
+    ++self->writers_;
+    auto guarded = asio::bind_cancellation_slot(job->state->signal.slot(), asio::detached);
+    asio::co_spawn(self->engine->executor(), self->run_save(job), std::move(guarded));
+  });
+}
+
+Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
+  const auto self = shared_from_this();
+  auto watchdog = watch(job, &Impl::expire);
+  std::exception_ptr failure;
+  std::optional<std::string> replaced;
+  try {
+    replaced = co_await job->run();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  std::exception_ptr trouble;
+  if (failure) {
+    failure = as_error(failure, "save step " + std::to_string(job->step), directory);
+    job->failure = failure;
+    try {
+      if (code_of(failure) != ErrorCode::commit_unknown) co_await job->clean_up();
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+  }
+  // A save that missed its deadline has returned its losers: they stay.
+  const bool deletes = !failure && !job->settled;
+  settle(job, failure);
+  watchdog.reset();
+  if (deletes) {
+    watchdog = watch(job, &Impl::expire_clean_up);
+    trouble = co_await follow_commit(job, replaced);
+  }
+  if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
+  watchdog.reset();
+  job->items.clear();
+  job->end_turn();
+  end_writing();
+  release(job);
+  job->quarantine.release();
+}
+
+void CheckpointManager::Impl::release(const JobPtr& job) {
+  if (std::exchange(job->released, true)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase(queue_, job);
+  }
+  if (!job->opened->ready()) job->opened->set(nullptr, impl::Unit());
+  if (!job->staged->ready()) {
+    // It has taken no memory, but the save before it may still be taking some: whoever waits for
+    // this one waits for that.
+    Event staged = job->staged;
+    auto pass_on = [staged](const std::exception_ptr&) {
+      if (!staged->ready()) staged->set(nullptr, impl::Unit());
+    };
+    if (job->before_staged) {
+      job->before_staged->when_ready(job->before_staged->next_id(), std::move(pass_on));
+    } else {
+      pass_on(nullptr);
+    }
+  }
+  job->done->set(nullptr, impl::Unit());
+  board.end();
+}
+
+void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
+                                             const std::exception_ptr& failure) {
+  log(LogLevel::error, "save", step, message_of(failure));
+  auto entry = std::make_shared<ErrorBoard::Entry>(impl::own_copy(failure));
+  board.fail(entry);
+  auto seen = [entry] { entry->seen = true; };
+  if (!state.staged_state->ready()) {
+    state.staged_state->on_delivered = seen;
+    state.staged_state->set(impl::own_copy(failure), impl::Unit());
+  }
+  state.committed_state->on_delivered = seen;
+  state.committed_state->set(impl::own_copy(failure), SaveResult());
+}
+
+void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
+  index.abort(job->step, job->losers);
+  if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
+  report_failure(*job->state, job->step, failure);
+}
+
+void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failure) {
+  const bool late = job->settled.exchange(true);
+  if (!late) --saving_;
+  if (failure) {
+    if (!late) settle_failed(job, failure);
+    return;
+  }
+  index.commit(job->step, job->commit_time_ns(), steady_ns(*engine));
+  {
+    const std::lock_guard lock(mutex_);
+    if (!composite_) composite_ = job->composite;
+  }
+  SaveResult result = job->result();
+  result.warning = board.unseen_text();
+  if (late) {
+    log(LogLevel::warning, "save", job->step, "committed after its deadline", result.bytes,
+        result.commit_ns);
+    return;
+  }
+  log(LogLevel::info, "save", job->step, "saved", result.bytes, result.commit_ns);
+  job->state->committed_state->set(nullptr, result);
+}
+
+}  // namespace cairn
