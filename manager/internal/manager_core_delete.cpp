@@ -17,7 +17,9 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file is
 
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool stays = std::ranges::find(job->losers, job->step) == job->losers.end();
-  if (options.verify_before_delete == VerifyBeforeDelete::none || !stays) co_return;
+  if (options.verify_before_delete == VerifyBeforeDelete::none || job->losers.empty() || !stays) {
+    co_return;
+  }
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
@@ -33,7 +35,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   std::exception_ptr unverified;
   bool background = false;
   try {
-    if (replaced || !job->losers.empty()) co_await verify_newest(job);
+    co_await verify_newest(job);
   } catch (...) {
     unverified = std::current_exception();
   }
@@ -47,7 +49,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   std::exception_ptr trouble;
   try {
     std::vector<std::string> trash = co_await retire_losers(job);
-    if (replaced && !unverified) trash.push_back(*replaced);
+    if (replaced) trash.push_back(*replaced);
     if (options.enable_background_delete) {
       job->end_turn();
       release(job);

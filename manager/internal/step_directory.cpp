@@ -124,7 +124,8 @@ Task<void> StepDirectory::write_marker() {
 
 Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   std::optional<std::string> replaced;
-  if (overwrite && !replaces_.empty()) {
+  const bool exchanges = overwrite && replaces_ == final_;
+  if (exchanges) {
     replaced = trash_name(final_);
     co_await rename_entry(root_, name_, *replaced);
     name_ = *replaced;
@@ -133,7 +134,7 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   try {
     if (!renames()) {
       co_await write_marker();
-    } else if (replaced && replaces_ == final_) {
+    } else if (exchanges) {
       co_await exchange_entries(root_, name_, final_);
     } else {
       co_await rename_entry(root_, name_, final_);
@@ -145,6 +146,15 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   if (failure) co_await explain_failed_rename(failure);
   FolderPtr commits = renames() ? root_ : folder_;
   auto [error] = co_await commits->handle.async_sync(kAsTuple);
+  if (!error && overwrite && !replaces_.empty() && !exchanges) {
+    // The old step has another name, under which it is looked for after ours: where it cannot go
+    // (a reader holds it), it is in nobody's way.
+    try {
+      replaced = co_await move_step_to_trash(root_, replaces_);
+    } catch (const Error&) {
+      replaced.reset();
+    }
+  }
   if (!error) co_return replaced;
   const Error cause = system_failure(error, "sync directory", commits->path);
   ErrorContext context = at("commit", join_path(root_->path, final_));

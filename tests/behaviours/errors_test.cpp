@@ -1,0 +1,60 @@
+// Behaviours: what a failed save leaves, and who is told.
+
+#include <atomic>
+#include <thread>
+
+#include "behaviours/behaviour.h"
+
+namespace cairn {
+namespace {
+
+using engine::FaultPlan;
+using engine::IoOp;
+
+// test_async_error_subsequent_save
+CAIRN_BEHAVIOUR(B056);
+TEST_P(B056, EveryoneWhoWaitsGetsTheErrorAndTheNextSaveWorks) {
+  CheckpointManager manager(root(), given());
+  faults_->hold(FaultPlan::only({IoOp::sync_data}));
+  {
+    const SaveFuture dropped = manager.save(0, state(0));
+    faults_->wait_until_held(1);
+  }
+  // Both wait before it fails.
+  std::vector<Future<void>> waits = {manager.wait_until_finished(), manager.wait_until_finished()};
+  faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+  faults_->release();
+  for (Future<void>& wait : waits) {
+    const Error error = error_of([&] { wait.get(); });
+    EXPECT_EQ(error.code(), ErrorCode::io_error);
+  }
+  manager.wait_until_finished().get();
+  manager.check_for_errors();
+  EXPECT_TRUE(save(manager, 0));
+}
+
+// test_async_error_multiple_steps; old steps stay because the new one failed
+CAIRN_BEHAVIOUR(B058);
+TEST_P(B058, AFailedSaveDeletesNothing) {
+  {
+    CheckpointManager manager(root(), given());
+    save_all(manager, 1, 2);
+  }
+  ManagerOptions options = given();
+  options.max_to_keep = 1;
+  CheckpointManager manager(root(), options);
+  faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+  {
+    const SaveFuture dropped = manager.save(3, state(3));
+    EXPECT_EQ(manager.all_steps(), Steps{3});
+  }
+  const Error error = error_of([&] { manager.wait_until_finished().get(); });
+  EXPECT_EQ(error.code(), ErrorCode::io_error);
+  manager.check_for_errors();
+  EXPECT_EQ(manager.all_steps(), (Steps{1, 2}));
+  EXPECT_EQ(value_of(manager, 1), 1);
+  EXPECT_EQ(value_of(manager, 2), 2);
+}
+
+}  // namespace
+}  // namespace cairn
