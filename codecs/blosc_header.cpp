@@ -88,6 +88,18 @@ std::string_view name_of(Compressor compressor) noexcept {
   return kNames[static_cast<std::size_t>(compressor)];
 }
 
+std::string_view name_of(Shuffle shuffle) noexcept {
+  switch (shuffle) {
+    case Shuffle::none:
+      return "noshuffle";
+    case Shuffle::byte:
+      return "shuffle";
+    case Shuffle::bit:
+      return "bitshuffle";
+  }
+  return "unknown";
+}
+
 Header decode_header(std::span<const std::byte> frame) {
   if (frame.size() < kHeaderBytes) {
     fail("header", 0, fmt::format("{} bytes", frame.size()),
