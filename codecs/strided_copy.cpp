@@ -1,11 +1,11 @@
-// copy_region() and scatter_region(): both are one copy between two strided places. Axes are first
-// merged where both places allow it, so that most copies end as a few long memcpy calls.
+// copy_region() and scatter_region(): both are one copy between two strided places, and mostly end
+// as a few long memcpy calls.
 
 #include <cairn/codecs/array.h>
+#include <cairn/codecs/internal/strided_plan.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <array>
 #include <cassert>
 #include <cstring>
 #include <stdexcept>
@@ -13,97 +13,37 @@
 namespace cairn {
 namespace {
 
-struct Axis {
-  Index extent;
-  Index from_stride;  // bytes
-  Index to_stride;    // bytes
-};
-
-struct Plan {
-  std::array<Axis, kMaxRank> axes;  // outermost first, `rank` of them
-  std::size_t rank = 0;
-  std::size_t run = 0;  // bytes that lie side by side in both places
-};
-
-Plan make_plan(std::span<const Index> shape, std::span<const Index> from_strides,
-               std::span<const Index> to_strides, std::size_t item) {
-  Plan plan;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == 1) continue;
-    const Axis axis{shape[i], from_strides[i], to_strides[i]};
-    Axis* outer = plan.rank == 0 ? nullptr : &plan.axes[plan.rank - 1];
-    if (outer != nullptr && outer->from_stride == axis.from_stride * axis.extent &&
-        outer->to_stride == axis.to_stride * axis.extent) {
-      *outer = Axis{outer->extent * axis.extent, axis.from_stride, axis.to_stride};
-    } else {
-      plan.axes[plan.rank++] = axis;
-    }
-  }
-  plan.run = item;
-  if (plan.rank != 0) {
-    const Axis& inner = plan.axes[plan.rank - 1];
-    const auto size = static_cast<Index>(item);
-    if (inner.from_stride == size && inner.to_stride == size) {
-      plan.run *= static_cast<std::size_t>(inner.extent);
-      --plan.rank;
-    }
-  }
-  return plan;
-}
+using internal::make_strided_plan;
+using internal::StridedAxis;
+using internal::StridedPlan;
 
 // The innermost loop. With a size known when compiled, memcpy is a load and a store.
 template <std::size_t kRun>
-void copy_line(const std::byte* from, std::byte* to, const Axis& axis, std::size_t run) {
+void copy_line(const std::byte* from, std::byte* to, const StridedAxis& axis, std::size_t run) {
   for (Index i = 0; i < axis.extent; ++i) {
     std::memcpy(to + i * axis.to_stride, from + i * axis.from_stride, kRun == 0 ? run : kRun);
   }
 }
 
-using CopyLine = void (*)(const std::byte*, std::byte*, const Axis&, std::size_t);
-
-CopyLine line_copier(std::size_t run) {
-  switch (run) {
-    case 1:
-      return copy_line<1>;
-    case 2:
-      return copy_line<2>;
-    case 4:
-      return copy_line<4>;
-    case 8:
-      return copy_line<8>;
-    case 16:
-      return copy_line<16>;
-    default:
-      return copy_line<0>;
+// Copies elements of `item` bytes, as runs of those that lie side by side in both places.
+void execute(StridedPlan plan, std::size_t item, const std::byte* from, std::byte* to) {
+  std::size_t run = item;
+  if (plan.rank != 0) {
+    const StridedAxis& inner = plan.axes[plan.rank - 1];
+    const auto size = static_cast<Index>(item);
+    if (inner.from_stride == size && inner.to_stride == size) {
+      run *= static_cast<std::size_t>(plan.pop().extent);
+    }
   }
-}
-
-// Offsets are kept as numbers and added to the base once: no pointer ever leaves the arrays.
-void execute(const Plan& plan, const std::byte* from, std::byte* to) {
   if (plan.rank == 0) {
-    std::memcpy(to, from, plan.run);
+    std::memcpy(to, from, run);
     return;
   }
-  const CopyLine copy = line_copier(plan.run);
-  const Axis& inner = plan.axes[plan.rank - 1];
-  const std::size_t outer_rank = plan.rank - 1;
-  std::array<Index, kMaxRank> at{};
-  Index from_offset = 0;
-  Index to_offset = 0;
-  for (;;) {
-    copy(from + from_offset, to + to_offset, inner, plan.run);
-    std::size_t i = outer_rank;
-    for (; i > 0; --i) {
-      const Axis& axis = plan.axes[i - 1];
-      from_offset += axis.from_stride;
-      to_offset += axis.to_stride;
-      if (++at[i - 1] < axis.extent) break;
-      at[i - 1] = 0;
-      from_offset -= axis.from_stride * axis.extent;
-      to_offset -= axis.to_stride * axis.extent;
-    }
-    if (i == 0) return;
-  }
+  const StridedAxis line = plan.pop();
+  const internal::CopyLine copy = internal::line_copier(run);
+  internal::for_each_offset(plan, [&](Index from_offset, Index to_offset) {
+    copy(from + from_offset, to + to_offset, line, run);
+  });
 }
 
 void check_box(const ArrayView& from, std::span<const Index> origin, std::span<const Index> shape) {
@@ -121,6 +61,23 @@ void check_box(const ArrayView& from, std::span<const Index> origin, std::span<c
 
 }  // namespace
 
+internal::CopyLine internal::line_copier(std::size_t run) noexcept {
+  switch (run) {
+    case 1:
+      return copy_line<1>;
+    case 2:
+      return copy_line<2>;
+    case 4:
+      return copy_line<4>;
+    case 8:
+      return copy_line<8>;
+    case 16:
+      return copy_line<16>;
+    default:
+      return copy_line<0>;
+  }
+}
+
 void copy_region(const ArrayView& from, std::span<const Index> origin, std::span<const Index> shape,
                  std::byte* to) {
   check_box(from, origin, shape);
@@ -129,8 +86,8 @@ void copy_region(const ArrayView& from, std::span<const Index> origin, std::span
   Index offset = 0;
   for (std::size_t i = 0; i < shape.size(); ++i) offset += origin[i] * from.strides()[i];
   const auto to_strides = c_strides(from.dtype(), shape);
-  execute(make_plan(shape, from.strides(), to_strides, size_of(from.dtype())), from.data() + offset,
-          to);
+  execute(make_strided_plan(shape, from.strides(), to_strides), size_of(from.dtype()),
+          from.data() + offset, to);
 }
 
 void scatter_region(const std::byte* from, DType dtype, std::span<const Index> shape, std::byte* to,
@@ -142,7 +99,7 @@ void scatter_region(const std::byte* from, DType dtype, std::span<const Index> s
   }
   if (element_count(shape) == 0) return;
   assert(to != nullptr && from != nullptr);
-  execute(make_plan(shape, c_strides(dtype, shape), to_strides, size_of(dtype)), from, to);
+  execute(make_strided_plan(shape, c_strides(dtype, shape), to_strides), size_of(dtype), from, to);
 }
 
 }  // namespace cairn
