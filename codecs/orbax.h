@@ -70,7 +70,8 @@ enum class ValueType : std::uint8_t {
   empty_named_tuple
 };
 /// What Orbax would call a node that flatten() gave. Arrays, views and leaves are np_ndarray, which
-/// needs no sharding to be restored. Throws std::invalid_argument on a container that is not empty.
+/// needs no sharding to be restored. Throws std::invalid_argument on a container that is not empty
+/// and on a LeafSpec.
 [[nodiscard]] CAIRN_EXPORT ValueType value_type_of(const Tree& node);
 /// True for null and the empty containers.
 [[nodiscard]] CAIRN_EXPORT bool is_empty(ValueType type) noexcept;

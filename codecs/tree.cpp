@@ -71,6 +71,8 @@ Tree::Tree(const char* v) : value_(std::string(v)) {}
 Tree::Tree(Array v) : value_(std::move(v)) {}
 Tree::Tree(ArrayView v) : value_(std::move(v)) {}
 Tree::Tree(Leaf v) : value_(std::move(v)) {}
+Tree::Tree(LeafSpec v) : value_(std::move(v)) {}
+Tree::Tree(Placeholder v) : value_(LeafSpec(v)) {}
 Tree::Tree(Dict v) : value_(std::move(v)) {}
 Tree::Tree(List v) : value_(std::move(v)) {}
 Tree::Tree(Tuple v) : value_(std::move(v)) {}

@@ -1,9 +1,11 @@
 #pragma once
-// The tree that is saved: what JAX calls a PyTree. Dictionaries keep the order of their keys.
+// The tree that is saved, or the target of a restore: what JAX calls a PyTree. Dictionaries keep
+// the order of their keys.
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/dtype.h>
 #include <cairn/codecs/leaf.h>
+#include <cairn/codecs/leaf_spec.h>
 #include <cairn/export.h>
 
 #include <concepts>
@@ -108,7 +110,7 @@ struct CAIRN_EXPORT Tuple : std::vector<Tree> {
 class CAIRN_EXPORT Tree {
  public:
   using Value = std::variant<Null, bool, std::int64_t, std::uint64_t, double, std::string, Array,
-                             ArrayView, Leaf, Dict, List, Tuple>;
+                             ArrayView, Leaf, LeafSpec, Dict, List, Tuple>;
   Tree() noexcept = default;  ///< null
   Tree(Null) noexcept {}
   /// bool alone: a pointer, which would convert to bool, is refused.
@@ -130,6 +132,8 @@ class CAIRN_EXPORT Tree {
   Tree(Array v);
   Tree(ArrayView v);
   Tree(Leaf v);
+  Tree(LeafSpec v);  ///< in targets alone: a save refuses it, naming its path
+  Tree(Placeholder v);
   Tree(Dict v);
   Tree(List v);
   Tree(Tuple v);
@@ -143,7 +147,7 @@ class CAIRN_EXPORT Tree {
   [[nodiscard]] const Value& value() const noexcept { return value_; }
   [[nodiscard]] Value& value() noexcept { return value_; }
   /// "dict", "list", "tuple", "null", "bool", "int", "uint", "float", "string", "array", "view",
-  /// "leaf".
+  /// "leaf", "spec".
   [[nodiscard]] std::string_view kind() const noexcept;
   template <class T>
   [[nodiscard]] bool is() const noexcept {
@@ -204,9 +208,9 @@ struct DictInit {
 };
 
 /// The names that kind() gives, by the variant's index.
-inline constexpr std::string_view kTreeKinds[] = {"null",  "bool",   "int",   "uint",
-                                                  "float", "string", "array", "view",
-                                                  "leaf",  "dict",   "list",  "tuple"};
+inline constexpr std::string_view kTreeKinds[] = {"null",   "bool",  "int",  "uint", "float",
+                                                  "string", "array", "view", "leaf", "spec",
+                                                  "dict",   "list",  "tuple"};
 static_assert(std::size(kTreeKinds) == std::variant_size_v<Tree::Value>);
 
 template <class T, std::size_t kIndex = 0>

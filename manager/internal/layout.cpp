@@ -37,6 +37,10 @@ ArrayKind kind_of(const FlatEntry& entry) {
   if (std::holds_alternative<std::int64_t>(value)) return {DType::int64, &kScalarShape};
   if (std::holds_alternative<std::uint64_t>(value)) return {DType::uint64, &kScalarShape};
   if (std::holds_alternative<double>(value)) return {DType::float64, &kScalarShape};
+  if (const auto* spec = std::get_if<LeafSpec>(&value)) {
+    refuse(entry.path, "a leaf spec (" + to_string(*spec) + ") has no elements to save",
+           "Give specs and placeholders to a restore, as its target");
+  }
   refuse(entry.path, "a " + std::string(entry.node->kind()) + " cannot be saved as an array",
          "Save text in a JSON item");
 }

@@ -65,6 +65,11 @@ bool take(const FlatEntry& entry, bool drop_empty, PlannedTensor& tensor) {
     tensor.shape = tensor.leaf->shape();
     check_covered(entry.path, *tensor.leaf);
   } else {
+    if (const auto* spec = std::get_if<LeafSpec>(&value)) {
+      refuse(ErrorCode::invalid_argument, entry.path,
+             "a leaf spec (" + to_string(*spec) + ") has no elements to save",
+             "Give specs and placeholders to a restore, as its target");
+    }
     const bool text = entry.node->is<std::string>();
     if (drop_empty && !text) return false;
     refuse(ErrorCode::not_supported, entry.path,

@@ -280,6 +280,8 @@ TEST(ValueType, OfANodeIsOrbaxsName) {
   EXPECT_EQ(value_type_of(Tuple()), ValueType::empty_tuple);
   EXPECT_THAT([] { (void)value_type_of(List{1}); },
               ThrowsMessage<std::invalid_argument>(HasSubstr("a list of 1 is no leaf")));
+  EXPECT_THAT([] { (void)value_type_of(Tree(Placeholder())); },
+              ThrowsMessage<std::invalid_argument>(HasSubstr("a leaf spec (placeholder)")));
   EXPECT_FALSE(is_empty(ValueType::string));
   EXPECT_TRUE(is_empty(ValueType::none) && is_empty(ValueType::empty_named_tuple));
 }

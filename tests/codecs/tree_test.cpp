@@ -86,6 +86,7 @@ TEST(Tree, NamesItsKind) {
   const Array array;
   EXPECT_EQ(Tree(ArrayView(array)).kind(), "view");
   EXPECT_EQ(Tree(Leaf(DType::int8, {0}, std::vector<LeafPart>())).kind(), "leaf");
+  EXPECT_EQ(Tree(LeafSpec()).kind(), "spec");
 }
 
 TEST(Tree, ErrorOfAsNamesBothKinds) {

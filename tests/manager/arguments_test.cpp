@@ -92,6 +92,17 @@ TEST_P(Arguments, AnUnsupportedLeafIsNamed) {
   EXPECT_EQ(entries(), (std::vector<std::string>{}));
 }
 
+TEST_P(Arguments, ALeafSpecIsNamed) {
+  CheckpointManager manager(root(), options());
+  const LeafSpec spec{DType::bfloat16, {2}};
+  const auto [code, text] = save_error(manager, 0, Tree(Dict{{"a", List{1, spec}}}));
+  EXPECT_EQ(code, ErrorCode::invalid_argument);
+  EXPECT_THAT(text, HasSubstr("a[1]"));
+  EXPECT_THAT(text, HasSubstr("a leaf spec (bfloat16[2]) has no elements to save"));
+  EXPECT_EQ(save_error(manager, 0, Tree(Placeholder())).first, ErrorCode::invalid_argument);
+  EXPECT_EQ(entries(), (std::vector<std::string>{}));
+}
+
 TEST_P(Arguments, AnEmptyTreeIsRefused) {
   CheckpointManager manager(root(), options());
   EXPECT_EQ(save_error(manager, 0, Tree(Dict())).first, ErrorCode::invalid_argument);

@@ -208,6 +208,8 @@ TEST_P(WriteSafetensors, RefusesWhatSafetensorsCannotHold) {
   SafetensorsWriteOptions drop;
   drop.drop_empty = true;
   refuses(Dict{{"w", 1}, {"a", "text"}}, "a", not_supported, "not a string", drop);
+  refuses(Dict{{"w", 1}, {"a", Placeholder()}}, "a", ErrorCode::invalid_argument,
+          "key path a: a leaf spec (placeholder) has no elements to save", drop);
   const Dict with_null{{"w", 1}, {"a", Null()}, {"b", List{}}};
   EXPECT_EQ(write_safetensors(new_engine(), Tree(with_null), at("a"), drop).get().tensors, 1u);
 }
