@@ -1,4 +1,5 @@
 #include <cairn/codecs/format_error.h>
+#include <cairn/codecs/internal/readable.h>
 #include <cairn/codecs/internal/utf8.h>
 #include <fmt/format.h>
 
@@ -15,9 +16,9 @@ bool is_shown(internal::CodePoint c) noexcept {
   return c.size != 0 && c.value >= ' ' && (c.value < 0x7f || c.value > 0x9f);
 }
 
-// `text` in one line, cut to a readable length: names and values come from files that anybody may
-// have written.
-std::string readable(std::string text) {
+}  // namespace
+
+std::string internal::readable(std::string text) {
   if (text.empty()) return "\"\"";  // a name that is empty is one, too
   std::string shown;
   for (std::size_t at = 0; at < text.size();) {
@@ -37,6 +38,10 @@ std::string readable(std::string text) {
   }
   return shown;
 }
+
+namespace {
+
+using internal::readable;
 
 // "zarr.json: fill_value at byte 120: found "x"; allowed: an integer".
 std::string message(const std::string& structure, const std::string& field,
