@@ -1,7 +1,7 @@
 #pragma once
 // A cast is two steps: elements become numbers of one of four types that the processor computes
-// with, and these become elements. Each pair of types then takes one of 25 first steps and one of
-// 25 x 4 second ones, and each step is one loop that the compiler can vectorize.
+// with, and these become elements. Each pair of types then takes one of 23 first steps and one of
+// 23 x 4 second ones, and each step is one loop that the compiler can vectorize.
 
 #include <cairn/codecs/dtype.h>
 
