@@ -5,6 +5,7 @@
 #include <cairn/export.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -19,6 +20,8 @@ namespace cairn::ocdbt {
 inline constexpr std::uint32_t kManifestMagic = 0x0cdb3a2a;
 inline constexpr std::uint32_t kBtreeMagic = 0x0cdb20de;
 inline constexpr std::uint32_t kVersionTreeMagic = 0x0cdb1234;
+/// Of a whole key, what the nodes above strip included.
+inline constexpr std::uint64_t kMaxKeyBytes = 65535;
 
 /// Where bytes lie: an index into a FileTable, and a range.
 struct Reference {
@@ -127,8 +130,23 @@ struct VersionNode {
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Manifest& manifest);
 [[nodiscard]] CAIRN_EXPORT Manifest decode_manifest(std::string_view bytes);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Node& node, const Config& config);
-/// `max_decoded_bytes`: the manifest's max_decoded_node_bytes.
-[[nodiscard]] CAIRN_EXPORT Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes);
+/// Bytes that the keys and paths of nodes decoded together may take, prefixes undone. Thread-safe.
+class KeyBudget {
+ public:
+  explicit KeyBudget(std::uint64_t bytes) noexcept : left_(static_cast<std::int64_t>(bytes)) {}
+  /// False where that is more than is left.
+  [[nodiscard]] bool take(std::uint64_t bytes) noexcept {
+    const auto more = static_cast<std::int64_t>(bytes);
+    return left_.fetch_sub(more, std::memory_order_relaxed) >= more;
+  }
+
+ private:
+  std::atomic<std::int64_t> left_;
+};
+/// `max_decoded_bytes`: the manifest's max_decoded_node_bytes. With `keys` null, only the node's own
+/// limit holds.
+[[nodiscard]] CAIRN_EXPORT Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes,
+                                            KeyBudget* keys = nullptr);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const VersionNode& node, const Config& config);
 [[nodiscard]] CAIRN_EXPORT VersionNode decode_version_node(std::string_view bytes, const Config& config);
 

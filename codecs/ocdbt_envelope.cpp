@@ -127,9 +127,11 @@ std::uint64_t OpenEnvelope::expansion_limit() const noexcept {
 
 void ExpansionBudget::take(std::uint64_t bytes, const ByteReader& reader, const Field& field) {
   used_ += bytes;
-  if (used_ <= limit_) return;
+  const bool within = used_ <= limit_;
+  if (within && (shared_ == nullptr || shared_->take(bytes))) return;
   reader.reject(field, fmt::format("{} bytes of keys and paths so far", used_),
-                fmt::format("at most {} in a node of this size", limit_));
+                within ? "less, given the size of all nodes"
+                       : fmt::format("at most {} in a node of this size", limit_));
 }
 
 }  // namespace cairn::ocdbt::internal

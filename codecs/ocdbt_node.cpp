@@ -272,10 +272,10 @@ std::string encode(const Node& node, const Config& config) {
                          body);
 }
 
-Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes) {
+Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes, KeyBudget* keys) {
   const OpenEnvelope envelope(bytes, kNodeKind, max_decoded_bytes);
   auto reader = envelope.reader();
-  ExpansionBudget budget(envelope.expansion_limit());
+  ExpansionBudget budget(envelope.expansion_limit(), keys);
   Node node;
   reader.u8(node.height, "height");
   node.files = decode_file_table(reader, budget);

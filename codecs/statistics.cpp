@@ -13,6 +13,8 @@
 namespace cairn {
 namespace {
 
+static_assert(std::numeric_limits<long double>::digits >= 64, "extremes hold every 64-bit integer");
+
 /// Adds elements of type T, turned into numbers by `to_number`.
 template <class T, class ToNumber>
 Statistics gather(std::span<const std::byte> elements, ToNumber to_number) {

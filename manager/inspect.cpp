@@ -96,9 +96,9 @@ std::string last_component(std::string path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-Task<StepInfo> describe_step(EnginePtr engine, std::string path) {
-  OpenStepPtr step = co_await open_step(engine, path);
+Task<StepInfo> describe_open_step(OpenStepPtr step) {
   StepInfo info;
+  const std::string path = step->folder->path;
   info.path = path;
   info.step = orbax::step_from_name(last_component(path));
   if (step->metadata) {
@@ -114,6 +114,18 @@ Task<StepInfo> describe_step(EnginePtr engine, std::string path) {
     info.items.push_back(std::move(item));
   }
   co_return info;
+}
+
+Task<StepInfo> describe_step(EnginePtr engine, std::string path) {
+  OpenStepPtr step = co_await open_step(engine, path);
+  std::exception_ptr failure;
+  try {
+    co_return co_await describe_open_step(step);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  failure = co_await explain_failure(step->folder, failure);
+  std::rethrow_exception(failure);
 }
 
 /// A directory that is taken for an item, whatever else is in it.

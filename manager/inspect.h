@@ -75,7 +75,7 @@ struct StepInfo {
   std::uint64_t stored_bytes = 0;  ///< of all files
 };
 
-/// One thing that is wrong.
+/// One thing that is wrong, or that could not be looked at.
 struct Damage {
   Damage() = default;
   std::string item;
@@ -92,6 +92,9 @@ struct VerifyReport {
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;  ///< of stored chunks that were read
   std::vector<Damage> damages;
+  /// What may be as good as ever, but could not be read: arrays and items of a kind that this
+  /// release does not read, files behind links, files that this process may not read.
+  std::vector<Damage> unchecked;
   std::vector<std::string> unchecked_items;  ///< neither trees nor JSON documents
   [[nodiscard]] bool ok() const noexcept { return damages.empty(); }
 };
@@ -115,8 +118,10 @@ CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engin
 CAIRN_EXPORT Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine,
                                            std::string item_path);
 /// Reads every chunk of every array and checks it. Bytes that are wrong, missing or unreadable are
-/// in the report; what says nothing about the step (not_supported, no memory, permission_denied) is
-/// thrown.
+/// in the report, and what cannot be checked (not_supported, permission_denied) is too; the rest is
+/// checked all the same. What says nothing about the step (no memory, a deadline) is thrown.
+/// Errors: not_found, incomplete_checkpoint for a temporary directory, step_deleted where the step
+/// was deleted meanwhile.
 CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine,
                                               std::string step_path);
 /// The same of an item's directory.

@@ -32,11 +32,7 @@ Task<Tree> read(EnginePtr engine, std::string path, Selections selection) {
   } catch (...) {
     failure = std::current_exception();
   }
-  const bool gone = co_await is_gone(step->folder);
-  if (gone) {
-    throw with_operation(ErrorCode::step_deleted,
-                         "it was deleted while it was read: " + message_of(failure), "", path);
-  }
+  failure = co_await explain_failure(step->folder, failure);
   std::rethrow_exception(failure);
 }
 

@@ -23,20 +23,17 @@ Damage damage_of(const std::string& item, const Error& error) {
   return damage;
 }
 
-/// An error of any other type is a defect, and is not caught.
-Damage damage_of(const std::string& item, const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const Error& cause) {
-    return damage_of(item, cause);
+/// Puts what is wrong, and what could not be checked, into the report. Throws what says nothing of
+/// the step: what failed is this process.
+void take(VerifyReport& report, const std::string& item, const Error& error) {
+  const ErrorCode code = error.code();
+  if (code == ErrorCode::data_loss || code == ErrorCode::not_found || code == ErrorCode::io_error) {
+    report.damages.push_back(damage_of(item, error));
+  } else if (code == ErrorCode::not_supported || code == ErrorCode::permission_denied) {
+    report.unchecked.push_back(damage_of(item, error));
+  } else {
+    throw Error(error);
   }
-}
-
-/// False where the step may be as good as ever: what failed is this process, or this release is too
-/// old for it.
-bool tells_of_damage(ErrorCode code) {
-  return code == ErrorCode::data_loss || code == ErrorCode::not_found ||
-         code == ErrorCode::io_error;
 }
 
 /// Checks the step's metadata against what is there. A restore goes by the files where the metadata
@@ -84,30 +81,34 @@ Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report,
     static_cast<void>(parsed);
   }
   if (kind != ItemKind::tree) co_return;
-  TreeReader reader(folder, name, item_form(*step, name));
+  DamageSink sink = [report, name](const Error& error) { take(*report, name, error); };
+  TreeReader reader(folder, name, item_form(*step, name), std::move(sink));
   co_await reader.open();
-  if (!values) co_return;
-  DamageSink sink = [report, name](const Error& error) {
-    report->damages.push_back(damage_of(name, error));
-  };
-  co_await reader.verify(report, sink);
+  if (values) co_await reader.verify(report);
+}
+
+/// What ends `check` goes into the report.
+Task<void> report_on(Task<void> check, std::string item, std::string path, VerifyReport* report) {
+  std::exception_ptr failure;
+  try {
+    co_await std::move(check);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) take(*report, item, known_error(as_error(failure, "verify", path)));
 }
 
 Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report, bool values = true) {
-  co_await verify_marker(step->folder, "", &report);
+  const std::string& path = step->folder->path;
+  co_await report_on(verify_marker(step->folder, "", &report), "", path, &report);
   for (const std::string& name : step->items) {
-    std::exception_ptr failure;
-    try {
-      co_await verify_item(step, name, &report, values);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (!failure) continue;
-    failure = as_error(failure, "verify", join_path(step->folder->path, name));
-    if (!tells_of_damage(code_of(failure))) std::rethrow_exception(failure);
-    report.damages.push_back(damage_of(name, failure));
+    co_await report_on(verify_item(step, name, &report, values), name, join_path(path, name),
+                       &report);
   }
-  co_return report;
+  if (report.ok() && report.unchecked.empty()) co_return report;
+  const bool gone = co_await is_gone(step->folder);
+  if (!gone) co_return report;
+  throw step_error(ErrorCode::step_deleted, "it was deleted while it was verified", path);
 }
 
 Task<VerifyReport> verify_at(EnginePtr engine, std::string path) {

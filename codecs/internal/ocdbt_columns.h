@@ -18,7 +18,6 @@ inline constexpr std::uint64_t kMaxFileEnd = (std::uint64_t{1} << 63) - 1;
 inline constexpr std::uint64_t kMissing = std::numeric_limits<std::uint64_t>::max();
 inline constexpr std::uint32_t kMaxInlineValueBytes = std::uint32_t{1} << 20;
 inline constexpr std::uint32_t kMaxNodeEntries = std::uint32_t{1} << 20;
-inline constexpr std::uint64_t kMaxKeyBytes = 65535;
 inline constexpr std::uint64_t kMaxPathBytes = 65535;
 
 /// Fails unless `index` names one of `file_count` files.

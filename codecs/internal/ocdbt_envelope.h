@@ -48,12 +48,15 @@ class OpenEnvelope {
 /// budget, so that memory stays in proportion to the file.
 class ExpansionBudget {
  public:
-  explicit ExpansionBudget(std::uint64_t limit) : limit_(limit) {}
+  /// `shared`: what other structures take too; may be null.
+  explicit ExpansionBudget(std::uint64_t limit, KeyBudget* shared = nullptr)
+      : limit_(limit), shared_(shared) {}
   void take(std::uint64_t bytes, const ByteReader& reader, const Field& field);
 
  private:
   std::uint64_t limit_;
   std::uint64_t used_ = 0;
+  KeyBudget* shared_;
 };
 
 }  // namespace cairn::ocdbt::internal

@@ -10,6 +10,9 @@ namespace {
 /// Pieces no further apart than this are read in one go, up to kReadBytes.
 constexpr std::uint64_t kReadGap = 64u << 10;
 constexpr std::uint64_t kReadBytes = 4u << 20;
+/// Shards of more elements than this are read by inner chunks, which bounds the memory and shares
+/// the work of decoding.
+constexpr std::uint64_t kWholeShardBytes = kReadBytes;
 /// More than any codec makes of a constant (bzip2: 44 MiB from 45 bytes): a chunk that claims more
 /// is not decoded.
 constexpr std::uint64_t kExpansionMax = 1u << 21;
@@ -93,7 +96,7 @@ class Planner {
       extent.file = entry.file;
       extent.whole_file = true;
       extent.pieces.push_back(piece);
-      (reads_in_part(leaf, chunk) ? plan_.shards : plan_.extents).push_back(std::move(extent));
+      (by_inner_chunks(leaf, chunk) ? plan_.shards : plan_.extents).push_back(std::move(extent));
       return;
     }
     const std::string fault = length_fault(*leaf.array, piece.length);
@@ -104,7 +107,7 @@ class Planner {
     } else if (entry.place == ValuePlace::inlined) {
       const auto at = static_cast<std::size_t>(&entry - index_.database().entries().data());
       plan_.inlined.push_back({piece, at});
-    } else if (reads_in_part(leaf, chunk)) {
+    } else if (by_inner_chunks(leaf, chunk)) {
       ReadExtent extent;
       extent.file = entry.file;
       extent.begin = piece.offset;
@@ -116,18 +119,19 @@ class Planner {
     }
   }
 
-  /// A shard of which less than all is wanted, if it has more than one inner chunk.
-  static bool reads_in_part(const StoredLeaf& leaf, std::uint64_t chunk) {
-    if (!leaf.range || !leaf.array->inner || leaf.array->inner->chunks <= 1) return false;
-    const auto shard = intersection(leaf.array->chunk_box(chunk), leaf.array->whole());
-    return shard && intersection(*shard, leaf.wanted()) != shard;
-  }
-
   const ItemIndex& index_;
   const DamageSink& sink_;
   ReadPlan plan_;
   std::map<std::uint32_t, std::vector<ChunkPiece>> by_file_;
 };
+
+/// "chunk c/0/1", with the inner chunk where it is one.
+std::string name_of(const ItemIndex& index, const ChunkPiece& piece) {
+  const StoredArray& array = *index.leaves()[piece.leaf].array;
+  std::string text = "chunk " + array.chunk_key(piece.chunk);
+  if (piece.inner) text += ", inner chunk " + array.inner->chunk_key(*piece.inner);
+  return text;
+}
 
 IndexRange box_of(const StoredLeaf& leaf, const ChunkPiece& piece) {
   IndexRange box = leaf.array->chunk_box(piece.chunk);
@@ -143,6 +147,14 @@ ReadPlan plan_reads(const ItemIndex& index, const DamageSink& sink) {
   return Planner(index, sink).plan();
 }
 
+bool by_inner_chunks(const StoredLeaf& leaf, std::uint64_t chunk) {
+  if (!leaf.array->inner || leaf.array->inner->chunks <= 1) return false;
+  if (leaf.array->chunk_bytes > kWholeShardBytes) return true;
+  if (!leaf.range) return false;
+  const auto shard = intersection(leaf.array->chunk_box(chunk), leaf.array->whole());
+  return shard && intersection(*shard, leaf.wanted()) != shard;
+}
+
 PieceView::PieceView(const StoredLeaf& l, const ChunkPiece& piece)
     : leaf(l), array(piece.inner ? *l.array->inner : *l.array), box(box_of(l, piece)) {
   const auto shared = intersection(box, leaf.wanted());
@@ -152,11 +164,15 @@ PieceView::PieceView(const StoredLeaf& l, const ChunkPiece& piece)
 
 Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, std::string reason,
                   std::string path, std::optional<std::uint64_t> offset) {
-  const StoredLeaf& leaf = index.leaves()[piece.leaf];
-  std::string text = "chunk " + leaf.array->chunk_key(piece.chunk);
-  if (piece.inner) text += ", inner chunk " + leaf.array->inner->chunk_key(*piece.inner);
-  return index.leaf_error(leaf, ErrorCode::data_loss, text + ": " + reason, std::move(path),
-                          offset);
+  return index.leaf_error(index.leaves()[piece.leaf], ErrorCode::data_loss,
+                          name_of(index, piece) + ": " + reason, std::move(path), offset);
+}
+
+Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, const Error& cause) {
+  ErrorContext context = cause.context();
+  context.item = index.name();
+  context.key_path = to_string(index.leaves()[piece.leaf].path);
+  return Error(cause.code(), name_of(index, piece) + ": " + cause.reason(), context);
 }
 
 std::string length_fault(const StoredArray& array, std::uint64_t length) {

@@ -4,15 +4,11 @@
 #include <cairn/manager/internal/item_index.h>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace cairn::internal {
-
-/// Called with what is wrong with a chunk; throws to stop reading, or returns to go on.
-using DamageSink = std::function<void(const Error&)>;
 
 /// A chunk, or an inner chunk of a shard, and its bytes.
 struct ChunkPiece {
@@ -51,7 +47,7 @@ struct ReadPlan {
   };
   std::vector<Inlined> inlined;
   std::vector<ReadExtent> extents;  ///< by file and offset
-  /// Shards of which some inner chunks are wanted: one piece each.
+  /// Shards that are read by inner chunks: one piece each.
   std::vector<ReadExtent> shards;
   std::vector<std::uint32_t> incomplete;  ///< leaves with chunks that are not there
 };
@@ -59,6 +55,9 @@ struct ReadPlan {
 /// What the leaves of `index` need. Chunks that are missing where that is damage, or whose lengths
 /// are impossible, go to `sink`.
 [[nodiscard]] ReadPlan plan_reads(const ItemIndex& index, const DamageSink& sink);
+/// Whether a chunk is a shard whose inner chunks are read each by itself: some are wanted alone, or
+/// all together would take much memory.
+[[nodiscard]] bool by_inner_chunks(const StoredLeaf& leaf, std::uint64_t chunk);
 /// Joins pieces of one file, in any order, into extents.
 [[nodiscard]] std::vector<ReadExtent> join_pieces(std::uint32_t file,
                                                   std::vector<ChunkPiece> pieces);
@@ -68,5 +67,8 @@ struct ReadPlan {
 [[nodiscard]] Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, std::string reason,
                                 std::string path,
                                 std::optional<std::uint64_t> offset = std::nullopt);
+/// The same of a chunk that could not be read because of `cause`.
+[[nodiscard]] Error chunk_error(const ItemIndex& index, const ChunkPiece& piece,
+                                const Error& cause);
 
 }  // namespace cairn::internal

@@ -12,7 +12,8 @@ namespace cairn::internal {
 
 class ChunkReader {
  public:
-  /// Borrows index and sink. `damage` is called on the strand or while it waits.
+  /// Borrows index and sink. `damage` is called on the strand or while it waits; where it returns,
+  /// reading goes on without the chunks that it was told of.
   ChunkReader(const ItemIndex& index, ChunkSink& sink, DamageSink damage)
       : index_(index), sink_(sink), damage_(std::move(damage)) {}
 
@@ -28,25 +29,49 @@ class ChunkReader {
   };
   using DataFilePtr = std::shared_ptr<DataFile>;
   using Inlined = std::vector<ReadPlan::Inlined>;
+  /// What came of some pieces; filled on a worker, counted on the strand.
+  struct Tally {
+    Tally() = default;
+    std::vector<Error> damages;
+    std::uint64_t good_chunks = 0;
+    std::uint64_t bytes = 0;
+  };
 
   static Task<void> read_all(engine::Nursery& nursery, ChunkReader* self, ReadPlan* plan);
   Task<void> read_inlined(const Inlined* inlined, std::size_t begin, std::size_t end);
   /// `file`: none = the extent's own, opened here.
   Task<void> read_extent(ReadExtent extent, DataFilePtr file);
-  Task<void> read_shard(ReadExtent shard, DataFilePtr file);
+  Task<void> read_pieces(const ReadExtent* extent, FilePtr file, Tally* tally);
   Task<DataFilePtr> open_data_file(std::uint32_t file);
-  /// Sets a whole file's length and range; false where that is damage.
-  bool settle(ReadExtent& extent, const DataFile& file);
+  /// The file of the extent `first` and those behind it; none where it cannot be opened.
+  Task<DataFilePtr> open_shared_file(const ReadPlan* plan, std::size_t first);
+  /// Sets a whole file's length and range, and drops pieces that cannot be: what is wrong with
+  /// them.
+  [[nodiscard]] std::vector<Error> settle(ReadExtent& extent, const DataFile& file) const;
   [[nodiscard]] std::uint64_t scratch_of(const ReadExtent& extent) const;
+  void count(const Tally& tally);
+
+  // On workers.
   void check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const;
-  /// On a worker. What is wrong with the piece; none: nothing.
-  [[nodiscard]] std::optional<Error> take(const ChunkPiece& piece,
-                                          std::span<const std::byte> stored,
-                                          std::span<std::byte> scratch, const std::string& path,
-                                          std::optional<std::uint64_t> offset);
-  [[nodiscard]] std::vector<ReadExtent> inner_pieces(const ReadExtent& shard,
+  /// `offset`: of the piece in the file, for messages; none for a value in the database.
+  void take(const ChunkPiece& piece, std::span<const std::byte> stored,
+            std::span<std::byte> scratch, const std::string& path,
+            std::optional<std::uint64_t> offset, Tally& tally);
+
+  // Shards, in chunk_reader_shards.cpp.
+  Task<void> read_shard(ReadExtent shard);
+  Task<void> read_index(const ReadExtent* shard, FilePtr file, std::vector<ReadExtent>* extents,
+                        Tally* tally);
+  static Task<void> read_inner(engine::Nursery& nursery, ChunkReader* self,
+                               std::vector<ReadExtent>* extents, DataFilePtr file);
+  /// On a worker. A shard that lies in the database.
+  void take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
+                  std::vector<std::byte>& scratch, const std::string& path, Tally& tally);
+  /// On a worker. The wanted inner chunks that the shard has; those that it leaves out are taken.
+  [[nodiscard]] std::vector<ChunkPiece> inner_pieces(const ChunkPiece& whole,
                                                      const zarr::ShardIndex& cells,
-                                                     std::vector<ChunkPiece>& absent) const;
+                                                     const std::string& path, bool in_file,
+                                                     Tally& tally);
 
   const ItemIndex& index_;
   ChunkSink& sink_;

@@ -4,12 +4,17 @@
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/item_database.h>
 
+#include <algorithm>
+
 namespace cairn::internal {
 namespace {
 
 /// Deeper than any tree of groups, so that a walk ends.
 constexpr std::size_t kDepthMax = 256;
 constexpr std::size_t kLookUpsInFlight = 64;
+/// Bytes of nodes that a file stands for in the account of what keys may take: with many files,
+/// paths of 1 KiB.
+constexpr std::uint64_t kBytesPerFile = 16;
 
 /// The directory part of `key`, without the slash.
 std::string parent_of(const std::string& key) {
@@ -30,13 +35,13 @@ bool leaves_root(std::string_view key) {
 
 }  // namespace
 
-Task<void> ItemDatabase::load_directory(KeySet keys) {
+Task<void> ItemDatabase::load_directory(KeySetPtr keys) {
   co_await engine::with_nursery(item_->engine->executor(), &ItemDatabase::look_around, this,
                                 std::move(keys));
 }
 
-Task<void> ItemDatabase::look_around(engine::Nursery& nursery, ItemDatabase* self, KeySet keys) {
-  for (const KeyRange& range : keys.ranges()) {
+Task<void> ItemDatabase::look_around(engine::Nursery& nursery, ItemDatabase* self, KeySetPtr keys) {
+  for (const KeyRange& range : keys->ranges()) {
     if (!co_await nursery.wait_below(kLookUpsInFlight)) break;
     // A single key needs no list of its neighbours.
     if (range.end && *range.end == range.begin + '\0') {
@@ -45,31 +50,38 @@ Task<void> ItemDatabase::look_around(engine::Nursery& nursery, ItemDatabase* sel
     }
     const std::string directory = parent_of(range.begin);
     if (directory.empty()) {
-      nursery.spawn(self->walk(self->item_, "", keys, 0));
+      nursery.spawn(self->walk(self->item_, "", "", keys, 0));
     } else if (!leaves_root(directory)) {
       const auto status = co_await find_status(self->item_, directory);
       if (!status || status->type != engine::FileType::directory) continue;
-      FolderPtr folder = co_await open_subfolder(self->item_, directory);
-      nursery.spawn(self->walk(folder, directory + "/", keys, 0));
+      nursery.spawn(self->walk(self->item_, directory, directory + "/", keys, 0));
     }
   }
 }
 
-Task<void> ItemDatabase::walk(FolderPtr folder, std::string prefix, KeySet keys,
-                              std::size_t depth) {
+Task<void> ItemDatabase::walk(FolderPtr parent, std::string name, std::string prefix,
+                              KeySetPtr keys, std::size_t depth) {
   if (depth > kDepthMax) {
-    throw database_error(folder->path, std::nullopt,
+    throw database_error(join_path(parent->path, name), std::nullopt,
                          "directories are nested more than " + std::to_string(kDepthMax) + " deep");
   }
-  const auto entries = co_await list_folder(folder);
+  FolderPtr folder = parent;
+  std::vector<engine::DirectoryEntry> entries;
+  std::exception_ptr failure;
+  try {
+    if (!name.empty()) folder = co_await open_subfolder(parent, name);
+    entries = co_await list_folder(folder);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) lose(failure);
   for (const engine::DirectoryEntry& entry : entries) {
     std::string key = prefix + entry.name;
     if (entry.type == engine::FileType::directory) {
       key += '/';
-      if (!keys.meets(key, prefix_end(key))) continue;
-      FolderPtr below = co_await open_subfolder(folder, entry.name);
-      co_await walk(below, std::move(key), keys, depth + 1);
-    } else if (entry.type != engine::FileType::other && keys.contains(key)) {
+      if (!keys->meets(key, prefix_end(key))) continue;
+      co_await walk(folder, entry.name, std::move(key), keys, depth + 1);
+    } else if (entry.type != engine::FileType::other && keys->contains(key)) {
       // A symlink is there, and refused when it is opened.
       add_file_entry(std::move(key));
     }
@@ -92,11 +104,12 @@ Task<void> ItemDatabase::look_up(std::string key) {
 }
 
 void ItemDatabase::add_file_entry(std::string key) {
+  read_bytes_ += kBytesPerFile;
   DatabaseEntry entry;
   entry.place = ValuePlace::whole_file;
   entry.file = file_index(key);
   entry.key = std::move(key);
-  entries_.push_back(std::move(entry));
+  add_entry(std::move(entry));
 }
 
 }  // namespace cairn::internal

@@ -7,6 +7,7 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
+#include <cerrno>
 #include <new>
 
 namespace cairn {
@@ -125,6 +126,26 @@ void raise_failure(const engine::error_code& code, std::string operation, std::s
                    std::optional<std::uint64_t> offset) {
   if (code == asio::error::operation_aborted) throw boost::system::system_error(code);
   throw system_failure(code, std::move(operation), std::move(path), offset);
+}
+
+void raise_open_failure(const engine::error_code& code, std::string operation, std::string path) {
+  // What openat2 says of a link that leads out of the directory, and open of one as last component.
+  const bool link = code == engine::from_errno(EXDEV) || code == engine::from_errno(ELOOP);
+  if (!link) raise_failure(code, std::move(operation), std::move(path));
+  ErrorContext context;
+  context.operation = std::move(operation);
+  context.path = std::move(path);
+  context.remedy = "Put what the link leads to in its place (cp -L)";
+  throw Error(ErrorCode::not_supported,
+              "a symbolic link is here or on the way, and links are not followed", context);
+}
+
+Error known_error(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    return e;
+  }
 }
 
 ErrorCode code_of(const std::exception_ptr& error) noexcept {

@@ -3,7 +3,6 @@
 #include <cairn/manager/internal/item_database.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 
 namespace cairn::internal {
@@ -14,6 +13,16 @@ constexpr std::string_view kManifestName = "manifest.ocdbt";
 constexpr std::uint64_t kManifestBytesMax = 64u << 20;
 /// Small values that are read at once.
 constexpr std::size_t kFetchesInFlight = 64;
+
+/// What keys may take in memory for each byte of the nodes that they were read from. 100,000
+/// scalars that are equal have nodes of 54 KB: 66 times that for short names, 780 times for names
+/// of 200 bytes. So the first multiple is generous (it is that of a single node,
+/// codecs/ocdbt_format.md), and a lower one holds where much memory is at stake.
+constexpr std::uint64_t kKeyBytesFree = 64u << 20;
+constexpr std::uint64_t kKeyBytesPerByte = 4096;
+constexpr std::uint64_t kManyKeyBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kManyKeyBytesPerByte = 64;
+static_assert(kKeyBytesFree < kManyKeyBytes && kKeyBytesPerByte > kManyKeyBytesPerByte);
 
 ocdbt::Manifest decode_manifest(const std::string& path, const std::string& text) {
   try {
@@ -46,16 +55,8 @@ Error database_error(const std::string& path, std::optional<std::uint64_t> offse
   return Error(ErrorCode::data_loss, std::move(reason), context);
 }
 
-Task<FilePtr> open_item_file(FolderPtr item, std::string path, engine::DirectIo direct) {
-  auto [error, file] =
-      co_await item->handle.async_open_file(path, engine::OpenMode::read, direct, kAsTuple);
-  const std::string full = join_path(item->path, path);
-  if (error == engine::from_errno(EXDEV) || error == engine::from_errno(ELOOP)) {
-    throw database_error(full, std::nullopt,
-                         "it is a symbolic link, or one leads out of the item's directory");
-  }
-  if (error) raise_failure(error, "open", full);
-  co_return std::make_shared<OpenFile>(std::move(file), full);
+DamageSink throw_damage() {
+  return [](const Error& error) { throw error; };
 }
 
 Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std::string text) {
@@ -108,7 +109,7 @@ Task<void> ItemDatabase::load(KeySet keys) {
   if (manifest_) {
     co_await load_ocdbt(std::move(keys));
   } else {
-    co_await load_directory(std::move(keys));
+    co_await load_directory(std::make_shared<const KeySet>(std::move(keys)));
   }
   merge(old_entries);
 }
@@ -175,8 +176,40 @@ Task<std::uint64_t> ItemDatabase::size_of(DatabaseEntry entry) {
 std::uint32_t ItemDatabase::file_index(const std::string& path) {
   const auto [found, fresh] =
       file_indices_.try_emplace(path, static_cast<std::uint32_t>(files_.size()));
-  if (fresh) files_.push_back(path);
+  if (fresh) {
+    hold(2 * path.size());
+    files_.push_back(path);
+  }
   return found->second;
+}
+
+void ItemDatabase::add_entry(DatabaseEntry entry) {
+  hold(entry.key.size());
+  entries_.push_back(std::move(entry));
+}
+
+std::uint64_t ItemDatabase::key_bytes_max(std::uint64_t read_bytes) {
+  return std::min(kKeyBytesFree + kKeyBytesPerByte * read_bytes,
+                  kManyKeyBytes + kManyKeyBytesPerByte * read_bytes);
+}
+
+void ItemDatabase::hold(std::uint64_t bytes) {
+  held_bytes_ += bytes;
+  const std::uint64_t most = key_bytes_max(read_bytes_);
+  if (held_bytes_ <= most) return;
+  throw database_error(manifest_ ? manifest_path_ : item_->path, std::nullopt,
+                       "its keys take more than " + std::to_string(most) +
+                           " bytes of memory, which is out of proportion to the " +
+                           std::to_string(read_bytes_) + " bytes that they were read from");
+}
+
+void ItemDatabase::pass_on(const std::exception_ptr& failure) const {
+  damage_(known_error(failure));
+}
+
+void ItemDatabase::lose(const std::exception_ptr& failure) {
+  pass_on(failure);
+  complete_ = false;
 }
 
 Task<void> ItemDatabase::fetch(std::vector<std::string> keys, std::uint64_t most) {
@@ -191,9 +224,19 @@ Task<void> ItemDatabase::fetch(std::vector<std::string> keys, std::uint64_t most
 }
 
 Task<void> ItemDatabase::fetch_one(std::size_t index, std::uint64_t most) {
+  std::exception_ptr failure;
+  try {
+    co_await fetch_value(index, most);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) pass_on(failure);
+}
+
+Task<void> ItemDatabase::fetch_value(std::size_t index, std::uint64_t most) {
   DatabaseEntry& entry = entries_[index];
   const std::string path = files_[entry.file];
-  FilePtr file = co_await open_item_file(item_, path, engine::DirectIo::off);
+  FilePtr file = co_await open_file(item_, path, engine::OpenMode::read, engine::DirectIo::off);
   auto [error, status] = co_await file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", file->path);
   if (entry.place == ValuePlace::whole_file) entry.length = status.size;

@@ -15,6 +15,8 @@
 #include <cairn/manager/internal/storage.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +26,12 @@
 #include <vector>
 
 namespace cairn::internal {
+
+/// Called with what is wrong with a part of an item; throws to stop reading, or returns to go on
+/// without that part.
+using DamageSink = std::function<void(const Error&)>;
+/// The sink that stops.
+[[nodiscard]] DamageSink throw_damage();
 
 /// Where a value is.
 enum class ValuePlace : std::uint8_t {
@@ -44,7 +52,9 @@ struct DatabaseEntry {
 
 class ItemDatabase {
  public:
-  explicit ItemDatabase(FolderPtr item) : item_(std::move(item)) {}
+  /// `damage` gets nodes, directories and values that cannot be read.
+  ItemDatabase(FolderPtr item, DamageSink damage)
+      : item_(std::move(item)), damage_(std::move(damage)) {}
 
   /// Reads the manifest where there is one. Errors here and below: data_loss naming file, offset
   /// and field; not_found for a file that the database refers to.
@@ -55,6 +65,8 @@ class ItemDatabase {
 
   /// Adds the entries of `keys`, walking only nodes or directories that may have some.
   Task<void> load(KeySet keys);
+  /// False once a node or directory could not be read: keys that are not here may be there.
+  [[nodiscard]] bool complete() const noexcept { return complete_; }
   /// Ascending by key, of what has been loaded.
   [[nodiscard]] const std::vector<DatabaseEntry>& entries() const noexcept { return entries_; }
   [[nodiscard]] const DatabaseEntry* find(std::string_view key) const;
@@ -69,7 +81,7 @@ class ItemDatabase {
   /// Bytes of the value; asks the file system for a whole file's.
   Task<std::uint64_t> size_of(DatabaseEntry entry);
   /// Reads the values of these keys and keeps them as inlined ones. `most`: bytes that one may
-  /// have. Keys that are not there are passed over.
+  /// have. Keys that are not there are passed over; what cannot be read stays out of line.
   Task<void> fetch(std::vector<std::string> keys, std::uint64_t most);
 
  private:
@@ -77,21 +89,46 @@ class ItemDatabase {
   struct Pending;
   Task<void> load_ocdbt(KeySet keys);
   static Task<void> read_nodes(engine::Nursery& nursery, ItemDatabase* self,
-                               std::span<const Pending> pending, std::span<ocdbt::Node> nodes);
-  Task<void> read_node(const Pending* pending, FilePtr file, ocdbt::Node* node);
+                               std::span<const Pending> pending, std::span<ocdbt::Node> nodes,
+                               ocdbt::KeyBudget* keys);
+  /// None where it cannot be opened.
+  Task<FilePtr> open_node_file(std::string path);
+  Task<void> read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
+                       ocdbt::KeyBudget* keys);
+  Task<void> read_node_or_none(const Pending* pending, FilePtr file, ocdbt::Node* node,
+                               ocdbt::KeyBudget* keys);
   void take_entries(const Pending& from, const ocdbt::Node& node, const KeySet& keys);
   void add_children(const Pending& from, const ocdbt::Node& node, const KeySet& keys,
                     std::vector<Pending>& level);
-  Task<void> load_directory(KeySet keys);
-  static Task<void> look_around(engine::Nursery& nursery, ItemDatabase* self, KeySet keys);
-  Task<void> walk(FolderPtr folder, std::string prefix, KeySet keys, std::size_t depth);
+  /// Shared: a walk has one coroutine for each directory, and a set may be large.
+  using KeySetPtr = std::shared_ptr<const KeySet>;
+  void check_key_length(const Pending& from, const std::string& key) const;
+  Task<void> load_directory(KeySetPtr keys);
+  static Task<void> look_around(engine::Nursery& nursery, ItemDatabase* self, KeySetPtr keys);
+  /// `name`: of a directory in `parent`; empty: `parent` itself.
+  Task<void> walk(FolderPtr parent, std::string name, std::string prefix, KeySetPtr keys,
+                  std::size_t depth);
   Task<void> look_up(std::string key);
   Task<void> fetch_one(std::size_t index, std::uint64_t most);
+  Task<void> fetch_value(std::size_t index, std::uint64_t most);
+  void add_entry(DatabaseEntry entry);
   void add_file_entry(std::string key);
   std::uint32_t file_index(const std::string& path);
   void merge(std::size_t old_entries);
+  /// Gives an Error to the sink; throws anything else.
+  void pass_on(const std::exception_ptr& failure) const;
+  /// Likewise; some keys are lost with it.
+  void lose(const std::exception_ptr& failure);
+  /// Counts memory that keys take, and throws where what was read does not justify so much: a
+  /// prefix that is stored once may be part of any number of keys.
+  void hold(std::uint64_t bytes);
+  [[nodiscard]] static std::uint64_t key_bytes_max(std::uint64_t read_bytes);
 
   FolderPtr item_;
+  DamageSink damage_;
+  bool complete_ = true;
+  std::uint64_t held_bytes_ = 0;  ///< by keys
+  std::uint64_t read_bytes_ = 0;  ///< of nodes, or what stands for them in a directory
   std::string manifest_text_;
   std::string manifest_path_;  ///< of the manifest that has the versions
   std::optional<ocdbt::Manifest> manifest_;
@@ -102,9 +139,6 @@ class ItemDatabase {
 
 /// The manifest that has the versions, numbered or not, and its name.
 Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std::string text);
-/// Opens a file that an item refers to. A symbolic link in its place, or one on the way that leads
-/// out of the item, is data_loss.
-Task<FilePtr> open_item_file(FolderPtr item, std::string path, engine::DirectIo direct);
 /// A data_loss error of a database's file.
 [[nodiscard]] Error database_error(const std::string& path, std::optional<std::uint64_t> offset,
                                    std::string reason);

@@ -12,8 +12,13 @@ constexpr std::uint64_t kRecordBytesMax = 256u << 20;
 constexpr std::uint64_t kStringsBytesMax = std::uint64_t{1} << 30;
 constexpr std::uint64_t kArrayMetadataBytesMax = 16u << 20;
 constexpr std::string_view kStringsFile = "_strings.json";
-/// More wanted chunks of an array than this are found by walking all its keys.
+/// More wanted chunks of an array than this are found by walking all its keys; so are those of
+/// every array once the names of those before it take this much. A few bytes of metadata claim any
+/// number of chunks, and the keys that are there bound themselves.
 constexpr std::uint64_t kChunksByName = 4096;
+constexpr std::uint64_t kNamesBytesMax = 64u << 20;
+/// A key's text behind its array's name, and what holds it, about.
+constexpr std::uint64_t kNameOverhead = 100;
 
 bool has_array(orbax::ValueType type) {
   return !orbax::is_empty(type) && type != orbax::ValueType::string;
@@ -204,19 +209,20 @@ Task<void> ItemIndex::read_strings() {
   for (StoredLeaf& leaf : leaves_) {
     if (leaf.type != orbax::ValueType::string) continue;
     const auto* found = strings != nullptr ? strings->if_contains(leaf.name) : nullptr;
-    if (found == nullptr || !found->is_string()) {
-      throw leaf_error(leaf, ErrorCode::data_loss,
+    if (found != nullptr && found->is_string()) {
+      leaf.text = std::string(found->get_string());
+      continue;
+    }
+    damage_(leaf_error(leaf, ErrorCode::data_loss,
                        text ? "the file has no string of the name '" + leaf.name + "'"
                             : std::string("the file with the item's strings is missing"),
-                       path);
-    }
-    leaf.text = std::string(found->get_string());
+                       path));
   }
 }
 
 void ItemIndex::set_arrays() {
   for (StoredLeaf& leaf : leaves_) {
-    if (has_array(leaf.type)) set_array(leaf);
+    if (has_array(leaf.type)) set_array_or_none(leaf);
     if (!leaf.range) continue;
     if (!leaf.array) {
       ErrorContext context;
@@ -240,9 +246,22 @@ const DatabaseEntry* ItemIndex::find_array(const StoredLeaf& leaf, zarr::Format*
   return found;
 }
 
+void ItemIndex::set_array_or_none(StoredLeaf& leaf) {
+  std::optional<Error> fault;
+  try {
+    set_array(leaf);
+  } catch (const Error& error) {
+    fault = error;
+  }
+  if (fault) damage_(*fault);
+}
+
 void ItemIndex::set_array(StoredLeaf& leaf) {
   zarr::Format format{};
   const DatabaseEntry* entry = find_array(leaf, &format);
+  // What could not be read has been reported.
+  if (entry == nullptr && !database_.complete()) return;
+  if (entry != nullptr && entry->place != ValuePlace::inlined) return;
   if (entry == nullptr) {
     const std::string key = array_key(leaf.name, format);
     throw leaf_error(leaf, ErrorCode::data_loss, "there is no '" + key + "' for this array",
@@ -269,6 +288,7 @@ StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& e
 /// The entries of the chunks that a partial read wants.
 Task<void> ItemIndex::load_chunk_entries() {
   KeySet keys;
+  std::uint64_t named_bytes = 0;
   for (const StoredLeaf& leaf : leaves_) {
     const auto box = leaf.array ? leaf.wanted_chunks() : std::nullopt;
     if (!box) continue;
@@ -277,10 +297,12 @@ Task<void> ItemIndex::load_chunk_entries() {
       count = std::min(count, kChunksByName + 1) *
               std::min(static_cast<std::uint64_t>(extent), kChunksByName + 1);
     }
-    if (count > kChunksByName) {
+    const std::uint64_t more = count * 2 * (leaf.name.size() + kNameOverhead);
+    if (count > kChunksByName || named_bytes + more > kNamesBytesMax) {
       keys.add_prefix(leaf.name.empty() ? "" : leaf.name + "/");
       continue;
     }
+    named_bytes += more;
     for (std::uint64_t i = 0; i < count; ++i) {
       Shape index = index_of(box->shape, i);
       for (std::size_t d = 0; d < index.size(); ++d) index[d] += box->origin[d];

@@ -41,9 +41,14 @@ struct StoredLeaf {
 
 class ItemIndex {
  public:
-  /// `name`: the item's, for messages.
-  ItemIndex(FolderPtr item, std::string name, ItemForm form)
-      : item_(std::move(item)), name_(std::move(name)), form_(form), database_(item_) {}
+  /// `name`: the item's, for messages. `damage` gets what is wrong with single arrays and files;
+  /// where it returns, the leaves at fault have no array.
+  ItemIndex(FolderPtr item, std::string name, ItemForm form, DamageSink damage)
+      : item_(std::move(item)),
+        name_(std::move(name)),
+        form_(form),
+        damage_(std::move(damage)),
+        database_(item_, damage_) {}
 
   /// Reads metadata and the parts of the database that the leaves of `selections` need; all of it
   /// where that is empty. Errors: those of the files, and of args::StandardRestore::selection.
@@ -64,9 +69,10 @@ class ItemIndex {
   [[nodiscard]] const std::optional<orbax::TreeMetadata>& metadata() const noexcept {
     return metadata_;
   }
-  /// Whether a chunk that is not there is damage, and not the fill value.
+  /// Whether a chunk that is not there is damage, and not the fill value or in a part of the
+  /// database that has been reported as lost.
   [[nodiscard]] bool missing_is_damage() const noexcept {
-    return metadata_ && metadata_->store_array_data_equal_to_fill_value;
+    return metadata_ && metadata_->store_array_data_equal_to_fill_value && database_.complete();
   }
   /// The crc32c of a chunk's stored bytes that Cairn's record has; none where it has none, or is of
   /// another database.
@@ -90,6 +96,7 @@ class ItemIndex {
   void index_checksums();
   void set_arrays();
   void set_array(StoredLeaf& leaf);
+  void set_array_or_none(StoredLeaf& leaf);
   [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
   /// What text says, decoded once for all leaves that have the same.
   [[nodiscard]] StoredArrayPtr decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,
@@ -99,6 +106,7 @@ class ItemIndex {
   FolderPtr item_;
   std::string name_;
   ItemForm form_;
+  DamageSink damage_;
   ItemDatabase database_;
   std::optional<orbax::TreeMetadata> metadata_;
   std::optional<CairnRecord> record_;

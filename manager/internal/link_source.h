@@ -8,8 +8,8 @@
 // the chunks of one that is dropped are written afresh beside those that rarely change.
 
 #include <cairn/codecs/cairn_record.h>
-#include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/data_files.h>
+#include <cairn/manager/internal/step_rules.h>
 
 #include <cstdint>
 #include <optional>

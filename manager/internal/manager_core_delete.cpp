@@ -23,11 +23,12 @@ Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
-  if (report.ok()) co_return;
-  throw with_operation(
-      ErrorCode::data_loss,
-      "the new step does not read back, older steps are kept: " + report.damages.front().message,
-      "verify step " + std::to_string(job->step), path, "Save again, and look at the disk");
+  if (report.ok() && report.unchecked.empty()) co_return;
+  const Damage& first = report.ok() ? report.unchecked.front() : report.damages.front();
+  throw with_operation(ErrorCode::data_loss,
+                       "the new step does not read back, older steps are kept: " + first.message,
+                       "verify step " + std::to_string(job->step), path,
+                       "Save again, and look at the disk");
 }
 
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(

@@ -25,6 +25,11 @@ struct ItemDatabase::Pending {
   std::string min_key;             ///< without the prefix
   std::optional<std::string> end;  ///< first key behind it, whole
   [[nodiscard]] std::string first_key() const { return prefix + min_key; }
+  /// The path counts twice: the walk remembers where it was.
+  [[nodiscard]] std::uint64_t bytes_held() const {
+    return sizeof(Pending) + 2 * path.size() + transitive.size() + prefix.size() + min_key.size() +
+           (end ? end->size() : 0);
+  }
 };
 
 Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
@@ -54,8 +59,10 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
       const std::size_t count = std::min(kNodesInFlight, level.size() - begin);
       std::vector<ocdbt::Node> nodes(count);
       const std::span<const Pending> portion(level.data() + begin, count);
+      for (const Pending& node : portion) read_bytes_ += node.where.length;
+      ocdbt::KeyBudget budget(key_bytes_max(read_bytes_));
       co_await engine::with_nursery(item_->engine->executor(), &ItemDatabase::read_nodes, this,
-                                    portion, std::span(nodes));
+                                    portion, std::span(nodes), &budget);
       for (std::size_t i = 0; i < count; ++i) {
         if (nodes[i].height == 0) {
           take_entries(level[begin + i], nodes[i], keys);
@@ -69,22 +76,46 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
 }
 
 Task<void> ItemDatabase::read_nodes(engine::Nursery& nursery, ItemDatabase* self,
-                                    std::span<const Pending> pending,
-                                    std::span<ocdbt::Node> nodes) {
+                                    std::span<const Pending> pending, std::span<ocdbt::Node> nodes,
+                                    ocdbt::KeyBudget* keys) {
   FilePtr file;
   std::string open_path;
   for (std::size_t i = 0; i < pending.size(); ++i) {
     // Mostly all nodes share a file.
-    if (!file || pending[i].path != open_path) {
+    if (pending[i].path != open_path) {
       open_path = pending[i].path;
-      file =
-          co_await open_file(self->item_, open_path, engine::OpenMode::read, engine::DirectIo::off);
+      file = co_await self->open_node_file(open_path);
     }
-    nursery.spawn(self->read_node(&pending[i], file, &nodes[i]));
+    if (file) nursery.spawn(self->read_node_or_none(&pending[i], file, &nodes[i], keys));
   }
 }
 
-Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::Node* node) {
+Task<FilePtr> ItemDatabase::open_node_file(std::string path) {
+  std::exception_ptr failure;
+  try {
+    co_return co_await open_file(item_, path, engine::OpenMode::read, engine::DirectIo::off);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  lose(failure);
+  co_return nullptr;
+}
+
+Task<void> ItemDatabase::read_node_or_none(const Pending* pending, FilePtr file, ocdbt::Node* node,
+                                           ocdbt::KeyBudget* keys) {
+  std::exception_ptr failure;
+  try {
+    co_await read_node(pending, file, node, keys);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return;
+  *node = ocdbt::Node();  // a leaf without entries
+  lose(failure);
+}
+
+Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
+                                   ocdbt::KeyBudget* keys) {
   const ocdbt::Reference where = pending->where;
   auto [error, status] = co_await file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", file->path);
@@ -98,9 +129,9 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
   std::string bytes(where.length, '\0');
   co_await read_at(file, where.offset, std::as_writable_bytes(std::span(bytes)));
   const std::uint64_t most = manifest_->config.max_decoded_node_bytes;
-  auto decode = [&bytes, most, pending, node, path = file->path] {
+  auto decode = [&bytes, most, pending, node, keys, path = file->path] {
     try {
-      *node = ocdbt::decode_node(bytes, most);
+      *node = ocdbt::decode_node(bytes, most, keys);
       ocdbt::check_child(*node, pending->height, pending->min_key);
     } catch (const FormatError& damage) {
       throw format_failure(damage, path, pending->where.offset);
@@ -112,6 +143,7 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
 void ItemDatabase::take_entries(const Pending& from, const ocdbt::Node& node, const KeySet& keys) {
   const bool everything = keys.is_all();
   for (const ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
+    check_key_length(from, entry.key);
     std::string key = from.prefix + entry.key;
     if (from.end && key >= *from.end) {
       throw database_error(
@@ -134,7 +166,7 @@ void ItemDatabase::take_entries(const Pending& from, const ocdbt::Node& node, co
       added.offset = reference.offset;
       added.length = reference.length;
     }
-    entries_.push_back(std::move(added));
+    add_entry(std::move(added));
   }
 }
 
@@ -143,6 +175,7 @@ void ItemDatabase::add_children(const Pending& from, const ocdbt::Node& node, co
   const auto& children = std::get<std::vector<ocdbt::Child>>(node.entries);
   for (std::size_t i = 0; i < children.size(); ++i) {
     const ocdbt::Child& child = children[i];
+    check_key_length(from, child.key);
     Pending next;
     next.prefix = from.prefix + child.key.substr(0, child.common_prefix);
     next.min_key = child.key.substr(child.common_prefix);
@@ -158,8 +191,17 @@ void ItemDatabase::add_children(const Pending& from, const ocdbt::Node& node, co
     next.transitive = from.transitive + file.base;
     next.where = child.location;
     next.height = static_cast<std::uint8_t>(node.height - 1);
+    hold(next.bytes_held());
     level.push_back(std::move(next));
   }
+}
+
+void ItemDatabase::check_key_length(const Pending& from, const std::string& key) const {
+  if (from.prefix.size() + key.size() <= ocdbt::kMaxKeyBytes) return;
+  throw database_error(join_path(item_->path, from.path), from.where.offset,
+                       "a key of " + std::to_string(from.prefix.size() + key.size()) +
+                           " bytes, the prefix from the nodes above included; at most " +
+                           std::to_string(ocdbt::kMaxKeyBytes) + " are allowed");
 }
 
 }  // namespace cairn::internal

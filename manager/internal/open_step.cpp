@@ -15,6 +15,19 @@ std::string last_component(std::string path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+/// Throws where the path, or the directory that it is in, has the name of a save that never
+/// committed: a step's, or its item's.
+void refuse_temporary(std::string path) {
+  for (int components = 0; components < 2 && !path.empty(); ++components) {
+    if (orbax::is_temporary_name(last_component(path))) {
+      throw step_error(ErrorCode::incomplete_checkpoint, "this save never committed", path, "",
+                       "Restore another step");
+    }
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    path.erase(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+  }
+}
+
 /// Takes the reader's lock and reads the step's metadata. A damaged file counts as absent, as in
 /// Orbax.
 Task<void> read_step_metadata(OpenStepPtr step) {
@@ -23,7 +36,7 @@ Task<void> read_step_metadata(OpenStepPtr step) {
       name, engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
   if (error) {
     if (engine::classify(error) == engine::ErrorKind::not_found) co_return;
-    raise_failure(error, "open", join_path(step->folder->path, name));
+    raise_open_failure(error, "open", join_path(step->folder->path, name));
   }
   auto opened = std::make_shared<OpenFile>(std::move(file), join_path(step->folder->path, name));
   auto [lock_error] = co_await opened->file.async_lock(false, kAsTuple);
@@ -53,7 +66,7 @@ std::string handler_of(const OpenStep& step, const std::string& item) {
 }
 
 /// Takes the lock, reads the metadata and finds the items.
-Task<void> read_step_items(OpenStepPtr step) {
+Task<void> find_items(OpenStepPtr step) {
   co_await read_step_metadata(step);
   auto entries = co_await list_folder(step->folder);
   step->direct =
@@ -66,6 +79,18 @@ Task<void> read_step_items(OpenStepPtr step) {
     if (entry.type == engine::FileType::directory) step->items.push_back(entry.name);
   }
   std::ranges::sort(step->items);
+}
+
+Task<void> read_step_items(OpenStepPtr step) {
+  std::exception_ptr failure;
+  try {
+    co_await find_items(step);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return;
+  failure = co_await explain_failure(step->folder, failure);
+  std::rethrow_exception(failure);
 }
 
 /// The same for the step at `path`. Returns where the root is not there either.
@@ -139,10 +164,7 @@ Error missing_item(const OpenStep& step, const std::string& item) {
 }
 
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
-  if (orbax::is_temporary_name(last_component(path))) {
-    throw step_error(ErrorCode::incomplete_checkpoint, "this save never committed", path, "",
-                     "Restore another step");
-  }
+  refuse_temporary(path);
   auto step = std::make_shared<OpenStep>();
   std::exception_ptr failure;
   try {
@@ -159,6 +181,7 @@ Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
 }
 
 Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path) {
+  refuse_temporary(path);
   auto step = std::make_shared<OpenStep>();
   step->folder = co_await open_folder(engine, path);
   co_await read_step_items(step);
@@ -198,6 +221,14 @@ Task<bool> is_gone(FolderPtr folder) {
   auto [stat_error2, now] = co_await again.async_stat(std::string(), kAsTuple);
   co_return !stat_error && !stat_error2 &&
       (before.inode != now.inode || before.device != now.device);
+}
+
+Task<std::exception_ptr> explain_failure(FolderPtr folder, std::exception_ptr failure) {
+  const bool gone = co_await is_gone(folder);
+  if (!gone) co_return failure;
+  co_return std::make_exception_ptr(
+      step_error(ErrorCode::step_deleted,
+                 "it was deleted while it was read: " + message_of(failure), folder->path));
 }
 
 }  // namespace cairn::internal

@@ -9,8 +9,11 @@ namespace {
 
 using Entries = std::vector<engine::DirectoryEntry>;
 
-/// Sub-directories that are looked into before a directory's kind is given up.
+/// Sub-directories that are looked into before a directory's kind is given up, and those below
+/// them.
 constexpr std::size_t kLookedIntoMax = 64;
+constexpr std::size_t kLookedDeeperMax = 512;
+constexpr std::size_t kDepthMax = 256;
 
 constexpr std::array<std::string_view, 3> kZarrFiles = {"zarr.json", ".zarray", ".zgroup"};
 
@@ -24,6 +27,37 @@ bool has_zarr_files(const Entries& entries) {
   return std::ranges::any_of(kZarrFiles, [&](auto name) { return has_file(entries, name); });
 }
 
+bool has_item_files(const Entries& entries) {
+  return has_file(entries, orbax::kTreeMetadataFile) || has_file(entries, "manifest.ocdbt") ||
+         !json_file(entries).empty();
+}
+
+/// A directory below, as far as it can be seen: a root may hold what is not ours to read
+/// (lost+found), and steps come and go. Without a folder where it cannot.
+struct Inside {
+  Inside() = default;
+  FolderPtr folder;
+  Entries entries;
+};
+
+Task<Inside> look_into(FolderPtr parent, std::string name) {
+  Inside inside;
+  std::exception_ptr failure;
+  try {
+    inside.folder = co_await open_subfolder(parent, name);
+    inside.entries = co_await list_folder(inside.folder);
+    co_return inside;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const ErrorCode code = code_of(failure);
+  if (code != ErrorCode::not_found && code != ErrorCode::permission_denied &&
+      code != ErrorCode::not_supported) {
+    std::rethrow_exception(failure);
+  }
+  co_return Inside();
+}
+
 /// What the directories below show.
 struct Below {
   bool steps = false;  ///< directories with steps' names, which are no zarr arrays
@@ -31,21 +65,36 @@ struct Below {
   bool zarr = false;
 };
 
+/// Whether zarr's files are what comes first on the way down: groups need not have files of their
+/// own, so arrays may lie at any depth.
+Task<bool> leads_to_zarr(Inside inside, std::size_t depth, std::size_t* looks_left) {
+  if (has_item_files(inside.entries) || has_file(inside.entries, orbax::kStepMetadataFile))
+    co_return false;
+  if (has_zarr_files(inside.entries)) co_return true;
+  for (const engine::DirectoryEntry& entry : inside.entries) {
+    if (entry.type != engine::FileType::directory) continue;
+    if (*looks_left == 0 || depth == kDepthMax) break;
+    --*looks_left;
+    Inside below = co_await look_into(inside.folder, entry.name);
+    const bool zarr = co_await leads_to_zarr(std::move(below), depth + 1, looks_left);
+    if (zarr) co_return true;
+  }
+  co_return false;
+}
+
 Task<Below> look_below(FolderPtr folder, Entries entries) {
   Below below;
   std::size_t seen = 0;
+  std::size_t looks_left = kLookedDeeperMax;
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type != engine::FileType::directory) continue;
     if (++seen > kLookedIntoMax) break;
-    FolderPtr inside = co_await open_subfolder(folder, entry.name);
-    const Entries files = co_await list_folder(inside);
-    const bool zarr = has_zarr_files(files);
-    below.zarr = below.zarr || zarr;
-    if (!zarr && orbax::step_from_name(entry.name)) below.steps = true;
-    if (has_file(files, orbax::kTreeMetadataFile) || has_file(files, "manifest.ocdbt") ||
-        !json_file(files).empty()) {
-      below.items = true;
-    }
+    Inside inside = co_await look_into(folder, entry.name);
+    const bool is_zarr = has_zarr_files(inside.entries);
+    if (!is_zarr && orbax::step_from_name(entry.name)) below.steps = true;
+    below.items = below.items || has_item_files(inside.entries);
+    below.zarr = below.zarr || is_zarr;
+    if (!below.zarr) below.zarr = co_await leads_to_zarr(std::move(inside), 1, &looks_left);
   }
   co_return below;
 }

@@ -2,6 +2,8 @@
 #include <cairn/manager/internal/selection.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <numeric>
 #include <unordered_set>
 
@@ -11,19 +13,6 @@ namespace {
 /// Names that are compared with a wrong one: enough for a person, quick for a large model.
 constexpr std::size_t kComparedMax = 20'000;
 constexpr std::size_t kNamedMax = 5;
-
-bool is_prefix(const KeyPath& prefix, const KeyPath& path) {
-  return prefix.size() <= path.size() &&
-         std::equal(prefix.begin(), prefix.end(), path.begin(),
-                    [](const Key& a, const Key& b) { return a.name == b.name; });
-}
-
-bool matches(const args::Selection& selection, const KeyPath& path, const std::string& text) {
-  if (const auto* keys = std::get_if<KeyPath>(&selection.path)) return is_prefix(*keys, path);
-  const auto& wanted = std::get<std::string>(selection.path);
-  if (wanted.empty() || wanted == text) return true;
-  return text.starts_with(wanted) && (text[wanted.size()] == '/' || text[wanted.size()] == '[');
-}
 
 Error refusal(ErrorCode code, const std::string& key_path, std::string reason) {
   ErrorContext context;
@@ -47,12 +36,75 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-/// A path as a text that no other path has.
+/// A path as a text that no other path has, and that begins with those of the paths above it and of
+/// no others.
 std::string identity(const KeyPath& path, std::size_t keys) {
   std::string text;
   for (std::size_t i = 0; i < keys; ++i)
     text += std::to_string(path[i].name.size()) + ':' + path[i].name;
   return text;
+}
+
+/// The leaves at and below the paths of selections: each leaf looks for the paths above it among
+/// those that were asked for, rather than each selection among all leaves.
+class Asked {
+ public:
+  explicit Asked(const Selections& selections) {
+    numbers_.reserve(selections.size());
+    for (const args::Selection& selection : selections) {
+      const auto* keys = std::get_if<KeyPath>(&selection.path);
+      auto& paths = keys != nullptr ? by_keys_ : by_text_;
+      std::string path =
+          keys != nullptr ? identity(*keys, keys->size()) : std::get<std::string>(selection.path);
+      numbers_.push_back(paths.try_emplace(std::move(path), leaves_.size()).first->second);
+      leaves_.resize(std::max(leaves_.size(), numbers_.back() + 1));
+    }
+  }
+
+  void look_up(std::size_t leaf, const KeyPath& path) {
+    if (!by_text_.empty()) {
+      const std::string text = to_string(path);
+      for (std::size_t end = 0; end <= text.size(); ++end) {
+        // Where a key ends; the empty text names everything.
+        if (end == 0 || end == text.size() || text[end] == '/' || text[end] == '[')
+          note(by_text_, std::string_view(text).substr(0, end), leaf);
+      }
+    }
+    if (by_keys_.empty()) return;
+    std::string above;
+    note(by_keys_, above, leaf);
+    for (const Key& key : path) {
+      above += std::to_string(key.name.size()) + ':' + key.name;
+      note(by_keys_, above, leaf);
+    }
+  }
+  /// Selections of one path have one number.
+  [[nodiscard]] std::size_t number_of(std::size_t selection) const { return numbers_[selection]; }
+  [[nodiscard]] const std::vector<std::size_t>& leaves(std::size_t number) const {
+    return leaves_[number];
+  }
+
+ private:
+  using Paths = std::map<std::string, std::size_t, std::less<>>;
+  void note(const Paths& paths, std::string_view path, std::size_t leaf) {
+    const auto found = paths.find(path);
+    if (found == paths.end()) return;
+    std::vector<std::size_t>& leaves = leaves_[found->second];
+    // A text that is empty ends twice.
+    if (leaves.empty() || leaves.back() != leaf) leaves.push_back(leaf);
+  }
+
+  Paths by_text_;
+  Paths by_keys_;
+  std::vector<std::size_t> numbers_;
+  std::vector<std::vector<std::size_t>> leaves_;
+};
+
+std::vector<std::string> texts_of(const std::vector<KeyPath>& paths) {
+  std::vector<std::string> texts;
+  texts.reserve(paths.size());
+  for (const KeyPath& path : paths) texts.push_back(to_string(path));
+  return texts;
 }
 
 }  // namespace
@@ -86,28 +138,29 @@ std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPa
     for (std::size_t i = 0; i < paths.size(); ++i) chosen[i].leaf = i;
     return chosen;
   }
-  std::vector<std::string> texts;
-  texts.reserve(paths.size());
-  for (const KeyPath& path : paths) texts.push_back(to_string(path));
-  for (const args::Selection& selection : selections) {
-    const std::size_t before = chosen.size();
-    for (std::size_t i = 0; i < paths.size(); ++i) {
-      if (!matches(selection, paths[i], texts[i])) continue;
+  Asked asked(selections);
+  for (std::size_t leaf = 0; leaf < paths.size(); ++leaf) asked.look_up(leaf, paths[leaf]);
+  std::unordered_set<std::size_t> whole;  // paths that were asked for without a range
+  for (std::size_t i = 0; i < selections.size(); ++i) {
+    const args::Selection& selection = selections[i];
+    const std::size_t number = asked.number_of(i);
+    const std::vector<std::size_t>& leaves = asked.leaves(number);
+    if (leaves.empty()) {
+      const std::string text = text_of(selection);
+      throw refusal(ErrorCode::not_found, text,
+                    "the tree has nothing at this path" + near_names(text, texts_of(paths)));
+    }
+    if (selection.range && leaves.size() > 1) {
+      throw refusal(ErrorCode::invalid_argument, text_of(selection),
+                    "a range was given, but there are " + std::to_string(leaves.size()) +
+                        " leaves at this path");
+    }
+    if (!selection.range && !whole.insert(number).second) continue;
+    for (const std::size_t leaf : leaves) {
       Chosen one;
-      one.leaf = i;
+      one.leaf = leaf;
       one.range = selection.range;
       chosen.push_back(std::move(one));
-    }
-    const std::size_t count = chosen.size() - before;
-    const std::string text = text_of(selection);
-    if (count == 0) {
-      throw refusal(ErrorCode::not_found, text,
-                    "the tree has nothing at this path" + near_names(text, texts));
-    }
-    if (selection.range && count > 1) {
-      throw refusal(
-          ErrorCode::invalid_argument, text,
-          "a range was given, but there are " + std::to_string(count) + " leaves at this path");
     }
   }
   std::ranges::stable_sort(chosen, {}, &Chosen::leaf);
@@ -115,7 +168,7 @@ std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPa
     return a.leaf == b.leaf && a.range != b.range;
   });
   if (twice != chosen.end()) {
-    throw refusal(ErrorCode::invalid_argument, texts[twice->leaf],
+    throw refusal(ErrorCode::invalid_argument, to_string(paths[twice->leaf]),
                   "the leaf was asked for twice, with different ranges");
   }
   // Not std::ranges::unique: clang 14 refuses libstdc++ 12's subrange.

@@ -130,10 +130,7 @@ Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, arg
   } catch (...) {
     failure = std::current_exception();
   }
-  const bool gone = co_await is_gone(step->folder);
-  if (gone)
-    throw step_error(ErrorCode::step_deleted,
-                     "the step was deleted while it was read: " + message_of(failure), path);
+  failure = co_await explain_failure(step->folder, failure);
   std::rethrow_exception(failure);
 }
 

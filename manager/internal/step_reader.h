@@ -43,7 +43,8 @@ Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
 /// that it never wrote too, as its descriptor: only those count that hold data we would read.
 [[nodiscard]] std::vector<std::string> missing_items(const OpenStep& step);
 [[nodiscard]] Error missing_item(const OpenStep& step, const std::string& item);
-/// A directory that may be a step or an item: what it has of a step is optional.
+/// A directory that may be a step or an item: what it has of a step is optional. Errors as above;
+/// an item of a temporary directory is incomplete too.
 Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path);
 /// The directory of an item.
 Task<FolderPtr> item_folder(OpenStepPtr step, std::string item);
@@ -57,6 +58,8 @@ Task<ItemKind> item_kind(OpenStepPtr step, std::string item);
 Task<std::string> single_item(OpenStepPtr step, std::string item_name);
 /// Whether the directory was renamed or removed since it was opened.
 Task<bool> is_gone(FolderPtr folder);
+/// What a read of the step, or item, in `folder` failed with: step_deleted where it is gone by now.
+Task<std::exception_ptr> explain_failure(FolderPtr folder, std::exception_ptr failure);
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how);
 /// What `args` asks for. `item_name`: the manager's name of a single item.
 Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, args::RestoreArgs args,

@@ -23,7 +23,7 @@ Task<FolderPtr> open_subfolder(FolderPtr parent, std::string name) {
   std::string path = join_path(parent->path, name);
   auto [error, handle] = co_await parent->handle.async_open_directory(name, kAsTuple);
   beat(parent);
-  if (error) raise_failure(error, "open directory", path);
+  if (error) raise_open_failure(error, "open directory", path);
   co_return std::make_shared<Folder>(parent->engine, std::move(handle), path, parent->heart,
                                      parent->mode);
 }
@@ -152,7 +152,7 @@ Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mod
   std::string path = join_path(folder->path, name);
   auto [error, file] = co_await folder->handle.async_open_file(name, mode, direct, kAsTuple);
   beat(folder);
-  if (error) raise_failure(error, mode == engine::OpenMode::read ? "open" : "create", path);
+  if (error) raise_open_failure(error, mode == engine::OpenMode::read ? "open" : "create", path);
   co_return std::make_shared<OpenFile>(std::move(file), std::move(path), folder->heart);
 }
 
@@ -178,7 +178,7 @@ Task<std::optional<std::string>> read_file_if_there(FolderPtr folder, std::strin
   beat(folder);
   if (error) {
     if (engine::classify(error) == engine::ErrorKind::not_found) co_return std::nullopt;
-    raise_failure(error, "open", path);
+    raise_open_failure(error, "open", path);
   }
   auto file = std::make_shared<OpenFile>(std::move(handle), path, folder->heart);
   auto [stat_error, status] = co_await file->file.async_stat(kAsTuple);

@@ -82,6 +82,10 @@ void beat(const Place& place) noexcept {
 [[noreturn]] void raise_failure(const engine::error_code& code, std::string operation,
                                 std::string path,
                                 std::optional<std::uint64_t> offset = std::nullopt);
+/// The same for a file or directory that could not be opened below another: where a symbolic link
+/// is in the way, not_supported, because what it leads to may be as good as ever.
+[[noreturn]] void raise_open_failure(const engine::error_code& code, std::string operation,
+                                     std::string path);
 /// Joins with exactly one slash; an empty side gives the other.
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 
@@ -135,6 +139,8 @@ Task<void> sync_and_close(FilePtr file);
 
 /// The code of an Error; internal for anything else.
 [[nodiscard]] ErrorCode code_of(const std::exception_ptr& error) noexcept;
+/// The Error that `error` is; throws an exception of any other type.
+[[nodiscard]] Error known_error(const std::exception_ptr& error);
 /// what() of an exception.
 [[nodiscard]] std::string message_of(const std::exception_ptr& error);
 /// What ended a coroutine, as an Error: system_error(operation_aborted) is ErrorCode::cancelled, a

@@ -9,10 +9,6 @@
 namespace cairn::internal {
 namespace {
 
-DamageSink throwing() {
-  return [](const Error& error) { throw error; };
-}
-
 template <class Stored, class Number>
 Tree number_of(const Array& array) {
   return Tree(static_cast<Number>(array.values<Stored>()[0]));
@@ -56,8 +52,8 @@ Task<void> TreeReader::open(Selections selections) {
   co_await index_.open(std::move(selections));
 }
 
-Task<ReadPlan> TreeReader::plan(DamageSink sink) {
-  auto make = [this, &sink] { return plan_reads(index_, sink); };
+Task<ReadPlan> TreeReader::plan() {
+  auto make = [this] { return plan_reads(index_, damage_); };
   co_return co_await engine::async_run(index_.folder()->engine->cpu(), std::move(make),
                                        asio::use_awaitable);
 }
@@ -78,28 +74,28 @@ Task<std::vector<std::uint64_t>> TreeReader::stored_bytes() {
 
 Task<Tree> TreeReader::load() {
   // What is missing or cannot be is found before memory is asked for.
-  ReadPlan reads = co_await plan(throwing());
+  ReadPlan reads = co_await plan();
   LoadSink sink(index_);
-  ChunkReader reader(index_, sink, throwing());
+  ChunkReader reader(index_, sink, damage_);
   co_await reader.run(std::move(reads));
   co_return assemble(std::move(sink.arrays()));
 }
 
-Task<void> TreeReader::verify(VerifyReport* report, DamageSink sink) {
+Task<void> TreeReader::verify(VerifyReport* report) {
   if (!index_.record_matches()) {
     const bool ocdbt = index_.database().is_ocdbt();
     ErrorContext context;
     context.path = join_path(index_.folder()->path,
                              ocdbt ? "manifest.ocdbt" : std::string(orbax::kTreeMetadataFile));
     context.item = index_.name();
-    sink(Error(ErrorCode::data_loss,
-               std::string(ocdbt ? "the manifest" : "the file") +
-                   " is not the one that the item was committed with",
-               context));
+    damage_(Error(ErrorCode::data_loss,
+                  std::string(ocdbt ? "the manifest" : "the file") +
+                      " is not the one that the item was committed with",
+                  context));
   }
-  ReadPlan reads = co_await plan(sink);
+  ReadPlan reads = co_await plan();
   CheckSink check;
-  ChunkReader reader(index_, check, sink);
+  ChunkReader reader(index_, check, damage_);
   co_await reader.run(std::move(reads));
   for (const StoredLeaf& leaf : leaves()) report->arrays += leaf.array ? 1 : 0;
   report->chunks += reader.good_chunks();
@@ -107,9 +103,9 @@ Task<void> TreeReader::verify(VerifyReport* report, DamageSink sink) {
 }
 
 Task<std::vector<Statistics>> TreeReader::statistics() {
-  ReadPlan reads = co_await plan(throwing());
+  ReadPlan reads = co_await plan();
   StatisticsSink sink(index_);
-  ChunkReader reader(index_, sink, throwing());
+  ChunkReader reader(index_, sink, damage_);
   co_await reader.run(std::move(reads));
   co_return sink.finish();
 }

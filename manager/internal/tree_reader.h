@@ -15,8 +15,9 @@ class ChunkSink;
 
 class TreeReader {
  public:
-  TreeReader(FolderPtr item, std::string name, ItemForm form = ItemForm::tree)
-      : index_(std::move(item), std::move(name), form) {}
+  /// `damage` gets what is wrong with single arrays and chunks; for reads that go on without them.
+  TreeReader(FolderPtr item, std::string name, ItemForm form, DamageSink damage = throw_damage())
+      : damage_(damage), index_(std::move(item), std::move(name), form, damage_) {}
 
   /// Reads metadata and database, of `selections` or of everything. What follows needs it.
   Task<void> open(Selections selections = {});
@@ -26,17 +27,18 @@ class TreeReader {
   Task<std::vector<std::uint64_t>> stored_bytes();
   /// What open() chose. A bare array is a tree of its own.
   Task<Tree> load();
-  /// Reads and checks everything; damage goes to `sink`. Fills counts of `report`.
-  Task<void> verify(VerifyReport* report, DamageSink sink);
+  /// Reads and checks everything. Adds to the counts of `report`.
+  Task<void> verify(VerifyReport* report);
   /// Of each leaf, in order; empty for those without elements.
   Task<std::vector<Statistics>> statistics();
 
  private:
-  Task<ReadPlan> plan(DamageSink sink);
+  Task<ReadPlan> plan();
   [[nodiscard]] Tree assemble(std::vector<Array> arrays) const;
   [[nodiscard]] static Tree value_of(const StoredLeaf& leaf, Array array);
   void restore_tuples(Tree& tree) const;
 
+  DamageSink damage_;
   ItemIndex index_;
 };
 

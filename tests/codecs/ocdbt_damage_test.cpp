@@ -233,6 +233,18 @@ TEST(OcdbtDamage, PrefixesThatExpandBeyondReasonAreRefused) {
               HasSubstr("bytes of keys and paths so far"));
 }
 
+TEST(OcdbtDamage, NodesThatShareABudgetMayNotTakeMoreThanItHasTogether) {
+  Node node;
+  node.entries = std::vector<Entry>{{std::string(600, 'a'), std::string("1")},
+                                    {std::string(600, 'b'), std::string("2")}};
+  const std::string bytes = encode(node, raw_config());
+  KeyBudget budget(3 * 1200);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(decode_node(bytes, kMaxDecoded, &budget), node);
+  EXPECT_THAT(error_of([&] { static_cast<void>(decode_node(bytes, kMaxDecoded, &budget)); }),
+              AllOf(HasSubstr("entry 0: key"), HasSubstr("less, given the size of all nodes")));
+  EXPECT_EQ(decode_node(bytes, kMaxDecoded), node);
+}
+
 std::string zstd_frame(std::string_view content) {
   std::string frame(ZSTD_compressBound(content.size()), '\0');
   frame.resize(ZSTD_compress(frame.data(), frame.size(), content.data(), content.size(), 3));

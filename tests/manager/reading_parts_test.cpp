@@ -9,6 +9,7 @@
 #include <cairn/manager/internal/stored_array.h>
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <numeric>
 #include <random>
 
@@ -183,6 +184,59 @@ TEST(Select, NullsKeepTheElementsOfListsInTheirPlaces) {
   text.emplace_back("a[0]");
   text.emplace_back("a[0]/y");
   EXPECT_THAT(choose(text, paths), SizeIs(2));
+}
+
+TEST(Select, FindsWhatOneSelectionAfterTheOtherWouldFind) {
+  std::mt19937_64 random(test::make_seed());
+  // Names that begin alike, end in what separates names, and are lists.
+  const std::vector<std::string> names = {"a", "aa", "a/", "a[", "b", "0", "1", "10"};
+  for (int round = 0; round < 50; ++round) {
+    std::vector<KeyPath> paths;
+    for (int i = 0; i < 40; ++i) {
+      KeyPath one;
+      for (std::size_t more = 1 + random() % 4; more > 0; --more)
+        one.push_back(path({names[random() % names.size()]})[0]);
+      paths.push_back(std::move(one));
+    }
+    const KeyPath& some = paths[random() % paths.size()];
+    const auto keys = static_cast<std::ptrdiff_t>(1 + random() % some.size());
+    const KeyPath wanted(some.begin(), some.begin() + keys);
+    std::vector<std::size_t> by_keys;
+    std::vector<std::size_t> by_text;
+    const std::string text = to_string(wanted);
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      const auto same = [](const Key& x, const Key& y) { return x.name == y.name; };
+      if (wanted.size() <= paths[i].size() &&
+          std::equal(wanted.begin(), wanted.end(), paths[i].begin(), same)) {
+        by_keys.push_back(i);
+      }
+      const std::string other = to_string(paths[i]);
+      if (other == text || other.starts_with(text + "/") || other.starts_with(text + "["))
+        by_text.push_back(i);
+    }
+    const auto leaves = [&](Selections selections) {
+      std::vector<std::size_t> found;
+      for (const Chosen& one : choose(selections, paths)) found.push_back(one.leaf);
+      return found;
+    };
+    EXPECT_EQ(leaves({args::Selection(wanted)}), by_keys) << text;
+    EXPECT_EQ(leaves({args::Selection(text), args::Selection(text)}), by_text) << text;
+  }
+}
+
+TEST(Select, AsManySelectionsAsLeavesAreFoundInAMoment) {
+  // Looking at every leaf for every selection would be 4e10 comparisons: minutes.
+  constexpr int kLeaves = 200'000;
+  std::vector<KeyPath> paths;
+  Selections some;
+  for (int i = 0; i < kLeaves; ++i) {
+    paths.push_back(path({"layers", std::to_string(i), "kernel"}));
+    some.emplace_back("layers[" + std::to_string(i) + "]");
+  }
+  for (int i = 0; i < 1000; ++i) some.emplace_back("layers");  // all of them, again and again
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(choose(some, paths), SizeIs(kLeaves));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
 }
 
 TEST(Select, TextMatchesWholeKeysOnly) {

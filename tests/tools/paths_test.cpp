@@ -75,6 +75,32 @@ TEST_P(Paths, ValuesAreShownOfAllLeavesOrOfSome) {
   EXPECT_THAT(missing.err, HasSubstr("did you mean"));
 }
 
+TEST_P(Paths, ExtremesOfIntegersAreShownToTheLastDigit) {
+  const std::vector<std::int64_t> wide = {INT64_MIN, -1, INT64_MAX - 1, (1LL << 53) + 1};
+  const std::vector<std::uint64_t> positive = {(1ULL << 53) + 1, UINT64_MAX};
+  save(0, Dict{{"wide", Tree(Array::from(std::span(wide), {4}))},
+               {"positive", Tree(Array::from(std::span(positive), {2}))},
+               {"flags", Tree(Array(DType::boolean, {3}))}});
+  const Outcome shown = cairn({"inspect", root(), "--values"});
+  for (const char* number : {"-9223372036854775808", "9223372036854775806", "9007199254740993",
+                             "18446744073709551615"}) {
+    EXPECT_THAT(shown.out, HasSubstr(number));
+  }
+  const auto leaves = cairn({"inspect", root(), "--values", "--json"})
+                          .json()
+                          .at("items")
+                          .at(0)
+                          .at("leaves")
+                          .as_array();
+  const auto values = [&](std::size_t leaf) { return leaves.at(leaf).at("values").as_object(); };
+  EXPECT_EQ(values(0).at("min").to_number<std::int64_t>(), INT64_MIN);
+  EXPECT_EQ(values(0).at("max").to_number<std::int64_t>(), INT64_MAX - 1);
+  EXPECT_TRUE(values(0).at("mean").is_double());
+  EXPECT_EQ(values(1).at("min").to_number<std::uint64_t>(), (1ULL << 53) + 1);
+  EXPECT_EQ(values(1).at("max").to_number<std::uint64_t>(), UINT64_MAX);
+  EXPECT_EQ(values(2).at("max").to_number<std::int64_t>(), 0);
+}
+
 TEST_P(Paths, VerifyTakesEachOfThem) {
   save(4, Dict{{"w", Array(DType::float32, {3})}});
   for (const std::string& path : {root(), root() + "/4", root() + "/4/default", data("managed"),

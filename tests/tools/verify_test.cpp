@@ -1,6 +1,8 @@
 // cairn verify: damage is found and named.
 
 #include <gmock/gmock.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -124,6 +126,51 @@ TEST_P(Verify, FindsThatAStepThatIsOneItemItselfHasNoTree) {
   const Outcome damaged = cairn({"verify", root()});
   EXPECT_EQ(damaged.status, 1);
   EXPECT_THAT(damaged.out, AllOf(HasSubstr("step 0: DAMAGED"), HasSubstr("_METADATA")));
+}
+
+TEST_P(Verify, SaysWhichArraysItCouldNotCheckAndChecksTheOthers) {
+  const std::filesystem::path item = file("arrays");
+  const std::string checkpoint = std::string(CAIRN_TEST_DATA) + "/checkpoints/ts_files";
+  std::filesystem::copy(checkpoint, item, std::filesystem::copy_options::recursive);
+  const std::filesystem::path strange = item / "raw/zarr.json";
+  std::string text = read_bytes(strange);
+  ASSERT_NE(text.find("\"bytes\""), std::string::npos);
+  text.replace(text.find("\"bytes\""), 7, "\"tuned\"");
+  write_bytes(strange, text);
+  const Outcome outcome = cairn({"verify", item});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("NOT ALL CHECKED"), HasSubstr("key path raw"), HasSubstr("tuned")));
+  const auto report = cairn({"verify", item, "--json"}).json().at("steps").at(0).as_object();
+  EXPECT_FALSE(report.at("ok").as_bool());
+  EXPECT_EQ(report.at("unchecked").as_array().size(), 1u);
+  EXPECT_TRUE(report.at("damages").as_array().empty());
+  EXPECT_GT(report.at("arrays").to_number<std::uint64_t>(), 3u);
+  // Damage counts more.
+  write_bytes(item / "plain/zarr.json", "{");
+  EXPECT_EQ(cairn({"verify", item}).status, 1);
+}
+
+TEST_P(Verify, AStepThatIsBeingDeletedIsNoFailureOfItsRoot) {
+  for (const Step step : {0, 1, 2}) save(step, Dict{{"a", step}});
+  // What whoever deletes a step does first.
+  const std::string path = root() + "/2/_CHECKPOINT_METADATA";
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  const Outcome verified = cairn({"verify", root()});
+  EXPECT_EQ(verified.status, 0) << verified.err;
+  EXPECT_THAT(verified.out, AllOf(HasSubstr("step 1: good"), HasSubstr("step 2: deleted")));
+  const auto report = cairn({"verify", root(), "--json"}).json();
+  EXPECT_EQ(report.at("steps").as_array().size(), 2u);
+  EXPECT_EQ(report.at("deleted").as_array(), boost::json::array{2});
+  // The latest is the one before it.
+  const Outcome inspected = cairn({"inspect", root()});
+  EXPECT_EQ(inspected.status, 0) << inspected.err;
+  EXPECT_THAT(inspected.out, HasSubstr(root() + "/1"));
+  EXPECT_EQ(cairn({"inspect", root(), "--step", "2"}).status, 2);
+  ::close(fd);
+  EXPECT_THAT(cairn({"inspect", root()}).out, HasSubstr(root() + "/2"));
 }
 
 TEST_P(Verify, SaysWhichItemsItDidNotCheck) {

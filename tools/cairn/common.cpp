@@ -82,6 +82,13 @@ PathKind kind_of(const std::shared_ptr<engine::Engine>& engine, const std::strin
   return kind;
 }
 
+bool was_deleted(const std::shared_ptr<engine::Engine>& engine, const std::string& root, Step step,
+                 const Error& error) {
+  if (error.code() == ErrorCode::step_deleted) return true;
+  if (error.code() != ErrorCode::not_found) return false;
+  return !std::ranges::binary_search(list_steps(engine, root).get(), step);
+}
+
 namespace {
 
 std::string last_component(std::string path) {

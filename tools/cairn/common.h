@@ -39,6 +39,9 @@ namespace cairn::cli {
                                const std::string& path, std::optional<Step> step);
 /// "step 3", or "step NAME" where the directory's name is no number.
 [[nodiscard]] std::string step_label(const std::string& path);
+/// Whether `error` only says that a step of `root` was deleted after it was listed.
+[[nodiscard]] bool was_deleted(const std::shared_ptr<engine::Engine>& engine,
+                               const std::string& root, Step step, const Error& error);
 /// The number that is a step directory's name.
 [[nodiscard]] std::optional<Step> step_number(const std::string& path);
 

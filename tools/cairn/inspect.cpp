@@ -25,8 +25,16 @@ boost::json::array to_json(const Shape& shape) {
 /// By key path.
 using Values = std::map<std::string, LeafValues>;
 
-boost::json::value number_json(long double value) {
-  return static_cast<double>(value);
+/// Extremes of integers are shown to the last digit, which a double does not have.
+bool has_integers(DType dtype) {
+  return dtype == DType::boolean || (dtype >= DType::int2 && dtype <= DType::uint64);
+}
+
+/// `value`: within the range of the dtype.
+boost::json::value extreme_json(DType dtype, long double value) {
+  if (!has_integers(dtype)) return static_cast<double>(value);
+  if (value < 0) return static_cast<std::int64_t>(value);
+  return static_cast<std::uint64_t>(value);
 }
 
 boost::json::object values_json(const LeafValues& values) {
@@ -36,10 +44,11 @@ boost::json::object values_json(const LeafValues& values) {
   out["nan"] = statistics.nans;
   out["infinite"] = statistics.infinite;
   const bool any = statistics.count > statistics.nans;
-  out["min"] = any ? number_json(statistics.min) : boost::json::value(nullptr);
-  out["max"] = any ? number_json(statistics.max) : boost::json::value(nullptr);
+  const boost::json::value none(nullptr);
+  out["min"] = any ? extreme_json(values.dtype, statistics.min) : none;
+  out["max"] = any ? extreme_json(values.dtype, statistics.max) : none;
   out["mean"] =
-      statistics.finite() > 0 ? number_json(statistics.mean()) : boost::json::value(nullptr);
+      statistics.finite() > 0 ? boost::json::value(static_cast<double>(statistics.mean())) : none;
   return out;
 }
 
@@ -140,6 +149,12 @@ std::string number_text(bool any, long double value) {
   return any ? fmt::format("{:.6g}", static_cast<double>(value)) : "-";
 }
 
+std::string extreme_text(DType dtype, bool any, long double value) {
+  if (!any || !has_integers(dtype)) return number_text(any, value);
+  return value < 0 ? std::to_string(static_cast<std::int64_t>(value))
+                   : std::to_string(static_cast<std::uint64_t>(value));
+}
+
 std::string values_text(const Values& values) {
   Table table({{"LEAF"},
                {"DTYPE"},
@@ -153,7 +168,8 @@ std::string values_text(const Values& values) {
     const Statistics& statistics = leaf.statistics;
     const bool any = statistics.count > statistics.nans;
     table.add({key_path, std::string(name_of(leaf.dtype)), std::to_string(statistics.count),
-               number_text(any, statistics.min), number_text(any, statistics.max),
+               extreme_text(leaf.dtype, any, statistics.min),
+               extreme_text(leaf.dtype, any, statistics.max),
                number_text(statistics.finite() > 0, statistics.mean()),
                std::to_string(statistics.nans), std::to_string(statistics.infinite)});
   }
@@ -220,6 +236,22 @@ std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, c
   return values;
 }
 
+/// The step asked for, or the latest that is not deleted while it is looked at.
+StepInfo inspect_step_of(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+                         std::optional<Step> asked) {
+  std::vector<Step> steps{pick_step(engine, root, asked)};
+  if (!asked) steps = list_steps(engine, root).get();
+  if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step any more", root);
+  for (; steps.size() > 1; steps.pop_back()) {
+    try {
+      return inspect_step(engine, step_path(root, steps.back())).get();
+    } catch (const Error& error) {
+      if (!was_deleted(engine, root, steps.back(), error)) throw;
+    }
+  }
+  return inspect_step(engine, step_path(root, steps.front())).get();
+}
+
 Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& options) {
   Shown shown;
   shown.kind = kind_of(engine, options.path, options.step);
@@ -231,11 +263,8 @@ Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& 
     shown.info.items.push_back(std::move(item));
     return shown;
   }
-  const std::string path =
-      shown.kind == PathKind::step
-          ? options.path
-          : step_path(options.path, pick_step(engine, options.path, options.step));
-  shown.info = inspect_step(engine, path).get();
+  shown.info = shown.kind == PathKind::step ? inspect_step(engine, options.path).get()
+                                            : inspect_step_of(engine, options.path, options.step);
   return shown;
 }
 

@@ -89,7 +89,7 @@ int run_ls(const Settings& settings, const LsOptions& options) {
       row.info = inspect_step(engine, step_path(options.root, step)).get();
     } catch (const Error& error) {
       // Deleted since the list was read: as if it had never been in it.
-      if (error.code() == ErrorCode::step_deleted) continue;
+      if (was_deleted(engine, options.root, step, error)) continue;
       row.error = error;
       status = worse_status(status, exit_status(error.code()));
     }

@@ -16,7 +16,7 @@ namespace cairn::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit status: 0 good, 1 damage or a problem found, 2 could not run.\n"
+    "Exit status: 0 good, 1 damage or a problem found, 2 could not run, or not check all.\n"
     "With --json, stdout is one JSON document; what failed is {\"error\":{\"code\",\"message\"}};\n"
     "NaN and infinities are strings.\n"
     "`cairn COMMAND --help` names the members of each document.";
@@ -111,12 +111,13 @@ class CommandLine {
         ->needs("--values");
   }
   void add_verify() {
-    auto& command =
-        add("verify", "Read everything and check every checksum",
-            "{path, taken_for, ok, steps: [{step, path, ok, arrays, chunks, bytes, "
-            "unchecked_items, damages: [{item, file, offset, key_path, message}]} or {step, path, "
-            "ok, error}]}; an item counts as one step without a number",
-            run_verify, verify_);
+    auto& command = add(
+        "verify", "Read everything and check every checksum",
+        "{path, taken_for, ok, steps: [{step, path, ok, arrays, chunks, bytes, "
+        "unchecked_items, damages: [{item, file, offset, key_path, message}], unchecked: "
+        "[the same, of what could not be checked]} or {step, path, ok, error}], deleted: [steps "
+        "that were deleted meanwhile]}; an item counts as one step without a number",
+        run_verify, verify_);
     add_path(command, verify_.path);
     add_step(command, verify_.step, "Number of a step of a root (default: all)");
   }

@@ -18,15 +18,24 @@ boost::json::object damage_json(const Damage& damage) {
   return out;
 }
 
+/// What could not be checked is not good either.
+int status_of(const VerifyReport& report) {
+  if (!report.ok()) return kDamage;
+  return report.unchecked.empty() ? kGood : kCouldNotRun;
+}
+
 boost::json::object report_json(std::optional<Step> step, const VerifyReport& report) {
   boost::json::object out;
   out["step"] = optional_json(step);
   out["path"] = report.path;
-  out["ok"] = report.ok();
+  out["ok"] = status_of(report) == kGood;
   out["arrays"] = report.arrays;
   out["chunks"] = report.chunks;
   out["bytes"] = report.bytes;
   out["unchecked_items"] = to_json(report.unchecked_items);
+  boost::json::array unchecked;
+  for (const Damage& one : report.unchecked) unchecked.push_back(damage_json(one));
+  out["unchecked"] = std::move(unchecked);
   boost::json::array damages;
   for (const Damage& damage : report.damages) damages.push_back(damage_json(damage));
   out["damages"] = std::move(damages);
@@ -35,12 +44,17 @@ boost::json::object report_json(std::optional<Step> step, const VerifyReport& re
 
 void print_report(const std::string& label, const VerifyReport& report) {
   std::string line = fmt::format("{}: {}, {}, {}, {} read\n", printable(label),
-                                 report.ok() ? "good" : "DAMAGED", counted(report.arrays, "array"),
+                                 !report.ok()               ? "DAMAGED"
+                                 : report.unchecked.empty() ? "good"
+                                                            : "NOT ALL CHECKED",
+                                 counted(report.arrays, "array"),
                                  counted(report.chunks, "good chunk"), human_bytes(report.bytes));
   for (const std::string& name : report.unchecked_items) {
     line += fmt::format("  not checked: item '{}', of a kind that Cairn does not know\n",
                         printable(name));
   }
+  for (const Damage& one : report.unchecked)
+    line += "  not checked: " + printable(one.message) + "\n";
   for (const Damage& damage : report.damages) line += "  " + printable(damage.message) + "\n";
   print(line);
 }
@@ -51,8 +65,7 @@ struct Outcome {
   std::optional<Step> step;
   VerifyReport report;
   std::optional<Error> error;  ///< why it could not be checked
-  bool gone = false;           ///< deleted since it was listed
-  [[nodiscard]] int status() const { return error ? kCouldNotRun : report.ok() ? kGood : kDamage; }
+  [[nodiscard]] int status() const { return error ? kCouldNotRun : status_of(report); }
 };
 
 Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string& path,
@@ -65,7 +78,6 @@ Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string&
     outcome.report =
         kind == PathKind::step ? verify_step(engine, path).get() : verify_item(engine, path).get();
   } catch (const Error& error) {
-    outcome.gone = error.code() == ErrorCode::step_deleted || error.code() == ErrorCode::not_found;
     if (exit_status(error.code()) != kDamage) {
       outcome.error = error;
       return outcome;
@@ -121,10 +133,17 @@ int run_verify(const Settings& settings, const VerifyOptions& options) {
   }
   int status = kGood;
   boost::json::array outcomes;
+  boost::json::array deleted;
   for (const std::string& path : paths) {
     const Outcome outcome =
         verify(engine, path, kind == PathKind::item ? PathKind::item : PathKind::step);
-    if (outcome.gone && kind == PathKind::root && !options.step) continue;
+    // A root that is written to meanwhile is as good as before.
+    if (kind == PathKind::root && !options.step && outcome.error &&
+        was_deleted(engine, options.path, *outcome.step, *outcome.error)) {
+      deleted.emplace_back(*outcome.step);
+      if (!settings.json) print(outcome.label + ": deleted since the root was listed\n");
+      continue;
+    }
     status = worse_status(status, outcome.status());
     if (settings.json) {
       outcomes.push_back(outcome_json(outcome));
@@ -138,6 +157,7 @@ int run_verify(const Settings& settings, const VerifyOptions& options) {
     out["taken_for"] = to_string(kind);
     out["ok"] = status == kGood;
     out["steps"] = std::move(outcomes);
+    out["deleted"] = std::move(deleted);
     print_json(out);
   }
   return status;

@@ -1,0 +1,99 @@
+// Items of few bytes that claim much: reading them takes memory in proportion to what is there.
+
+#include <cairn/codecs/orbax.h>
+#include <gmock/gmock.h>
+
+#include "manager/stored_samples.h"
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+namespace fs = std::filesystem;
+using args::Selection;
+using test::peak_growth;
+using test::write_file;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kMiB = 1u << 20;
+
+class HostileItem : public test::ManagerTest {
+ protected:
+  std::shared_ptr<engine::Engine> engine_ = test::make_engine(GetParam());
+
+  void expect_refused(const std::string& text) {
+    try {
+      static_cast<void>(read_tree(engine_, root()).get());
+      ADD_FAILURE() << "no error with " << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr(text));
+      EXPECT_THAT(error.what(), HasSubstr(root()));
+    }
+  }
+  /// A root over one leaf whose keys, of which `suffixes` are stored, begin with `prefix`.
+  void write_tree(const std::string& prefix, const std::vector<std::string>& suffixes) {
+    const ocdbt::Config config;
+    ocdbt::Node leaf;
+    std::vector<ocdbt::Entry> entries;
+    for (const std::string& suffix : suffixes) entries.emplace_back(suffix, std::string());
+    leaf.entries = std::move(entries);
+    const std::string encoded = ocdbt::encode(leaf, config);
+    ocdbt::Child child;
+    child.key = prefix + suffixes.front();
+    child.common_prefix = static_cast<std::uint32_t>(prefix.size());
+    child.location.length = encoded.size();
+    ocdbt::Node top;
+    top.height = 1;
+    top.files = {ocdbt::DataFile("", "d/nodes")};
+    top.entries = std::vector<ocdbt::Child>{child};
+    test::write_nodes(root(), 1, {encoded, ocdbt::encode(top, config)});
+  }
+};
+CAIRN_ON_EVERY_BACKEND(HostileItem);
+
+TEST_P(HostileItem, APrefixThatIsStoredOnceAndHeldByEveryKeyIsRefused) {
+  // 20,000 keys of 60 KB: 1.2 GB from 50 KB.
+  std::vector<std::string> suffixes;
+  for (int i = 100'000; i < 120'000; ++i) suffixes.push_back(std::to_string(i));
+  write_tree(std::string(60'000, 'k'), suffixes);
+  const std::uint64_t grown = peak_growth([&] { expect_refused("out of proportion to the"); });
+  EXPECT_LT(grown, 400 * kMiB);
+}
+
+TEST_P(HostileItem, AKeyThatIsLongerThanAnyWithItsPrefixIsRefused) {
+  write_tree(std::string(60'000, 'k'), {std::string(5'535, 'a'), std::string(5'536, 'a')});
+  expect_refused("a key of 65536 bytes");
+}
+
+TEST_P(HostileItem, ChunksThatManyArraysClaimAreNotListedAllByName) {
+  // 4000 arrays that claim 4096 chunks each: more than 16 million keys.
+  constexpr int kArrays = 4000;
+  const std::string text = zarr::encode_metadata(test::raw_array(DType::uint8, {4096}, {1}));
+  std::vector<std::pair<std::string, std::string>> values;
+  orbax::TreeMetadata metadata;
+  metadata.use_zarr3 = true;
+  for (int i = 0; i < kArrays; ++i) {
+    const std::string name = "array_with_a_name_" + std::to_string(i);
+    values.emplace_back("group." + name + "/zarr.json", text);
+    orbax::TreeEntry entry;
+    entry.path = {Key("group", Key::Kind::dict), Key(name, Key::Kind::dict)};
+    metadata.entries.push_back(std::move(entry));
+  }
+  values.emplace_back("group.array_with_a_name_7/c/5", "x");
+  test::write_database(root(), std::move(values));
+  write_file(fs::path(root()) / "_METADATA", orbax::encode(metadata));
+  Tree tree;
+  const std::uint64_t grown = peak_growth(
+      [&] { tree = read_tree(engine_, root(), ReadOptions({Selection("group")})).get(); });
+  EXPECT_LT(grown, 512 * kMiB);
+  const Tree& group = tree.at("group");
+  EXPECT_EQ(group.as<Dict>().size(), static_cast<std::size_t>(kArrays));
+  Array wanted(DType::uint8, {4096});
+  EXPECT_EQ(group.at("array_with_a_name_3999").as<Array>(), wanted);
+  wanted.values<std::uint8_t>()[5] = 'x';
+  EXPECT_EQ(group.at("array_with_a_name_7").as<Array>(), wanted);
+}
+
+}  // namespace
+}  // namespace cairn
