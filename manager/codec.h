@@ -31,6 +31,9 @@ class CAIRN_EXPORT Codec {
   [[nodiscard]] static Codec zstd(int level = 3);
   /// Levels 0 to 9.
   [[nodiscard]] static Codec gzip(int level = 6);
+  /// For command lines: "raw", "auto", "blosc", "zstd", "gzip", the last three with or without a
+  /// level ("zstd:3"). Error(invalid_argument) on other text.
+  [[nodiscard]] static Codec parse(std::string_view text);
 
   [[nodiscard]] constexpr Kind kind() const noexcept { return kind_; }
   [[nodiscard]] constexpr int level() const noexcept { return level_; }
@@ -55,6 +58,8 @@ enum class Layout : std::uint8_t {
 };
 /// "ocdbt_zarr3", ...
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(Layout layout) noexcept;
+/// The layout of that name. Error(invalid_argument) where there is none.
+[[nodiscard]] CAIRN_EXPORT Layout parse_layout(std::string_view name);
 [[nodiscard]] constexpr bool uses_ocdbt(Layout layout) noexcept {
   return layout == Layout::ocdbt_zarr3 || layout == Layout::ocdbt_zarr2;
 }

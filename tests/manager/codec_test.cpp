@@ -288,5 +288,32 @@ TEST(Codec, LevelsAreChecked) {
   }
 }
 
+TEST(Codec, IsReadFromTheWordsOfACommandLine) {
+  EXPECT_EQ(Codec::parse("raw"), Codec::raw());
+  EXPECT_EQ(Codec::parse("auto"), Codec::automatic());
+  EXPECT_EQ(Codec::parse("blosc"), Codec::blosc());
+  EXPECT_EQ(Codec::parse("blosc:0"), Codec::blosc(0));
+  EXPECT_EQ(Codec::parse("zstd:22"), Codec::zstd(22));
+  EXPECT_EQ(Codec::parse("gzip:1"), Codec::gzip(1));
+  for (const Layout layout : kLayouts) EXPECT_EQ(parse_layout(to_string(layout)), layout);
+  const auto refused = [](const std::string& text, const std::string& why) {
+    try {
+      static_cast<void>(Codec::parse(text));
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+      EXPECT_THAT(error.what(), HasSubstr(why)) << text;
+    }
+  };
+  for (const char* text : {"", "RAW", "raw:1", "auto:", "lz4", "zstd:", "zstd:3x", "zstd: 3",
+                           "zstd:+3", "zstd:99999999999", "blosc(5)", ":3"}) {
+    refused(text, "there is no codec '" + std::string(text) + "'; there are raw, auto, blosc");
+  }
+  refused("zstd:0", "its levels are 1 to 22");
+  refused("gzip:-1", "its levels are 0 to 9");
+  EXPECT_THROW(static_cast<void>(parse_layout("zarr")), Error);
+  EXPECT_THROW(static_cast<void>(parse_layout("")), Error);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -3,6 +3,7 @@
 // exit status, or throws: main() turns exceptions into one message and a status.
 
 #include <cairn/engine/io_backend.h>
+#include <cairn/manager/codec.h>
 #include <cairn/manager/save_future.h>
 
 #include <cstddef>
@@ -47,6 +48,8 @@ struct ImportOptions {
   Step step = 0;
   bool overwrite = false;
   bool follow_links = false;  ///< shards may lie elsewhere
+  Codec codec = Codec::raw();
+  Layout layout = Layout::ocdbt_zarr3;
 };
 int run_import(const Settings& settings, const ImportOptions& options);
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 
+#include "codecs.h"
 #include "common.h"
 #include "table.h"
 
@@ -23,6 +24,7 @@ SaveOptions save_options(const ImportOptions& options, const SafetensorsMetadata
 
 void report(const Settings& settings, const ImportOptions& options, const SaveResult& result,
             const std::vector<std::string>& files, std::size_t tensors, double seconds) {
+  const std::vector<CodecSummary>& codecs = result.items.at(0).codecs;
   if (settings.json) {
     boost::json::object out;
     out["file"] = options.file;
@@ -32,12 +34,14 @@ void report(const Settings& settings, const ImportOptions& options, const SaveRe
     out["tensors"] = tensors;
     out["bytes"] = result.bytes;
     out["stored_bytes"] = result.stored_bytes;
+    out["codecs"] = codecs_json(codecs);
     out["seconds"] = seconds;
     out["warning"] = result.warning;
     return print_json(out);
   }
   print(fmt::format("step {}: {}, {} in {:.2f} s\n", result.step, counted(tensors, "tensor"),
                     human_bytes(result.bytes), seconds));
+  if (options.codec != Codec::raw()) print(codecs_text(codecs));
   if (!result.warning.empty()) print(fmt::format("warning: {}\n", printable(result.warning)));
 }
 
@@ -57,6 +61,8 @@ int run_import(const Settings& settings, const ImportOptions& options) {
   }
   ManagerOptions manager_options;
   manager_options.engine = engine;
+  manager_options.codec = options.codec;
+  manager_options.layout = options.layout;
   CheckpointManager manager(options.root, std::move(manager_options));
   const auto start = std::chrono::steady_clock::now();
   const SaveResult result =

@@ -86,6 +86,20 @@ class CommandLine {
     return command.add_option_function<std::string>("--step", parse, about)->type_name("N");
   }
 
+  /// An option in the library's own words.
+  template <class T>
+  static void add_parsed(CLI::App& command, const std::string& name, T& value,
+                         T (*parse)(std::string_view), const std::string& about) {
+    const auto take = [name, &value, parse](const std::string& text) {
+      try {
+        value = parse(text);
+      } catch (const Error& error) {
+        throw CLI::ValidationError(name, std::string(error.reason()));
+      }
+    };
+    command.add_option_function<std::string>(name, take, about)->type_name("");
+  }
+
   void add_ls() {
     auto& command = add("ls", "List the steps of a root",
                         "{root, steps: [{step, path, commit_timestamp_ns, bytes, stored_bytes, "
@@ -123,8 +137,9 @@ class CommandLine {
   }
   void add_import() {
     auto& command = add("import", "Make a step of a safetensors file, or of several",
-                        "{file, files: [path], root, step, tensors, bytes, stored_bytes, seconds, "
-                        "warning}",
+                        "{file, files: [path], root, step, tensors, bytes, stored_bytes, codecs: "
+                        "[{codec, reason, arrays, bytes, stored_bytes, ratio, expected_ratio, "
+                        "chunks, chunks_stored}], seconds, warning}",
                         run_import, import_);
     command
         .add_option(
@@ -136,6 +151,11 @@ class CommandLine {
     command.add_flag("--overwrite", import_.overwrite, "Replace the step if it is there");
     command.add_flag("--follow-links", import_.follow_links,
                      "Follow links from an index's directory to files elsewhere");
+    add_parsed(command, "--codec", import_.codec, &Codec::parse,
+               "How to store the arrays: raw (the default), auto, blosc[:0-9], zstd[:1-22], "
+               "gzip[:0-9]");
+    add_parsed(command, "--layout", import_.layout, &parse_layout,
+               "ocdbt_zarr3 (the default), ocdbt_zarr2, zarr3, zarr2");
   }
   void add_export() {
     auto& command =
