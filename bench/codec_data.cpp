@@ -187,6 +187,27 @@ DataSet generate(const std::string& name, std::size_t bytes, std::uint64_t seed)
   throw std::invalid_argument("no data named '" + name + "'");
 }
 
+DataSet narrowed(const DataSet& floats, HalfFloat type) {
+  if (floats.typesize != sizeof(float)) {
+    throw std::invalid_argument(floats.name + " are no 32-bit floats, which alone are narrowed");
+  }
+  const bool brain = type == HalfFloat::bfloat16;
+  DataSet data =
+      fill<std::uint16_t>(floats.content.size() / 2, [&](std::size_t i) -> std::uint16_t {
+        float value = 0;
+        std::memcpy(&value, &floats.content[i * sizeof(float)], sizeof(float));
+        // What is no number, or infinite, keeps its kind.
+        const unsigned sign = std::signbit(value) ? 0x8000U : 0;
+        if (!std::isfinite(value)) {
+          const unsigned special = brain ? 0x7f80 : 0x7c00;
+          return static_cast<std::uint16_t>(sign | special | (std::isnan(value) ? 0x40 : 0));
+        }
+        return brain ? bfloat16_of(value) : float16_of(value);
+      });
+  data.name = floats.name + (brain ? " as bf16" : " as fp16");
+  return data;
+}
+
 std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) throw std::runtime_error("cannot open " + path);

@@ -19,7 +19,12 @@ struct DataSet {
 /// `bytes` is rounded down to whole elements.
 [[nodiscard]] DataSet generate(const std::string& name, std::size_t bytes, std::uint64_t seed);
 
+enum class HalfFloat { bfloat16, float16 };
+
 /// One set for each dtype in the file: all its tensors, end to end. At most `bytes_max` each.
 [[nodiscard]] std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max);
+/// A set of float32 elements in another type, rounded to nearest even; what is too large for
+/// float16 becomes its largest number. Throws std::invalid_argument on elements of another size.
+[[nodiscard]] DataSet narrowed(const DataSet& floats, HalfFloat type);
 
 }  // namespace cairn::bench

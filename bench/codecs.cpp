@@ -19,6 +19,7 @@ struct Settings {
   bool json = false;
   std::string data, codec;  ///< parts of the names wanted
   std::vector<std::string> weights;
+  std::string as;  ///< also show 32-bit weights as this; empty: as they are alone
 };
 
 bool wanted(const std::string& name, const std::string& part) {
@@ -57,7 +58,12 @@ void run(const Settings& settings) {
   }
   boost::json::array results;
   for (const auto& path : settings.weights) {
-    for (const auto& data : read_weights(path, settings.bytes)) run_data(data, settings, results);
+    for (const auto& data : read_weights(path, settings.bytes)) {
+      run_data(data, settings, results);
+      if (settings.as.empty() || data.name != "float32 weights") continue;
+      const auto type = settings.as == "bf16" ? HalfFloat::bfloat16 : HalfFloat::float16;
+      run_data(narrowed(data, type), settings, results);
+    }
   }
   for (const auto& name : data_names()) {
     if (!wanted(name, settings.data)) continue;
@@ -86,6 +92,9 @@ int main(int argc, char** argv) {
   app.add_option("--codec", settings.codec, "only codecs whose name has this in it");
   app.add_option("--weights", settings.weights, "safetensors files with trained weights")
       ->check(CLI::ExistingFile);
+  app.add_option("--as", settings.as, "show float32 weights in this type too: bf16 or fp16")
+      ->check(CLI::IsMember({"bf16", "fp16"}))
+      ->needs("--weights");
   app.add_flag("--json", settings.json, "one JSON object instead of a table");
   CLI11_PARSE(app, argc, argv);
   try {

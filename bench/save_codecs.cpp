@@ -183,10 +183,11 @@ int run(const Settings& settings) {
     std::printf("%s\n", boost::json::serialize(report).c_str());
     return 0;
   }
-  std::printf("%s of %s: %.3f GB/s to durable, raw %.3f, speedup %.3f (median of %d pairs, least "
-              "%.3f)\n",
-              settings.codec.c_str(), settings.data.c_str(), median(rates), median(raw_rates),
-              median(speedups), settings.pairs, std::ranges::min(speedups));
+  std::printf(
+      "%s of %s: %.3f GB/s to durable, raw %.3f, speedup %.3f (median of %d pairs, least "
+      "%.3f)\n",
+      settings.codec.c_str(), settings.data.c_str(), median(rates), median(raw_rates),
+      median(speedups), settings.pairs, std::ranges::min(speedups));
   std::printf("chosen: %s\n", boost::json::serialize(report["chosen"]).c_str());
   std::printf("incremental, 1 %% changed: %.2f %% of the bytes written\n", share * 100);
   return 0;
