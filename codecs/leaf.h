@@ -30,6 +30,10 @@ class CAIRN_EXPORT Source {
   /// stays valid until `done`. Reads of different ranges may be under way at once.
   virtual void read(const IndexRange& range, std::span<std::byte> to,
                     std::function<void(std::exception_ptr)> done) = 0;
+  /// The boxes that cost least to read, from the part's first element on: chunks, say, which are
+  /// read whole for each of their elements. Whoever may choose reads one or several of them at a
+  /// time. Empty: any box is as good. Called from any thread.
+  [[nodiscard]] virtual Shape natural_box() const { return {}; }
 };
 
 /// One part of a leaf: where it lies in the global array, and where its elements come from.

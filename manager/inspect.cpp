@@ -1,9 +1,13 @@
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/internal/codec_text.h>
+#include <cairn/manager/internal/codec_totals.h>
+#include <cairn/manager/internal/safetensors_report.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/tree_reader.h>
+
+#include <unordered_set>
 
 namespace cairn {
 namespace {
@@ -64,8 +68,33 @@ Task<void> add_files(FolderPtr folder, std::string prefix, std::vector<FileInfo>
     FileInfo info;
     info.path = prefix + entry.name;
     info.bytes = status->size;
+    info.links = status->links;
     files->push_back(std::move(info));
   }
+}
+
+/// From the item's record, which leaves out arrays that nobody thought of encoding: what is known
+/// of those are the leaves.
+std::vector<CodecSummary> summarize_codecs(const CairnRecord& record,
+                                           const std::vector<StoredLeaf>& leaves,
+                                           const std::vector<LeafInfo>& infos) {
+  CodecTotals totals;
+  std::unordered_set<std::string_view> recorded;
+  for (const CodecRecord& array : record.codecs) {
+    recorded.insert(array.array);
+    totals.add(array);
+  }
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    if (!leaves[i].array || recorded.contains(leaves[i].name)) continue;
+    CodecRecord array;
+    array.codec = "raw";
+    array.reason = "as asked, or small";
+    array.bytes = infos[i].bytes;
+    array.stored_bytes = infos[i].stored_bytes;
+    array.chunks = infos[i].chunks;
+    totals.add(array);
+  }
+  return std::move(totals).finish();
 }
 
 Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
@@ -87,7 +116,11 @@ Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
   for (std::size_t i = 0; i < stored.size(); ++i)
     info.leaves.push_back(describe(reader.leaves()[i], stored[i]));
   info.layout = reader.index().database().is_ocdbt() ? "OCDBT" : "directory";
-  if (reader.index().record()) info.writer_version = reader.index().record()->writer_version;
+  if (const std::optional<CairnRecord>& record = reader.index().record()) {
+    info.writer_version = record->writer_version;
+    if (reader.index().record_matches())
+      info.codecs = summarize_codecs(*record, reader.leaves(), info.leaves);
+  }
   co_return info;
 }
 
@@ -136,15 +169,29 @@ Task<OpenStepPtr> open_item(EnginePtr engine, std::string path) {
   co_return step;
 }
 
-Task<ItemInfo> describe_item_at(EnginePtr engine, std::string path) {
+Task<ItemInfo> describe_zarr(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_item(engine, path);
-  ItemInfo info = co_await describe_item(step, "");
+  co_return co_await describe_item(step, "");
+}
+
+Task<ItemInfo> describe_item_at(EnginePtr engine, std::string path, bool follow_links) {
+  const PathKind kind = co_await kind_at(engine, path);
+  ItemInfo info;
+  if (kind == PathKind::safetensors) {
+    info = co_await describe_safetensors(engine, path, follow_links);
+  } else {
+    info = co_await describe_zarr(engine, path);
+  }
   info.name = last_component(path);
   co_return info;
 }
 
 Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path, std::string item,
-                                              std::vector<args::Selection> selection) {
+                                              std::vector<args::Selection> selection,
+                                              bool follow_links) {
+  const PathKind kind = co_await kind_at(engine, path);
+  if (kind == PathKind::safetensors)
+    co_return co_await safetensors_values(engine, path, std::move(selection), follow_links);
   OpenStepPtr step = co_await open_step_or_item(engine, path);
   FolderPtr folder = co_await item_folder(step, item);
   TreeReader reader(folder, item, item_form(*step, item));
@@ -162,11 +209,6 @@ Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path
     values.push_back(std::move(one));
   }
   co_return values;
-}
-
-Task<PathKind> find_kind(EnginePtr engine, std::string path) {
-  FolderPtr folder = co_await open_folder(engine, path);
-  co_return co_await find_path_kind(folder);
 }
 
 Task<std::vector<Step>> list(EnginePtr engine, std::string root_path) {
@@ -189,26 +231,31 @@ std::string_view to_string(PathKind kind) noexcept {
       return "step";
     case PathKind::item:
       return "item";
+    case PathKind::safetensors:
+      return "safetensors";
   }
   return "unknown";
 }
 
 Future<PathKind> kind_of_path(std::shared_ptr<engine::Engine> engine, std::string path) {
-  return start(engine, find_kind(engine, path), "look at", path);
+  return start(engine, kind_at(engine, path), "look at", path);
 }
 
 Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {
   return start(engine, describe_step(engine, step_path), "inspect", step_path);
 }
 
-Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine, std::string item_path) {
-  return start(engine, describe_item_at(engine, item_path), "inspect", item_path);
+Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine, std::string item_path,
+                              bool follow_links) {
+  return start(engine, describe_item_at(engine, item_path, follow_links), "inspect", item_path);
 }
 
 Future<std::vector<LeafValues>> inspect_values(std::shared_ptr<engine::Engine> engine,
                                                std::string path, std::string item,
-                                               std::vector<args::Selection> selection) {
-  return start(engine, describe_values(engine, path, std::move(item), std::move(selection)),
+                                               std::vector<args::Selection> selection,
+                                               bool follow_links) {
+  return start(engine,
+               describe_values(engine, path, std::move(item), std::move(selection), follow_links),
                "inspect values", path);
 }
 

@@ -23,11 +23,12 @@ namespace engine {
 class Engine;
 }
 
-/// What a directory is.
+/// What a path is.
 enum class PathKind : std::uint8_t {
-  root,  ///< has a directory for each step
-  step,  ///< has a directory for each item, or is one item itself
-  item,  ///< a tree or a JSON document: Orbax's, or zarr arrays and groups
+  root,         ///< has a directory for each step
+  step,         ///< has a directory for each item, or is one item itself
+  item,         ///< a tree or a JSON document: Orbax's, or zarr arrays and groups
+  safetensors,  ///< a file, an index, or a directory with one of them and nothing of the above
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(PathKind kind) noexcept;
 
@@ -38,7 +39,7 @@ struct LeafInfo {
   DType dtype = DType::float32;
   Shape shape;
   Shape chunk_shape;
-  int zarr_format = 0;              ///< 2 or 3; 0 for what is no array
+  int zarr_format = 0;              ///< 2 or 3; 0 for what is no zarr array: it has no chunks
   std::vector<std::string> codecs;  ///< zarr's names with their settings: "blosc(zstd,5,shuffle)"
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;         ///< of elements
@@ -49,6 +50,9 @@ struct FileInfo {
   FileInfo() = default;
   std::string path;  ///< relative to the item
   std::uint64_t bytes = 0;
+  /// Names that the file has. More than one: other steps share it (ManagerOptions::incremental), or
+  /// a copy by hard links does.
+  std::uint32_t links = 1;
 };
 
 struct ItemInfo {
@@ -56,10 +60,14 @@ struct ItemInfo {
   std::string name;     ///< empty where the step is the item
   std::string handler;  ///< as the step's metadata has it; empty when it does not
   std::string kind;     ///< "tree", "json", "unknown"
-  std::string layout;   ///< of a tree: "OCDBT" or "directory"
+  std::string layout;   ///< of a tree: "OCDBT", "directory" or "safetensors"
   std::vector<LeafInfo> leaves;
   std::vector<FileInfo> files;
   std::string writer_version;  ///< of Cairn; empty when another program wrote it
+  /// How its arrays were encoded, why, and what came of it, by codec and reason, as the item's
+  /// record has it. Empty where Cairn did not write the item.
+  std::vector<CodecSummary> codecs;
+  boost::json::object metadata;  ///< of safetensors: "__metadata__"
 };
 
 struct StepInfo {
@@ -96,7 +104,21 @@ struct VerifyReport {
   /// release does not read, files behind links, files that this process may not read.
   std::vector<Damage> unchecked;
   std::vector<std::string> unchecked_items;  ///< neither trees nor JSON documents
+  /// Of safetensors, which has no checksums: that files, headers and index agree was checked, and
+  /// no element was read.
+  bool structure_only = false;
   [[nodiscard]] bool ok() const noexcept { return damages.empty(); }
+};
+
+/// A directory of a save that has not committed, or of a step that has not been deleted whole: of a
+/// process that died, or of one that is at it.
+struct Leftover {
+  Leftover() = default;
+  std::string name;              ///< below the root
+  std::optional<Step> step;      ///< none where the name tells none
+  bool deletion = false;         ///< it was a step once; false: it was to become one
+  std::int64_t modified_ns = 0;  ///< of its first level, since the Unix epoch
+  std::string writer;            ///< "host H, pid P"; empty where it cannot be told
 };
 
 /// The values of one leaf.
@@ -114,9 +136,10 @@ CAIRN_EXPORT Future<PathKind> kind_of_path(std::shared_ptr<engine::Engine> engin
 /// Reads metadata and databases of the step at `step_path`, no array data. Errors as restore().
 CAIRN_EXPORT Future<StepInfo> inspect_step(std::shared_ptr<engine::Engine> engine,
                                            std::string step_path);
-/// The same of an item's directory.
+/// The same of an item's directory, or of safetensors; then `follow_links` is as in
+/// SafetensorsReadOptions, here and below.
 CAIRN_EXPORT Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engine,
-                                           std::string item_path);
+                                           std::string item_path, bool follow_links = false);
 /// Reads every chunk of every array and checks it. Bytes that are wrong, missing or unreadable are
 /// in the report, and what cannot be checked (not_supported, permission_denied) is too; the rest is
 /// checked all the same. What says nothing about the step (no memory, a deadline) is thrown.
@@ -124,17 +147,20 @@ CAIRN_EXPORT Future<ItemInfo> inspect_item(std::shared_ptr<engine::Engine> engin
 /// was deleted meanwhile.
 CAIRN_EXPORT Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine,
                                               std::string step_path);
-/// The same of an item's directory.
+/// The same of an item's directory, or of safetensors.
 CAIRN_EXPORT Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine,
-                                              std::string item_path);
+                                              std::string item_path, bool follow_links = false);
 /// Extremes, mean and NaN counts of the arrays of a tree, chunk by chunk: no more is held than the
 /// engine's window. `path`: a step, of which `item` names one (empty: the step itself), or an
-/// item's directory, with an empty `item`. `selection` as in args::StandardRestore.
+/// item's directory or safetensors, with an empty `item`. `selection` as in ReadOptions.
 CAIRN_EXPORT Future<std::vector<LeafValues>> inspect_values(
     std::shared_ptr<engine::Engine> engine, std::string path, std::string item = {},
-    std::vector<args::Selection> selection = {});
+    std::vector<args::Selection> selection = {}, bool follow_links = false);
 /// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
 CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine,
                                                   std::string root);
+/// What saves and deletions below `root` have left, or are at; by name. Errors: as list_steps().
+CAIRN_EXPORT Future<std::vector<Leftover>> list_leftovers(std::shared_ptr<engine::Engine> engine,
+                                                          std::string root);
 
 }  // namespace cairn

@@ -108,8 +108,9 @@ struct SafetensorsWritten {
 /// nothing. Replacing a single file by another is atomic; replacing shards takes the old index away
 /// first. On an error nothing new is left.
 /// Borrowed arrays must not change before it completes.
-/// Errors: already_exists, invalid_argument (a path that is a directory, two leaves of one name, no
-/// tensors, names that are not UTF-8, a name that a sharded file cannot have), not_supported
+/// Errors: already_exists, invalid_argument (a path that is no regular file, as a link, a FIFO or a
+/// directory is none, two leaves of one name, no tensors, names that are not UTF-8, a name that a
+/// sharded file cannot have), not_supported
 /// (strings; nulls and empty containers without drop_empty; dtypes that safetensors has no name
 /// for), and those of the system.
 CAIRN_EXPORT Future<SafetensorsWritten> write_safetensors(std::shared_ptr<engine::Engine> engine,

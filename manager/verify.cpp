@@ -1,5 +1,6 @@
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/safetensors_report.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/tree_reader.h>
@@ -111,7 +112,10 @@ Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report, bool valu
   throw step_error(ErrorCode::step_deleted, "it was deleted while it was verified", path);
 }
 
-Task<VerifyReport> verify_at(EnginePtr engine, std::string path) {
+Task<VerifyReport> verify_at(EnginePtr engine, std::string path, bool follow_links) {
+  const PathKind kind = co_await kind_at(engine, path);
+  if (kind == PathKind::safetensors)
+    co_return co_await verify_safetensors(engine, path, follow_links);
   OpenStepPtr step = co_await open_step_or_item(engine, path);
   step->direct = true;
   step->items.assign(1, "");
@@ -134,8 +138,9 @@ Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::st
   return start(engine, check_step(engine, step_path, true), "verify", step_path);
 }
 
-Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine, std::string item_path) {
-  return start(engine, verify_at(engine, item_path), "verify", item_path);
+Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> engine, std::string item_path,
+                                 bool follow_links) {
+  return start(engine, verify_at(engine, item_path, follow_links), "verify", item_path);
 }
 
 }  // namespace cairn

@@ -23,14 +23,24 @@ constexpr std::uint64_t kFreeExpansion = 1u << 20;
 /// Foreign encoders may write more than ours do at most, but not much more.
 constexpr std::uint64_t kSlackBytes = 64u << 10;
 
+/// Finding a key by its name costs as much as looking at so many in a row, or less.
+constexpr std::size_t kEntriesPerLookUp = 32;
+
+/// Of the chunks in `box` of the leaf's grid.
+std::uint64_t nth_chunk(const StoredLeaf& leaf, const IndexRange& box, std::uint64_t place) {
+  Shape at = index_of(box.shape, place);
+  for (std::size_t d = 0; d < at.size(); ++d) at[d] += box.origin[d];
+  return linear_of(leaf.array->grid, at);
+}
+
 /// Builds one plan.
 class Planner {
  public:
-  Planner(const ItemIndex& index, const DamageSink& sink) : index_(index), sink_(sink) {}
+  Planner(const ReadScope& scope, const DamageSink& sink) : scope_(scope), sink_(sink) {}
 
   ReadPlan plan() {
-    for (std::uint32_t leaf = 0; leaf < index_.leaves().size(); ++leaf) {
-      if (index_.leaves()[leaf].array) add_leaf(leaf);
+    for (std::uint32_t leaf = 0; leaf < scope_.leaves.size(); ++leaf) {
+      if (scope_.leaves[leaf].array) add_leaf(leaf);
     }
     for (auto& [file, pieces] : by_file_) {
       std::vector<ReadExtent> extents = join_pieces(file, std::move(pieces));
@@ -41,22 +51,34 @@ class Planner {
 
  private:
   void add_leaf(std::uint32_t number) {
-    const StoredLeaf& leaf = index_.leaves()[number];
+    const StoredLeaf& leaf = scope_.leaves[number];
     const auto box = leaf.wanted_chunks();
     if (!box) return;
     // The database's keys are what is walked, not the grid: a few bytes of metadata can claim any
     // number of chunks.
     const std::string prefix = leaf.name.empty() ? "" : leaf.name + "/";
-    std::vector<std::uint64_t> found;
-    for (const DatabaseEntry& entry : index_.database().below(prefix)) {
-      const auto chunk = leaf.array->chunk_of(std::string_view(entry.key).substr(prefix.size()));
-      if (!chunk || !contains(*box, index_of(leaf.array->grid, *chunk))) continue;
-      found.push_back(*chunk);
-      add_chunk(number, *chunk, entry);
-    }
+    const std::span<const DatabaseEntry> entries = database().below(prefix);
     const auto wanted = static_cast<std::uint64_t>(element_count(box->shape));
+    std::vector<std::uint64_t> found;
+    const auto take = [&](std::uint64_t chunk, const DatabaseEntry& entry) {
+      found.push_back(chunk);
+      add_chunk(number, chunk, entry);
+    };
+    if (wanted < entries.size() / kEntriesPerLookUp) {
+      // A small box of a large array.
+      for (std::uint64_t i = 0; i < wanted; ++i) {
+        const std::uint64_t chunk = nth_chunk(leaf, *box, i);
+        const DatabaseEntry* entry = database().find(leaf.chunk_key(chunk));
+        if (entry != nullptr) take(chunk, *entry);
+      }
+    } else {
+      for (const DatabaseEntry& entry : entries) {
+        const auto chunk = leaf.array->chunk_of(std::string_view(entry.key).substr(prefix.size()));
+        if (chunk && contains(*box, index_of(leaf.array->grid, *chunk))) take(*chunk, entry);
+      }
+    }
     if (found.size() == wanted) return;
-    if (index_.missing_is_damage()) {
+    if (scope_.index.missing_is_damage()) {
       report_missing(number, *box, std::move(found), wanted);
     } else {
       plan_.incomplete.push_back(number);
@@ -65,27 +87,25 @@ class Planner {
 
   void report_missing(std::uint32_t number, const IndexRange& box, std::vector<std::uint64_t> found,
                       std::uint64_t wanted) {
-    const StoredLeaf& leaf = index_.leaves()[number];
+    const StoredLeaf& leaf = scope_.leaves[number];
     std::ranges::sort(found);
     std::uint64_t place = 0;
     ChunkPiece piece;
     piece.leaf = number;
     for (;; ++place) {
-      Shape at = index_of(box.shape, place);
-      for (std::size_t d = 0; d < at.size(); ++d) at[d] += box.origin[d];
-      piece.chunk = linear_of(leaf.array->grid, at);
+      piece.chunk = nth_chunk(leaf, box, place);
       if (place == found.size() || found[place] != piece.chunk) break;
     }
     const std::uint64_t missing = wanted - found.size();
-    sink_(chunk_error(index_, piece,
+    sink_(chunk_error(scope_, piece,
                       missing == 1 ? std::string("it is not there")
                                    : "it is not there, nor are " + std::to_string(missing - 1) +
                                          " others of this array",
-                      index_.database().path_of_missing(leaf.chunk_key(piece.chunk))));
+                      database().path_of_missing(leaf.chunk_key(piece.chunk))));
   }
 
   void add_chunk(std::uint32_t number, std::uint64_t chunk, const DatabaseEntry& entry) {
-    const StoredLeaf& leaf = index_.leaves()[number];
+    const StoredLeaf& leaf = scope_.leaves[number];
     ChunkPiece piece;
     piece.leaf = number;
     piece.chunk = chunk;
@@ -102,10 +122,10 @@ class Planner {
     const std::string fault = length_fault(*leaf.array, piece.length);
     if (!fault.empty()) {
       const bool inlined = entry.place == ValuePlace::inlined;
-      sink_(chunk_error(index_, piece, fault, index_.database().path_of(entry),
+      sink_(chunk_error(scope_, piece, fault, database().path_of(entry),
                         inlined ? std::nullopt : std::optional(entry.offset)));
     } else if (entry.place == ValuePlace::inlined) {
-      const auto at = static_cast<std::size_t>(&entry - index_.database().entries().data());
+      const auto at = static_cast<std::size_t>(&entry - database().entries().data());
       plan_.inlined.push_back({piece, at});
     } else if (by_inner_chunks(leaf, chunk)) {
       ReadExtent extent;
@@ -119,15 +139,17 @@ class Planner {
     }
   }
 
-  const ItemIndex& index_;
+  [[nodiscard]] const ItemDatabase& database() const { return scope_.index.database(); }
+
+  const ReadScope scope_;
   const DamageSink& sink_;
   ReadPlan plan_;
   std::map<std::uint32_t, std::vector<ChunkPiece>> by_file_;
 };
 
 /// "chunk c/0/1", with the inner chunk where it is one.
-std::string name_of(const ItemIndex& index, const ChunkPiece& piece) {
-  const StoredArray& array = *index.leaves()[piece.leaf].array;
+std::string name_of(const ReadScope& scope, const ChunkPiece& piece) {
+  const StoredArray& array = *scope.leaves[piece.leaf].array;
   std::string text = "chunk " + array.chunk_key(piece.chunk);
   if (piece.inner) text += ", inner chunk " + array.inner->chunk_key(*piece.inner);
   return text;
@@ -143,8 +165,8 @@ IndexRange box_of(const StoredLeaf& leaf, const ChunkPiece& piece) {
 
 }  // namespace
 
-ReadPlan plan_reads(const ItemIndex& index, const DamageSink& sink) {
-  return Planner(index, sink).plan();
+ReadPlan plan_reads(const ReadScope& scope, const DamageSink& sink) {
+  return Planner(scope, sink).plan();
 }
 
 bool by_inner_chunks(const StoredLeaf& leaf, std::uint64_t chunk) {
@@ -162,17 +184,17 @@ PieceView::PieceView(const StoredLeaf& l, const ChunkPiece& piece)
   wanted = *shared;
 }
 
-Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, std::string reason,
+Error chunk_error(const ReadScope& scope, const ChunkPiece& piece, std::string reason,
                   std::string path, std::optional<std::uint64_t> offset) {
-  return index.leaf_error(index.leaves()[piece.leaf], ErrorCode::data_loss,
-                          name_of(index, piece) + ": " + reason, std::move(path), offset);
+  return scope.index.leaf_error(scope.leaves[piece.leaf], ErrorCode::data_loss,
+                                name_of(scope, piece) + ": " + reason, std::move(path), offset);
 }
 
-Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, const Error& cause) {
+Error chunk_error(const ReadScope& scope, const ChunkPiece& piece, const Error& cause) {
   ErrorContext context = cause.context();
-  context.item = index.name();
-  context.key_path = to_string(index.leaves()[piece.leaf].path);
-  return Error(cause.code(), name_of(index, piece) + ": " + cause.reason(), context);
+  context.item = scope.index.name();
+  context.key_path = to_string(scope.leaves[piece.leaf].path);
+  return Error(cause.code(), name_of(scope, piece) + ": " + cause.reason(), context);
 }
 
 std::string length_fault(const StoredArray& array, std::uint64_t length) {

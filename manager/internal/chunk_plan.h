@@ -5,14 +5,24 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace cairn::internal {
 
+/// What is read: leaves of an item, as its index has them or narrowed to less.
+struct ReadScope {
+  ReadScope(const ItemIndex& i)  // NOLINT(google-explicit-constructor)
+      : index(i), leaves(i.leaves()) {}
+  ReadScope(const ItemIndex& i, std::span<const StoredLeaf> l) : index(i), leaves(l) {}
+  const ItemIndex& index;
+  std::span<const StoredLeaf> leaves;
+};
+
 /// A chunk, or an inner chunk of a shard, and its bytes.
 struct ChunkPiece {
-  std::uint32_t leaf = 0;
+  std::uint32_t leaf = 0;  ///< index into ReadScope::leaves
   std::uint64_t chunk = 0;
   std::optional<std::uint64_t> inner;  ///< in the shard's own grid; none: all of the chunk
   std::uint64_t offset = 0;            ///< in the file, bytes
@@ -52,9 +62,9 @@ struct ReadPlan {
   std::vector<std::uint32_t> incomplete;  ///< leaves with chunks that are not there
 };
 
-/// What the leaves of `index` need. Chunks that are missing where that is damage, or whose lengths
+/// What the leaves of `scope` need. Chunks that are missing where that is damage, or whose lengths
 /// are impossible, go to `sink`.
-[[nodiscard]] ReadPlan plan_reads(const ItemIndex& index, const DamageSink& sink);
+[[nodiscard]] ReadPlan plan_reads(const ReadScope& scope, const DamageSink& sink);
 /// Whether a chunk is a shard whose inner chunks are read each by itself: some are wanted alone, or
 /// all together would take much memory.
 [[nodiscard]] bool by_inner_chunks(const StoredLeaf& leaf, std::uint64_t chunk);
@@ -64,11 +74,11 @@ struct ReadPlan {
 /// What is wrong with a chunk of `length` stored bytes, as far as that tells; empty: nothing.
 [[nodiscard]] std::string length_fault(const StoredArray& array, std::uint64_t length);
 /// "chunk c/0/1: reason", as an error of the leaf.
-[[nodiscard]] Error chunk_error(const ItemIndex& index, const ChunkPiece& piece, std::string reason,
+[[nodiscard]] Error chunk_error(const ReadScope& scope, const ChunkPiece& piece, std::string reason,
                                 std::string path,
                                 std::optional<std::uint64_t> offset = std::nullopt);
 /// The same of a chunk that could not be read because of `cause`.
-[[nodiscard]] Error chunk_error(const ItemIndex& index, const ChunkPiece& piece,
+[[nodiscard]] Error chunk_error(const ReadScope& scope, const ChunkPiece& piece,
                                 const Error& cause);
 
 }  // namespace cairn::internal

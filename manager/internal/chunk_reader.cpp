@@ -24,11 +24,11 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
 
 Task<void> ChunkReader::run(ReadPlan plan) {
   for (const std::uint32_t leaf : plan.incomplete) {
-    auto begin = [this, leaf] { sink_.begin_incomplete(index_.leaves()[leaf]); };
-    co_await engine::async_run(index_.folder()->engine->cpu(), std::move(begin),
+    auto begin = [this, leaf] { sink_.begin_incomplete(scope_.leaves[leaf]); };
+    co_await engine::async_run(engine()->cpu(), std::move(begin),
                                asio::use_awaitable);
   }
-  co_await engine::with_nursery(index_.folder()->engine->executor(), &ChunkReader::read_all, this,
+  co_await engine::with_nursery(engine()->executor(), &ChunkReader::read_all, this,
                                 &plan);
 }
 
@@ -66,10 +66,10 @@ Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, 
     std::vector<std::byte> scratch;
     for (std::size_t i = begin; i < end; ++i) {
       const ChunkPiece& piece = (*inlined)[i].piece;
-      const StoredLeaf& leaf = index_.leaves()[piece.leaf];
-      const DatabaseEntry& entry = index_.database().entries()[(*inlined)[i].entry];
+      const StoredLeaf& leaf = scope_.leaves[piece.leaf];
+      const DatabaseEntry& entry = scope_.index.database().entries()[(*inlined)[i].entry];
       const auto stored = std::as_bytes(std::span(entry.value));
-      const std::string path = index_.database().path_of(entry);
+      const std::string path = scope_.index.database().path_of(entry);
       if (by_inner_chunks(leaf, piece.chunk)) {
         take_shard(piece, stored, scratch, path, tally);
         continue;
@@ -78,7 +78,7 @@ Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, 
       take(piece, stored, scratch, path, std::nullopt, tally);
     }
   };
-  co_await engine::async_run(index_.folder()->engine->cpu(), std::move(check), asio::use_awaitable);
+  co_await engine::async_run(engine()->cpu(), std::move(check), asio::use_awaitable);
   count(tally);
 }
 
@@ -89,9 +89,9 @@ void ChunkReader::count(const Tally& tally) {
 }
 
 Task<ChunkReader::DataFilePtr> ChunkReader::open_data_file(std::uint32_t file) {
-  const FolderPtr& item = index_.folder();
+  const FolderPtr& item = scope_.index.folder();
   auto opened = std::make_shared<DataFile>();
-  opened->file = co_await open_file(item, index_.database().files()[file], engine::OpenMode::read,
+  opened->file = co_await open_file(item, scope_.index.database().files()[file], engine::OpenMode::read,
                                     item->engine->direct_io());
   auto [error, status] = co_await opened->file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", opened->file->path);
@@ -117,9 +117,9 @@ Task<ChunkReader::DataFilePtr> ChunkReader::open_shared_file(const ReadPlan* pla
     for (const ChunkPiece& piece : plan->extents[i].pieces) leaves.insert(piece.leaf);
   }
   const std::string name =
-      to_string(index_.leaves()[plan->extents[first].pieces.front().leaf].path);
+      to_string(scope_.leaves[plan->extents[first].pieces.front().leaf].path);
   ErrorContext context = cause.context();
-  context.item = index_.name();
+  context.item = scope_.index.name();
   if (leaves.size() == 1) context.key_path = name;
   damage_(Error(cause.code(),
                 cause.reason() + " (chunks in it: " + std::to_string(chunks) +
@@ -133,9 +133,9 @@ std::vector<Error> ChunkReader::settle(ReadExtent& extent, const DataFile& file)
   if (extent.whole_file) {
     ChunkPiece& piece = extent.pieces[0];
     extent.end = piece.length = file.size;
-    const std::string fault = length_fault(*index_.leaves()[piece.leaf].array, file.size);
+    const std::string fault = length_fault(*scope_.leaves[piece.leaf].array, file.size);
     if (fault.empty()) return damages;
-    damages.push_back(chunk_error(index_, piece, fault, file.file->path, 0));
+    damages.push_back(chunk_error(scope_, piece, fault, file.file->path, 0));
     extent.pieces.clear();
     return damages;
   }
@@ -144,7 +144,7 @@ std::vector<Error> ChunkReader::settle(ReadExtent& extent, const DataFile& file)
   std::erase_if(extent.pieces, [&](const ChunkPiece& piece) {
     const std::uint64_t end = piece.offset + piece.length;
     if (end <= file.size) return false;
-    damages.push_back(chunk_error(index_, piece,
+    damages.push_back(chunk_error(scope_, piece,
                                   "it should end at byte " + std::to_string(end) +
                                       ", but the file has " + std::to_string(file.size) + " bytes",
                                   file.file->path, piece.offset));
@@ -157,7 +157,7 @@ std::vector<Error> ChunkReader::settle(ReadExtent& extent, const DataFile& file)
 std::uint64_t ChunkReader::scratch_of(const ReadExtent& extent) const {
   std::uint64_t bytes = 0;
   for (const ChunkPiece& piece : extent.pieces) {
-    const PieceView view(index_.leaves()[piece.leaf], piece);
+    const PieceView view(scope_.leaves[piece.leaf], piece);
     bytes = std::max<std::uint64_t>(bytes, sink_.scratch_bytes(view));
   }
   return bytes;
@@ -166,7 +166,7 @@ std::uint64_t ChunkReader::scratch_of(const ReadExtent& extent) const {
 /// What a format without checksums cannot carry is in Cairn's record.
 void ChunkReader::check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const {
   if (piece.inner) return;
-  const auto expected = index_.recorded_checksum(index_.leaves()[piece.leaf], piece.chunk);
+  const auto expected = scope_.index.recorded_checksum(scope_.leaves[piece.leaf], piece.chunk);
   if (!expected) return;
   const std::uint32_t found = crc32c(stored);
   if (found == *expected) return;
@@ -180,10 +180,10 @@ void ChunkReader::take(const ChunkPiece& piece, std::span<const std::byte> store
   tally.bytes += stored.size();
   try {
     check_record(piece, stored);
-    sink_.take(PieceView(index_.leaves()[piece.leaf], piece), stored, scratch);
+    sink_.take(PieceView(scope_.leaves[piece.leaf], piece), stored, scratch);
     ++tally.good_chunks;
   } catch (const FormatError& damage) {
-    tally.damages.push_back(chunk_error(index_, piece, damage.what(), path, offset));
+    tally.damages.push_back(chunk_error(scope_, piece, damage.what(), path, offset));
   }
 }
 
@@ -198,7 +198,7 @@ Task<void> ChunkReader::read_extent(ReadExtent extent, DataFilePtr data_file) {
     failure = std::current_exception();
   }
   if (failure && extent.pieces.size() == 1)
-    tally.damages.push_back(chunk_error(index_, extent.pieces[0], known_error(failure)));
+    tally.damages.push_back(chunk_error(scope_, extent.pieces[0], known_error(failure)));
   count(tally);
   if (!failure || extent.pieces.size() == 1) co_return;
   static_cast<void>(known_error(failure));
@@ -220,7 +220,7 @@ Task<void> ChunkReader::read_pieces(const ReadExtent* extent, FilePtr file, Tall
   // Stored bytes and what they are decoded in come in one step: nothing is held while waiting.
   const std::uint64_t scratch_at = align_up(size, kScratchAlignment);
   const std::uint64_t scratch_size = scratch_of(*extent);
-  engine::BufferArena& window = index_.folder()->engine->window();
+  engine::BufferArena& window = engine()->window();
   auto [error, buffer] = co_await window.async_acquire(
       std::max<std::uint64_t>(scratch_at + scratch_size, 1), engine::ArenaUse::read, kAsTuple);
   if (error) raise_failure(error, "wait for memory", file->path);
@@ -230,14 +230,14 @@ Task<void> ChunkReader::read_pieces(const ReadExtent* extent, FilePtr file, Tall
     for (const ChunkPiece& piece : extent->pieces) {
       if (piece.offset - begin + piece.length > count) {
         tally->damages.push_back(
-            chunk_error(index_, piece, "the file ended before it did", file->path, piece.offset));
+            chunk_error(scope_, piece, "the file ended before it did", file->path, piece.offset));
         continue;
       }
       take(piece, memory.subspan(piece.offset - begin, piece.length),
            memory.subspan(scratch_at, scratch_size), file->path, piece.offset, *tally);
     }
   };
-  co_await engine::async_run(index_.folder()->engine->cpu(), std::move(check), asio::use_awaitable);
+  co_await engine::async_run(engine()->cpu(), std::move(check), asio::use_awaitable);
 }
 
 }  // namespace cairn::internal

@@ -12,10 +12,10 @@ namespace cairn::internal {
 
 class ChunkReader {
  public:
-  /// Borrows index and sink. `damage` is called on the strand or while it waits; where it returns,
+  /// Borrows what `scope` refers to, and the sink. `damage` is called on the strand or while it waits; where it returns,
   /// reading goes on without the chunks that it was told of.
-  ChunkReader(const ItemIndex& index, ChunkSink& sink, DamageSink damage)
-      : index_(index), sink_(sink), damage_(std::move(damage)) {}
+  ChunkReader(const ReadScope& scope, ChunkSink& sink, DamageSink damage)
+      : scope_(scope), sink_(sink), damage_(std::move(damage)) {}
 
   Task<void> run(ReadPlan plan);
   /// Chunks, or inner chunks, that were found good, and their stored bytes.
@@ -73,7 +73,9 @@ class ChunkReader {
                                                      const std::string& path, bool in_file,
                                                      Tally& tally);
 
-  const ItemIndex& index_;
+  [[nodiscard]] EnginePtr engine() const { return scope_.index.folder()->engine; }
+
+  const ReadScope scope_;
   ChunkSink& sink_;
   DamageSink damage_;
   std::uint64_t good_chunks_ = 0;

@@ -26,10 +26,10 @@ Task<void> ChunkReader::read_shard(ReadExtent shard) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (failure) tally.damages.push_back(chunk_error(index_, shard.pieces[0], known_error(failure)));
+  if (failure) tally.damages.push_back(chunk_error(scope_, shard.pieces[0], known_error(failure)));
   count(tally);
   if (extents.empty()) co_return;
-  co_await engine::with_nursery(index_.folder()->engine->executor(), &ChunkReader::read_inner, this,
+  co_await engine::with_nursery(engine()->executor(), &ChunkReader::read_inner, this,
                                 &extents, data_file);
 }
 
@@ -44,19 +44,19 @@ Task<void> ChunkReader::read_inner(engine::Nursery& nursery, ChunkReader* self,
 Task<void> ChunkReader::read_index(const ReadExtent* shard, FilePtr file,
                                    std::vector<ReadExtent>* extents, Tally* tally) {
   const ChunkPiece& whole = shard->pieces[0];
-  const zarr::ArrayMetadata& metadata = index_.leaves()[whole.leaf].array->metadata;
+  const zarr::ArrayMetadata& metadata = scope_.leaves[whole.leaf].array->metadata;
   zarr::ByteRange place;
   try {
     place = zarr::shard_index_range(metadata, whole.length);
   } catch (const FormatError& error) {
-    tally->damages.push_back(chunk_error(index_, whole, error.what(), file->path, whole.offset));
+    tally->damages.push_back(chunk_error(scope_, whole, error.what(), file->path, whole.offset));
     co_return;
   }
   const std::uint64_t at = whole.offset + place.offset;
   const std::uint64_t alignment = std::max<std::uint64_t>(file->file.alignment(), 1);
   const std::uint64_t begin = at / alignment * alignment;
   const std::uint64_t end = (at + place.length + alignment - 1) / alignment * alignment;
-  auto [error, buffer] = co_await index_.folder()->engine->window().async_acquire(
+  auto [error, buffer] = co_await engine()->window().async_acquire(
       std::max<std::uint64_t>(end - begin, 1), engine::ArenaUse::read, kAsTuple);
   if (error) raise_failure(error, "wait for memory", file->path);
   const std::size_t count = co_await read_some_at(file, begin, buffer.span().first(end - begin));
@@ -69,17 +69,17 @@ Task<void> ChunkReader::read_index(const ReadExtent* shard, FilePtr file,
           zarr::decode_shard_index(metadata, bytes.subspan(at - begin, place.length), whole.length);
       *extents = join_pieces(shard->file, inner_pieces(whole, cells, file->path, true, *tally));
     } catch (const FormatError& damage) {
-      tally->damages.push_back(chunk_error(index_, whole, damage.what(), file->path, at));
+      tally->damages.push_back(chunk_error(scope_, whole, damage.what(), file->path, at));
     }
   };
-  co_await engine::async_run(index_.folder()->engine->cpu(), std::move(decode),
+  co_await engine::async_run(engine()->cpu(), std::move(decode),
                              asio::use_awaitable);
 }
 
 void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
                              std::vector<std::byte>& scratch, const std::string& path,
                              Tally& tally) {
-  const StoredLeaf& leaf = index_.leaves()[whole.leaf];
+  const StoredLeaf& leaf = scope_.leaves[whole.leaf];
   const zarr::ArrayMetadata& metadata = leaf.array->metadata;
   std::vector<ChunkPiece> pieces;
   try {
@@ -89,7 +89,7 @@ void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte>
         metadata, stored.subspan(place.offset, place.length), stored.size());
     pieces = inner_pieces(whole, cells, path, false, tally);
   } catch (const FormatError& damage) {
-    tally.damages.push_back(chunk_error(index_, whole, damage.what(), path));
+    tally.damages.push_back(chunk_error(scope_, whole, damage.what(), path));
   }
   for (const ChunkPiece& piece : pieces) {
     scratch.resize(std::max(scratch.size(), sink_.scratch_bytes(PieceView(leaf, piece))));
@@ -101,7 +101,7 @@ std::vector<ChunkPiece> ChunkReader::inner_pieces(const ChunkPiece& whole,
                                                   const zarr::ShardIndex& cells,
                                                   const std::string& path, bool in_file,
                                                   Tally& tally) {
-  const StoredLeaf& leaf = index_.leaves()[whole.leaf];
+  const StoredLeaf& leaf = scope_.leaves[whole.leaf];
   const StoredArray& inner = *leaf.array->inner;
   IndexRange wanted = PieceView(leaf, whole).wanted;
   const IndexRange box = leaf.array->chunk_box(whole.chunk);
@@ -128,7 +128,7 @@ std::vector<ChunkPiece> ChunkReader::inner_pieces(const ChunkPiece& whole,
       continue;
     }
     tally.damages.push_back(
-        chunk_error(index_, piece, fault, path,
+        chunk_error(scope_, piece, fault, path,
                     in_file ? std::optional<std::uint64_t>(piece.offset) : std::nullopt));
   }
   return pieces;

@@ -43,21 +43,20 @@ void check_memory(const ItemIndex& index) {
 
 }  // namespace
 
-LoadSink::LoadSink(const ItemIndex& index) : index_(index) {
+std::vector<Array> allocate_arrays(const ItemIndex& index) {
   check_memory(index);
-  arrays_.resize(index.leaves().size());
-  data_.resize(arrays_.size());
-  for (std::size_t i = 0; i < arrays_.size(); ++i) {
+  std::vector<Array> arrays(index.leaves().size());
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
     const StoredLeaf& leaf = index.leaves()[i];
-    if (!leaf.array) continue;
-    arrays_[i] = Array::uninitialized(leaf.array->metadata.dtype, leaf.wanted().shape);
-    data_[i] = arrays_[i].bytes().data();
+    if (leaf.array)
+      arrays[i] = Array::uninitialized(leaf.array->metadata.dtype, leaf.wanted().shape);
   }
+  return arrays;
 }
 
 BoxView LoadSink::target(const StoredLeaf& leaf) const {
-  const auto number = static_cast<std::size_t>(&leaf - index_.leaves().data());
-  return {leaf.wanted(), data_[number]};
+  const auto number = static_cast<std::size_t>(&leaf - leaves_.data());
+  return {leaf.wanted(), memory_[number]};
 }
 
 std::size_t LoadSink::scratch_bytes(const PieceView& piece) const {

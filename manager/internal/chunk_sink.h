@@ -27,13 +27,17 @@ class ChunkSink {
   virtual void begin_incomplete(const StoredLeaf& leaf) = 0;
 };
 
-/// Puts elements into arrays, one for each leaf's wanted box.
+/// An array for each leaf, of the shape that is wanted of it; empty ones for what is no array.
+/// Throws Error(resource_exhausted) where the machine has not got the memory that their metadata
+/// asks for.
+[[nodiscard]] std::vector<Array> allocate_arrays(const ItemIndex& index);
+
+/// Puts elements into memory.
 class LoadSink final : public ChunkSink {
  public:
-  /// Allocates. Throws Error(resource_exhausted) where the machine has not got the memory that the
-  /// arrays' metadata asks for.
-  explicit LoadSink(const ItemIndex& index);
-  [[nodiscard]] std::vector<Array>& arrays() noexcept { return arrays_; }
+  /// `memory`: for each leaf of `scope`, dense C order of what is wanted of it.
+  LoadSink(const ReadScope& scope, std::vector<std::byte*> memory)
+      : leaves_(scope.leaves), memory_(std::move(memory)) {}
   [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
   void take(const PieceView& piece, std::span<const std::byte> stored,
             std::span<std::byte> scratch) override;
@@ -42,9 +46,8 @@ class LoadSink final : public ChunkSink {
 
  private:
   [[nodiscard]] BoxView target(const StoredLeaf& leaf) const;
-  const ItemIndex& index_;
-  std::vector<Array> arrays_;
-  std::vector<std::byte*> data_;
+  std::span<const StoredLeaf> leaves_;
+  std::vector<std::byte*> memory_;
 };
 
 /// Checks all that the format lets it check.

@@ -1,5 +1,7 @@
 #include <cairn/codecs/orbax.h>
+#include <cairn/codecs/safetensors.h>
 #include <cairn/manager/internal/path_kind.h>
+#include <cairn/manager/internal/regular_file.h>
 
 #include <algorithm>
 #include <array>
@@ -30,6 +32,14 @@ bool has_zarr_files(const Entries& entries) {
 bool has_item_files(const Entries& entries) {
   return has_file(entries, orbax::kTreeMetadataFile) || has_file(entries, "manifest.ocdbt") ||
          !json_file(entries).empty();
+}
+
+bool has_safetensors(const Entries& entries) {
+  return std::ranges::any_of(entries, [](const engine::DirectoryEntry& entry) {
+    return entry.type != engine::FileType::directory &&
+           (entry.name.ends_with(safetensors::kFileSuffix) ||
+            entry.name.ends_with(safetensors::kIndexSuffix));
+  });
 }
 
 /// A directory below, as far as it can be seen: a root may hold what is not ours to read
@@ -128,12 +138,23 @@ Task<PathKind> find_path_kind(FolderPtr folder) {
   // A step may be an item itself (Orbax's Checkpointer): its metadata tells it from one.
   if (has_file(entries, orbax::kStepMetadataFile) || has_file(entries, "orbax.checkpoint"))
     co_return PathKind::step;
-  if (has_tree_files(entries) || !json_file(entries).empty()) co_return PathKind::item;
+  if (has_tree_files(entries)) co_return PathKind::item;
+  // Beside a model there may be files of any name; steps may have been exported into their root.
+  const bool model = has_safetensors(entries);
+  if (!model && !json_file(entries).empty()) co_return PathKind::item;
   if (has_file(entries, orbax::kRootMetadataFile)) co_return PathKind::root;
   const Below below = co_await look_below(folder, entries);
   if (below.steps) co_return PathKind::root;
+  if (model) co_return PathKind::safetensors;
   if (below.items) co_return PathKind::step;
   co_return below.zarr ? PathKind::item : PathKind::root;
+}
+
+Task<PathKind> kind_at(EnginePtr engine, std::string path) {
+  const engine::FileType type = co_await type_of_path(engine, nullptr, path, LookUp::anywhere);
+  if (type != engine::FileType::directory) co_return PathKind::safetensors;
+  FolderPtr folder = co_await open_folder(engine, path);
+  co_return co_await find_path_kind(folder);
 }
 
 }  // namespace cairn::internal

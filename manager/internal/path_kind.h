@@ -20,7 +20,9 @@ Task<ItemKind> kind_by_files(FolderPtr item);
 /// The name of the file that a JSON item keeps its document in; empty where there is none.
 [[nodiscard]] std::string json_file(const std::vector<engine::DirectoryEntry>& entries);
 
-/// A root, a step or an item.
+/// Of a directory.
 Task<PathKind> find_path_kind(FolderPtr folder);
+/// Of any path: what is no directory can be safetensors alone. Links are followed.
+Task<PathKind> kind_at(EnginePtr engine, std::string path);
 
 }  // namespace cairn::internal

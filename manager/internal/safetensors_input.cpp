@@ -35,7 +35,7 @@ Task<SafetensorsInputPtr> open_input(EnginePtr engine, FolderPtr folder, std::st
                                      LookUp look_up) {
   RegularFile opened =
       co_await open_regular_file(engine, folder, name, look_up, engine->direct_io());
-  auto input = std::make_shared<SafetensorsInput>(engine, opened.file);
+  auto input = std::make_shared<SafetensorsInput>(engine, opened.file, name);
   input->size = opened.size;
   const std::string path = opened.file->path;
   if (input->size < kLengthBytes) {
@@ -95,44 +95,81 @@ Task<Files> read_index(EnginePtr engine, FolderPtr folder, std::string name, Loo
 
 /// What the index says of a file, against what is in it.
 void check_shard(const SafetensorsInput& input, const std::vector<std::string>& wanted,
-                 const std::string& index_path) {
+                 const std::string& index_path, const FaultSink& sink) {
   std::vector<std::string_view> names;
   names.reserve(input.header.tensors.size());
   for (const auto& tensor : input.header.tensors) names.emplace_back(tensor.name);
   std::ranges::sort(names);
   for (const std::string& tensor : wanted) {
     if (std::ranges::binary_search(names, std::string_view(tensor))) continue;
-    throw invalid("weight_map puts tensor \"" + tensor + "\" into " + input.file->path +
-                      ", whose header does not have it",
-                  index_path);
+    sink(invalid("weight_map puts tensor \"" + tensor + "\" into " + input.file->path +
+                     ", whose header does not have it",
+                 index_path));
   }
 }
 
-void check_no_tensor_twice(const std::vector<SafetensorsInputPtr>& inputs) {
+void check_no_tensor_twice(const std::vector<SafetensorsInputPtr>& inputs, const FaultSink& sink) {
   std::unordered_map<std::string_view, const SafetensorsInput*> places;
   for (const SafetensorsInputPtr& input : inputs) {
     for (const auto& tensor : input->header.tensors) {
       const auto [place, is_new] = places.emplace(tensor.name, input.get());
       if (is_new) continue;
-      throw invalid(
-          "tensor \"" + tensor.name + "\" is in " + place->second->file->path + " as well",
-          input->file->path, "Keep one of them, and have the index name it");
+      sink(invalid("tensor \"" + tensor.name + "\" is in " + place->second->file->path + " as well",
+                   input->file->path, "Keep one of them, and have the index name it"));
     }
   }
 }
 
-Task<std::vector<SafetensorsInputPtr>> open_shards(EnginePtr engine, FolderPtr folder,
-                                                   std::string index_name, LookUp look_up) {
-  const Files files = co_await read_index(engine, folder, index_name, LookUp::anywhere);
-  const std::string index_path = join_path(folder->path, index_name);
-  std::vector<SafetensorsInputPtr> inputs;
-  for (const auto& [name, tensors] : files) {
-    inputs.push_back(co_await open_input(engine, folder, name, look_up));
+/// Whether an error is about a file, and others may be looked at all the same.
+bool concerns_a_file(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::data_loss:
+    case ErrorCode::not_found:
+    case ErrorCode::io_error:
+    case ErrorCode::invalid_argument:
+    case ErrorCode::not_supported:
+    case ErrorCode::permission_denied:
+      return true;
+    default:
+      return false;
   }
-  auto check = [&files, &inputs, &index_path] {
-    std::size_t i = 0;
-    for (const auto& [name, tensors] : files) check_shard(*inputs[i++], tensors, index_path);
-    check_no_tensor_twice(inputs);
+}
+
+void give(const std::exception_ptr& failure, const FaultSink& sink) {
+  const Error error = known_error(failure);
+  if (!concerns_a_file(error.code())) throw error;
+  sink(error);
+}
+
+Task<void> open_into(EnginePtr engine, FolderPtr folder, std::string name, LookUp look_up,
+                     std::vector<SafetensorsInputPtr>* inputs, FaultSink sink) {
+  std::exception_ptr failure;
+  try {
+    inputs->push_back(co_await open_input(engine, folder, name, look_up));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) give(failure, sink);
+}
+
+Task<std::vector<SafetensorsInputPtr>> open_shards(EnginePtr engine, SafetensorsPlace place,
+                                                   LookUp look_up, FaultSink sink) {
+  const std::string index_path = join_path(place.folder->path, place.name);
+  std::vector<SafetensorsInputPtr> inputs;
+  Files files;
+  std::exception_ptr failure;
+  try {
+    files = co_await read_index(engine, place.folder, place.name, LookUp::anywhere);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) give(failure, sink);
+  for (const auto& [name, tensors] : files)
+    co_await open_into(engine, place.folder, name, look_up, &inputs, sink);
+  auto check = [&files, &inputs, &index_path, &sink] {
+    for (const SafetensorsInputPtr& input : inputs)
+      check_shard(*input, files.at(input->name), index_path, sink);
+    check_no_tensor_twice(inputs, sink);
   };
   co_await engine::async_run(engine->cpu(), std::move(check), asio::use_awaitable);
   co_return inputs;
@@ -176,6 +213,21 @@ std::string pick_file(const std::vector<engine::DirectoryEntry>& entries, const 
 
 }  // namespace
 
+bool tells_of_damage(const Error& error) noexcept {
+  switch (error.code()) {
+    case ErrorCode::data_loss:
+    case ErrorCode::not_found:
+    case ErrorCode::io_error:
+      return true;
+    case ErrorCode::invalid_argument:
+      // What the checks of bytes throw names no operation; a link that is not followed is refused
+      // when it is opened.
+      return error.context().operation.empty();
+    default:
+      return false;
+  }
+}
+
 Error safetensors_format_error(const FormatError& error, const std::string& path,
                                std::uint64_t base) {
   ErrorContext context;
@@ -187,24 +239,37 @@ Error safetensors_format_error(const FormatError& error, const std::string& path
                context);
 }
 
-Task<std::vector<SafetensorsInputPtr>> open_safetensors_files(EnginePtr engine, std::string path,
-                                                              bool follow_links) {
-  const LookUp look_up = follow_links ? LookUp::anywhere : LookUp::beneath;
-  std::string name;
-  FolderPtr folder;
+Task<SafetensorsPlace> find_safetensors(EnginePtr engine, std::string path) {
+  SafetensorsPlace place;
   if (co_await type_of_path(engine, nullptr, path, LookUp::anywhere) ==
       engine::FileType::directory) {
-    folder = co_await open_folder(engine, path);
-    name = pick_file(co_await list_folder(folder), path);
+    place.folder = co_await open_folder(engine, path);
+    place.name = pick_file(co_await list_folder(place.folder), path);
   } else {
     auto [parent, last] = split_path(path);
-    folder = co_await open_folder(engine, parent);
-    name = last;
+    place.folder = co_await open_folder(engine, parent);
+    place.name = last;
   }
-  if (name.ends_with(".json")) co_return co_await open_shards(engine, folder, name, look_up);
+  co_return place;
+}
+
+Task<std::vector<SafetensorsInputPtr>> open_safetensors_place(EnginePtr engine,
+                                                              SafetensorsPlace place,
+                                                              bool follow_links, FaultSink sink) {
+  if (!sink) sink = [](const Error& error) { throw error; };
+  const LookUp look_up = follow_links ? LookUp::anywhere : LookUp::beneath;
+  if (place.is_index())
+    co_return co_await open_shards(engine, std::move(place), look_up, std::move(sink));
   std::vector<SafetensorsInputPtr> inputs;
-  inputs.push_back(co_await open_input(engine, folder, name, LookUp::anywhere));
+  // A link to the one file that was asked for leads where its user wants it to.
+  co_await open_into(engine, place.folder, place.name, LookUp::anywhere, &inputs, std::move(sink));
   co_return inputs;
+}
+
+Task<std::vector<SafetensorsInputPtr>> open_safetensors_files(EnginePtr engine, std::string path,
+                                                              bool follow_links) {
+  SafetensorsPlace place = co_await find_safetensors(engine, std::move(path));
+  co_return co_await open_safetensors_place(engine, std::move(place), follow_links);
 }
 
 }  // namespace cairn::internal

@@ -60,14 +60,27 @@ std::string temporary_name() {
   return ".cairn-export-" + random_hex(kRandomBytes);
 }
 
+/// Replacing takes the name from what has it: only a file may lose it to a file.
+void refuse_other_than_file(engine::FileType type, const std::string& path) {
+  switch (type) {
+    case engine::FileType::regular:
+      return;
+    case engine::FileType::directory:
+      throw make_error(ErrorCode::invalid_argument, "is a directory", path, "Name a file");
+    case engine::FileType::symlink:
+      throw make_error(ErrorCode::invalid_argument, "is a symbolic link, which is not replaced",
+                       path, "Name what it leads to, or another file");
+    case engine::FileType::other:
+      throw make_error(ErrorCode::invalid_argument, "is a FIFO, socket or device, not a file", path,
+                       "Name a file");
+  }
+}
+
 /// Whether a file of that name is there.
 Task<bool> look_for(JobPtr job, std::string name) {
   const std::optional<engine::FileStatus> status = co_await find_status(job->folder, name);
   if (!status) co_return false;
-  if (status->type == engine::FileType::directory) {
-    throw make_error(ErrorCode::invalid_argument, "is a directory",
-                     join_path(job->folder->path, name), "Name a file");
-  }
+  refuse_other_than_file(status->type, join_path(job->folder->path, name));
   if (!job->options.overwrite) throw exists(*job, name);
   co_return true;
 }
@@ -171,7 +184,7 @@ Task<void> remove_older(JobPtr job) {
   const auto entries = co_await list_folder(job->folder);
   for (const engine::DirectoryEntry& entry : entries) {
     const auto shard = safetensors::parse_shard_name(entry.name);
-    if (!shard || shard->stem != job->stem) continue;
+    if (!shard || shard->stem != job->stem || entry.type != engine::FileType::regular) continue;
     const bool ours =
         std::ranges::find(job->files, entry.name, &NamedFile::name) != job->files.end();
     if (!ours) co_await remove_tree(job->folder, entry.name);

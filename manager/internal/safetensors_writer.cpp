@@ -1,31 +1,54 @@
 // The bytes of a file are cut into blocks, whatever tensors lie in them; each block is gathered in
 // staging memory and written by one large aligned write, or written straight out of an array where
-// that is aligned.
+// that is aligned. Where a block does not end at a unit of direct I/O, the next one writes the
+// rest.
 
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/engine/nursery.h>
+#include <cairn/manager/future.h>
+#include <cairn/manager/internal/safetensors_blocks.h>
 #include <cairn/manager/internal/safetensors_writer.h>
 #include <cairn/manager/internal/source_reader.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 namespace cairn::internal {
 namespace {
 
-constexpr std::uint64_t kBlockBytes = 4u << 20;
 static_assert(kBlockBytes % engine::kBufferAlignment == 0);
 /// Enough to keep a disk busy, few enough that a failing write drains quickly.
 constexpr std::size_t kWritesInFlight = 8;
 
-std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
-  return (bytes + unit - 1) / unit * unit;
+std::uint64_t round_down(std::uint64_t bytes, std::uint64_t unit) {
+  return bytes / unit * unit;
 }
+std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) {
+  return round_down(bytes + unit - 1, unit);
+}
+
+/// What of a block is behind its last whole unit of direct I/O.
+struct Rest {
+  Rest() = default;
+  std::shared_ptr<impl::SharedState<void>> ready = std::make_shared<impl::SharedState<void>>();
+  std::vector<std::byte> bytes;
+};
+
+/// Bytes [begin, end) of the file, and the rests between it and its neighbours; none where it
+/// begins or ends with a unit.
+struct Block {
+  Block(std::uint64_t b, std::uint64_t e) : begin(b), end(e) {}
+  std::uint64_t begin;
+  std::uint64_t end;
+  std::shared_ptr<Rest> before;
+  std::shared_ptr<Rest> after;
+};
 
 /// The memory of a block that can be written from where it is.
 std::span<const std::byte> straight_source(const PlannedFile& plan, std::uint64_t begin,
                                            std::uint64_t end, std::uint64_t alignment) {
-  if (begin < plan.start.size()) return {};
+  if (begin < plan.start.size() || begin % alignment != 0) return {};
   const std::vector<PlannedPiece> pieces = pieces_of(plan, begin, end);
   if (pieces.size() != 1 || pieces[0].last - pieces[0].first != end - begin) return {};
   const auto& memory = pieces[0].tensor->memory;
@@ -91,16 +114,14 @@ Task<void> read_piece(PlannedPiece piece, std::byte* to) {
   if (!elements.whole) std::memcpy(to, around.data() + elements.head, piece.last - piece.first);
 }
 
-/// Gathers [begin, end) in `buffer` and writes it; with direct I/O padded with zeros.
-Task<void> write_block(EnginePtr engine, FilePtr file, const PlannedFile* plan, std::uint64_t begin,
-                       std::uint64_t end, engine::Buffer buffer) {
+/// Gathers the bytes [begin, end) at `data`.
+Task<void> gather(EnginePtr engine, const PlannedFile* plan, std::uint64_t begin, std::uint64_t end,
+                  std::byte* data) {
   const std::vector<PlannedPiece> pieces = pieces_of(*plan, begin, end);
-  std::byte* const data = buffer.data();
   for (const PlannedPiece& piece : pieces) {
     if (piece.tensor->leaf != nullptr) co_await read_piece(piece, data + piece.at);
   }
-  const std::size_t size = round_up(end - begin, file->file.alignment());
-  auto gather = [plan, begin, end, size, data, &pieces] {
+  auto copy = [plan, begin, end, data, &pieces] {
     if (begin < plan->start.size()) {
       const std::size_t count = std::min<std::uint64_t>(end, plan->start.size()) - begin;
       std::memcpy(data, plan->start.data() + begin, count);
@@ -108,27 +129,64 @@ Task<void> write_block(EnginePtr engine, FilePtr file, const PlannedFile* plan, 
     for (const PlannedPiece& piece : pieces) {
       if (piece.tensor->memory) copy_piece(piece, data + piece.at);
     }
-    std::memset(data + (end - begin), 0, size - (end - begin));
   };
-  co_await engine::async_run(engine->cpu(), std::move(gather), asio::use_awaitable);
-  co_await write_at(file, begin, std::span<const std::byte>(data, size));
+  co_await engine::async_run(engine->cpu(), std::move(copy), asio::use_awaitable);
+}
+
+/// Gathers a block in `buffer` and writes it; the file's last one, with direct I/O, padded with
+/// zeros.
+Task<void> write_block(EnginePtr engine, FilePtr file, const PlannedFile* plan, Block block,
+                       engine::Buffer buffer) {
+  const std::uint64_t unit = file->file.alignment();
+  const std::uint64_t first = round_down(block.begin, unit);
+  std::byte* const data = buffer.data();
+  co_await gather(engine, plan, block.begin, block.end, data + (block.begin - first));
+  if (block.before) {
+    const Future<void> ready(block.before->ready);
+    co_await ready.result(asio::use_awaitable);
+    assert(block.before->bytes.size() == block.begin - first);
+    std::ranges::copy(block.before->bytes, data);
+  }
+  std::uint64_t last = round_up(block.end, unit);
+  if (block.after) {
+    last = std::max(first, round_down(block.end, unit));
+    block.after->bytes.assign(data + (last - first), data + (block.end - first));
+    block.after->ready->set(nullptr, impl::Unit());
+  } else {
+    std::memset(data + (block.end - first), 0, last - block.end);
+  }
+  if (last > first) co_await write_at(file, first, std::span<const std::byte>(data, last - first));
+}
+
+/// As large as chunks want it, but so that two blocks can be under way.
+std::uint64_t largest_block(engine::Engine& engine) {
+  const std::uint64_t half = round_down(engine.staging().capacity() / 2, engine::kBufferAlignment);
+  // A block may begin and end within a unit.
+  constexpr std::uint64_t kSlack = 2 * engine::kBufferAlignment;
+  return std::max(kBlockBytes, half > kSlack ? half - kSlack : 0);
 }
 
 Task<void> spawn_writes(engine::Nursery& nursery, EnginePtr engine, FilePtr file,
                         const PlannedFile* plan) {
-  for (std::uint64_t begin = 0; begin < plan->size; begin += kBlockBytes) {
+  const std::uint64_t unit = file->file.alignment();
+  BlockCutter cutter(*plan, largest_block(*engine));
+  std::shared_ptr<Rest> rest;
+  while (cutter.next()) {
     if (!co_await nursery.wait_below(kWritesInFlight)) break;
-    const std::uint64_t end = std::min(begin + kBlockBytes, plan->size);
-    const auto memory = straight_source(*plan, begin, end, file->file.alignment());
+    Block block(cutter.begin(), cutter.end());
+    const auto memory = straight_source(*plan, block.begin, block.end, unit);
     if (!memory.empty()) {
-      nursery.spawn(write_at(file, begin, memory));
+      nursery.spawn(write_at(file, block.begin, memory));
       continue;
     }
+    block.before = block.begin % unit == 0 ? nullptr : rest;
+    if (block.end % unit != 0 && block.end != plan->size) block.after = std::make_shared<Rest>();
+    rest = block.after;
     // Staging and not the window: a leaf's source may need the window while this is held.
-    auto [error, buffer] = co_await engine->staging().async_acquire(
-        round_up(end - begin, engine::kBufferAlignment), kAsTuple);
+    const std::uint64_t size = round_up(block.end, unit) - round_down(block.begin, unit);
+    auto [error, buffer] = co_await engine->staging().async_acquire(size, kAsTuple);
     if (error) raise_failure(error, "wait for staging memory", file->path);
-    nursery.spawn(write_block(engine, file, plan, begin, end, std::move(buffer)));
+    nursery.spawn(write_block(engine, file, plan, std::move(block), std::move(buffer)));
   }
 }
 

@@ -62,20 +62,21 @@ class Asked {
   }
 
   void look_up(std::size_t leaf, const KeyPath& path) {
-    if (!by_text_.empty()) {
-      const std::string text = to_string(path);
-      for (std::size_t end = 0; end <= text.size(); ++end) {
-        // Where a key ends; the empty text names everything.
-        if (end == 0 || end == text.size() || text[end] == '/' || text[end] == '[')
-          note(by_text_, std::string_view(text).substr(0, end), leaf);
-      }
-    }
+    if (!by_text_.empty()) look_up(leaf, to_string(path), "/[");
     if (by_keys_.empty()) return;
     std::string above;
     note(by_keys_, above, leaf);
     for (const Key& key : path) {
       above += std::to_string(key.name.size()) + ':' + key.name;
       note(by_keys_, above, leaf);
+    }
+  }
+  /// By text alone; a key ends where one of `ends` follows.
+  void look_up(std::size_t leaf, std::string_view text, std::string_view ends) {
+    for (std::size_t end = 0; end <= text.size(); ++end) {
+      // The empty text names everything.
+      if (end == 0 || end == text.size() || ends.find(text[end]) != ends.npos)
+        note(by_text_, text.substr(0, end), leaf);
     }
   }
   /// Selections of one path have one number.
@@ -131,15 +132,18 @@ std::string near_names(const std::string& name, const std::vector<std::string>& 
   return names.empty() ? "; there are none" : "; there are " + text;
 }
 
-std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPath>& paths) {
+namespace {
+
+std::vector<Chosen> all_of(std::size_t leaves) {
+  std::vector<Chosen> chosen(leaves);
+  for (std::size_t i = 0; i < leaves; ++i) chosen[i].leaf = i;
+  return chosen;
+}
+
+/// `texts`: of all leaves, for messages.
+std::vector<Chosen> choose_found(const Selections& selections, const Asked& asked,
+                                 const std::function<std::vector<std::string>()>& texts) {
   std::vector<Chosen> chosen;
-  if (selections.empty()) {
-    chosen.resize(paths.size());
-    for (std::size_t i = 0; i < paths.size(); ++i) chosen[i].leaf = i;
-    return chosen;
-  }
-  Asked asked(selections);
-  for (std::size_t leaf = 0; leaf < paths.size(); ++leaf) asked.look_up(leaf, paths[leaf]);
   std::unordered_set<std::size_t> whole;  // paths that were asked for without a range
   for (std::size_t i = 0; i < selections.size(); ++i) {
     const args::Selection& selection = selections[i];
@@ -148,7 +152,7 @@ std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPa
     if (leaves.empty()) {
       const std::string text = text_of(selection);
       throw refusal(ErrorCode::not_found, text,
-                    "the tree has nothing at this path" + near_names(text, texts_of(paths)));
+                    "the tree has nothing at this path" + near_names(text, texts()));
     }
     if (selection.range && leaves.size() > 1) {
       throw refusal(ErrorCode::invalid_argument, text_of(selection),
@@ -168,13 +172,36 @@ std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPa
     return a.leaf == b.leaf && a.range != b.range;
   });
   if (twice != chosen.end()) {
-    throw refusal(ErrorCode::invalid_argument, to_string(paths[twice->leaf]),
+    throw refusal(ErrorCode::invalid_argument, texts()[twice->leaf],
                   "the leaf was asked for twice, with different ranges");
   }
   // Not std::ranges::unique: clang 14 refuses libstdc++ 12's subrange.
   const auto same = [](const Chosen& a, const Chosen& b) { return a.leaf == b.leaf; };
   chosen.erase(std::unique(chosen.begin(), chosen.end(), same), chosen.end());
   return chosen;
+}
+
+}  // namespace
+
+std::vector<Chosen> choose(const Selections& selections, const std::vector<KeyPath>& paths) {
+  if (selections.empty()) return all_of(paths.size());
+  Asked asked(selections);
+  for (std::size_t leaf = 0; leaf < paths.size(); ++leaf) asked.look_up(leaf, paths[leaf]);
+  return choose_found(selections, asked, [&paths] { return texts_of(paths); });
+}
+
+std::vector<Chosen> choose_by_name(const Selections& selections,
+                                   const std::vector<std::string>& names) {
+  if (selections.empty()) return all_of(names.size());
+  Selections by_name;
+  for (const args::Selection& selection : selections) {
+    const auto* keys = std::get_if<KeyPath>(&selection.path);
+    by_name.emplace_back(keys != nullptr ? dotted_name(*keys) : text_of(selection),
+                         selection.range);
+  }
+  Asked asked(by_name);
+  for (std::size_t leaf = 0; leaf < names.size(); ++leaf) asked.look_up(leaf, names[leaf], ".");
+  return choose_found(by_name, asked, [&names] { return names; });
 }
 
 std::vector<KeyPath> list_gaps(const std::vector<KeyPath>& paths,

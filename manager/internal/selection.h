@@ -26,6 +26,9 @@ struct Chosen {
 /// Error as args::StandardRestore says, all but what needs the arrays' shapes.
 [[nodiscard]] std::vector<Chosen> choose(const Selections& selections,
                                          const std::vector<KeyPath>& paths);
+/// The same of leaves that have flat names, whose dots make paths of them: "a.b" is below "a".
+[[nodiscard]] std::vector<Chosen> choose_by_name(const Selections& selections,
+                                                 const std::vector<std::string>& names);
 /// Paths of nulls that keep the elements of lists in their places: one for each element, among
 /// `paths`, of which nothing was chosen, in lists of which something was.
 [[nodiscard]] std::vector<KeyPath> list_gaps(const std::vector<KeyPath>& paths,

@@ -15,10 +15,8 @@
 namespace cairn::internal {
 namespace {
 
-constexpr std::string_view kOwnerFile = ".cairn_owner";
 constexpr std::size_t kIncarnationBytes = 16;
 constexpr std::size_t kFreshSuffixBytes = 8;
-constexpr std::uint64_t kOwnerFileBytesMax = 4096;
 
 std::string host_name() {
   std::array<char, 256> buffer{};

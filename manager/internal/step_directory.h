@@ -33,6 +33,9 @@ struct Owner {
   std::int64_t pid = 0;
   [[nodiscard]] std::string text() const;  ///< JSON
 };
+/// Where the owner record of a save is, in its directory, until it commits.
+inline constexpr std::string_view kOwnerFile = ".cairn_owner";
+inline constexpr std::uint64_t kOwnerFileBytesMax = 4096;
 /// Whom an owner record names, for a message: "host H, pid P", or why that cannot be told.
 [[nodiscard]] std::string describe_owner(const std::string& text);
 

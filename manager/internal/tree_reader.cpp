@@ -75,10 +75,17 @@ Task<std::vector<std::uint64_t>> TreeReader::stored_bytes() {
 Task<Tree> TreeReader::load() {
   // What is missing or cannot be is found before memory is asked for.
   ReadPlan reads = co_await plan();
-  LoadSink sink(index_);
+  std::vector<Array> arrays = allocate_arrays(index_);
+  std::vector<std::byte*> memory;
+  memory.reserve(arrays.size());
+  for (Array& array : arrays) memory.push_back(array.bytes().data());
+  LoadSink sink(index_, std::move(memory));
   ChunkReader reader(index_, sink, damage_);
   co_await reader.run(std::move(reads));
-  co_return assemble(std::move(sink.arrays()));
+  std::vector<Tree> values;
+  values.reserve(arrays.size());
+  for (Array& array : arrays) values.emplace_back(std::move(array));
+  co_return assemble(std::move(values));
 }
 
 Task<void> TreeReader::verify(VerifyReport* report) {
@@ -110,7 +117,7 @@ Task<std::vector<Statistics>> TreeReader::statistics() {
   co_return sink.finish();
 }
 
-Tree TreeReader::assemble(std::vector<Array> arrays) const {
+Tree TreeReader::assemble(std::vector<Tree> arrays) const {
   std::vector<std::pair<KeyPath, Tree>> entries;
   entries.reserve(leaves().size() + index_.gaps().size());
   for (std::size_t i = 0; i < leaves().size(); ++i)
@@ -128,7 +135,7 @@ Tree TreeReader::assemble(std::vector<Array> arrays) const {
   }
 }
 
-Tree TreeReader::value_of(const StoredLeaf& leaf, Array array) {
+Tree TreeReader::value_of(const StoredLeaf& leaf, Tree array) {
   using orbax::ValueType;
   switch (leaf.type) {
     case ValueType::none:
@@ -144,11 +151,11 @@ Tree TreeReader::value_of(const StoredLeaf& leaf, Array array) {
       return Tree(leaf.text);
     case ValueType::jax_array:
     case ValueType::np_ndarray:
-      return Tree(std::move(array));
+      return array;
     case ValueType::scalar:
       break;
   }
-  return scalar_of(std::move(array));
+  return scalar_of(std::move(array.as<Array>()));
 }
 
 void TreeReader::restore_tuples(Tree& tree) const {

@@ -27,6 +27,9 @@ class TreeReader {
   Task<std::vector<std::uint64_t>> stored_bytes();
   /// What open() chose. A bare array is a tree of its own.
   Task<Tree> load();
+  /// The tree of what each leaf's array is, in order; what they are makes no difference for leaves
+  /// without one. Throws data_loss where the paths make no tree.
+  [[nodiscard]] Tree assemble(std::vector<Tree> arrays) const;
   /// Reads and checks everything. Adds to the counts of `report`.
   Task<void> verify(VerifyReport* report);
   /// Of each leaf, in order; empty for those without elements.
@@ -34,8 +37,7 @@ class TreeReader {
 
  private:
   Task<ReadPlan> plan();
-  [[nodiscard]] Tree assemble(std::vector<Array> arrays) const;
-  [[nodiscard]] static Tree value_of(const StoredLeaf& leaf, Array array);
+  [[nodiscard]] static Tree value_of(const StoredLeaf& leaf, Tree array);
   void restore_tuples(Tree& tree) const;
 
   DamageSink damage_;

@@ -90,6 +90,7 @@ class TreeSaver final : public ItemSaver {
   };
   [[nodiscard]] std::vector<LeafTotals> totals() const;
   [[nodiscard]] std::vector<ChunkChecksums> checksums() const;
+  [[nodiscard]] CodecRecord codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const;
   [[nodiscard]] CairnRecord record() const;
 
   std::string item_;

@@ -1,10 +1,10 @@
 // What a save says about itself: `_CAIRN` and the item's part of SaveResult.
 
+#include <cairn/manager/internal/codec_totals.h>
 #include <cairn/manager/internal/tree_saver.h>
 #include <cairn/manager/version.h>
 
 #include <cmath>
-#include <map>
 
 namespace cairn::internal {
 namespace {
@@ -56,6 +56,21 @@ std::vector<ChunkChecksums> TreeSaver::checksums() const {
   return arrays;
 }
 
+CodecRecord TreeSaver::codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const {
+  const zarr::ArrayMetadata& metadata = layout_.arrays[leaf.layout].metadata;
+  CodecRecord record;
+  record.array = leaf.name;
+  record.codec = label_of(leaf.choice);
+  record.reason = std::string(text_of(leaf.choice.reason));
+  record.expected_permille =
+      static_cast<std::uint32_t>(std::lround(leaf.choice.expected_ratio * kPermille));
+  record.bytes = byte_count(metadata.dtype, metadata.shape);
+  record.stored_bytes = sums.stored_bytes;
+  record.chunks = sums.chunks;
+  record.chunks_stored = sums.chunks_stored;
+  return record;
+}
+
 CairnRecord TreeSaver::record() const {
   CairnRecord record;
   record.writer_version = std::string(version());
@@ -63,22 +78,9 @@ CairnRecord TreeSaver::record() const {
   record.unsigned_scalars = layout_.unsigned_scalars;
   record.manifest_hash = store_->manifest_hash();
   if (!uses_zarr3(layout_.layout)) record.chunk_checksums = checksums();
-  const std::vector<LeafTotals> totals = this->totals();
-  for (std::size_t i = 0; i < layout_.leaves.size(); ++i) {
-    const PlannedLeaf& leaf = layout_.leaves[i];
-    if (!is_noteworthy(leaf.choice)) continue;
-    const zarr::ArrayMetadata& metadata = layout_.arrays[leaf.layout].metadata;
-    CodecRecord codec;
-    codec.array = leaf.name;
-    codec.codec = label_of(leaf.choice);
-    codec.reason = std::string(text_of(leaf.choice.reason));
-    codec.expected_permille =
-        static_cast<std::uint32_t>(std::lround(leaf.choice.expected_ratio * kPermille));
-    codec.bytes = byte_count(metadata.dtype, metadata.shape);
-    codec.stored_bytes = totals[i].stored_bytes;
-    codec.chunks = totals[i].chunks;
-    codec.chunks_stored = totals[i].chunks_stored;
-    record.codecs.push_back(std::move(codec));
+  for (std::size_t i = 0; const LeafTotals& sums : totals()) {
+    const PlannedLeaf& leaf = layout_.leaves[i++];
+    if (is_noteworthy(leaf.choice)) record.codecs.push_back(codec_record(leaf, sums));
   }
   if (links_) record.chunks = traces();
   return record;
@@ -87,28 +89,10 @@ CairnRecord TreeSaver::record() const {
 std::optional<ItemSummary> TreeSaver::summary() const {
   ItemSummary summary;
   summary.item = item_;
-  const std::vector<LeafTotals> totals = this->totals();
-  std::map<std::pair<std::string, std::string>, CodecSummary> codecs;
-  for (std::size_t i = 0; i < layout_.leaves.size(); ++i) {
-    const PlannedLeaf& leaf = layout_.leaves[i];
-    const zarr::ArrayMetadata& metadata = layout_.arrays[leaf.layout].metadata;
-    CodecSummary& codec = codecs[{label_of(leaf.choice), std::string(text_of(leaf.choice.reason))}];
-    const std::uint64_t bytes = byte_count(metadata.dtype, metadata.shape);
-    ++codec.arrays;
-    codec.bytes += bytes;
-    codec.stored_bytes += totals[i].stored_bytes;
-    codec.chunks += totals[i].chunks;
-    codec.chunks_stored += totals[i].chunks_stored;
-    // The sum of what is expected to be stored, until all are added.
-    codec.expected_ratio += static_cast<double>(bytes) / leaf.choice.expected_ratio;
-  }
-  for (auto& [kind, codec] : codecs) {
-    codec.codec = kind.first;
-    codec.reason = kind.second;
-    const double expected = codec.expected_ratio - CodecSummary().expected_ratio;
-    codec.expected_ratio = expected > 0 ? static_cast<double>(codec.bytes) / expected : 1;
-    summary.codecs.push_back(std::move(codec));
-  }
+  CodecTotals codecs;
+  for (std::size_t i = 0; const LeafTotals& sums : totals())
+    codecs.add(codec_record(layout_.leaves[i++], sums));
+  summary.codecs = std::move(codecs).finish();
   for (const StoredChunk& stored : content_->placed) {
     if (!stored.linked) continue;
     ++summary.chunks_linked;

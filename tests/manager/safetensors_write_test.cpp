@@ -1,8 +1,10 @@
 // Writing safetensors files: what is written is what was given, and is there whole or not at all.
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "manager/safetensors_samples.h"
 
@@ -48,6 +50,24 @@ class ArraySource final : public Source {
 
  private:
   Array array_;
+};
+
+/// That likes boxes of one shape, and is slow to answer: another thread does.
+class BoxedSource final : public Source {
+ public:
+  BoxedSource(Array array, Shape box) : array_(std::move(array)), box_(std::move(box)) {}
+  void read(const IndexRange& range, std::span<std::byte> to,
+            std::function<void(std::exception_ptr)> done) override {
+    std::thread([this, range, to, done = std::move(done)] {
+      copy_region(array_, range.origin, range.shape, to.data());
+      done(nullptr);
+    }).detach();
+  }
+  [[nodiscard]] Shape natural_box() const override { return box_; }
+
+ private:
+  Array array_;
+  Shape box_;
 };
 
 class BrokenSource final : public Source {
@@ -106,6 +126,31 @@ TEST_P(WriteSafetensors, GivesBackWhatWasWrittenWithEveryKindOfElements) {
     }
   }
   EXPECT_THAT(entries(), ElementsAre("a"));
+}
+
+TEST_P(WriteSafetensors, GathersBlocksThatEndWhereChunksDo) {
+  EngineSettings small;
+  small.staging_bytes = 16u << 20;
+  for (int round = 0; round < 4; ++round) {
+    Dict arrays, leaves;
+    for (int i = 0; i < 8; ++i) {
+      const Shape shape = {1 + static_cast<Index>(random_() % 9),
+                           1 + static_cast<Index>(random_() % 300'000)};
+      const Shape box = {1 + static_cast<Index>(random_() % 9),
+                         1 + static_cast<Index>(random_() % 300'000)};
+      const DType dtype = i % 2 == 0 ? DType::uint8 : DType::uint32;
+      const Array array = random_array(dtype, shape, random_);
+      const std::string name = "w" + std::to_string(i);
+      leaves[name] = Tree(Leaf(dtype, shape, std::make_shared<BoxedSource>(array, box)));
+      arrays[name] = Tree(array);
+    }
+    SafetensorsWriteOptions replace;
+    replace.overwrite = true;
+    const auto engine = new_engine(small);
+    write_safetensors(engine, Tree(std::move(leaves)), at("out"), replace).get();
+    EXPECT_TRUE(read_safetensors(engine, at("out")).get().tree == Tree(std::move(arrays)));
+    EXPECT_LE(engine->stats().staging.peak_bytes, small.staging_bytes);
+  }
 }
 
 TEST_P(WriteSafetensors, AlignsDataToBlocksAndTensorsToTheirElements) {
@@ -239,6 +284,39 @@ TEST_P(WriteSafetensors, RefusesPathsAndOptionsThatMakeNoSense) {
   options = {};
   options.max_shard_bytes = 10;
   refuses(Dict{{"a", 1}}, "a.bin", invalid, "ends with .safetensors", options);
+}
+
+TEST_P(WriteSafetensors, ReplacesNothingButARegularFile) {
+  ASSERT_EQ(::mkfifo(at("fifo").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo(at("m-00002-of-00002.safetensors").c_str(), 0600), 0);
+  put("target", "precious");
+  std::filesystem::create_symlink("target", at("link"));
+  std::filesystem::create_directory(at("folder"));
+  SafetensorsWriteOptions replace;
+  replace.overwrite = true;
+  const Tree tree = Dict{{"a", Array(DType::int8, {4})}, {"b", Array(DType::int8, {4})}};
+  const auto refused = [&](const std::string& name, const std::string& why) {
+    refuses(tree, name, ErrorCode::invalid_argument, why, replace);
+  };
+  refused("fifo", "is a FIFO, socket or device");
+  refused("link", "is a symbolic link");
+  refused("folder", "is a directory");
+  replace.max_shard_bytes = 4;
+  refused("m.safetensors", "is a FIFO, socket or device");
+  EXPECT_EQ(get("target"), "precious");
+}
+
+TEST_P(WriteSafetensors, LeavesOlderShardsThatAreNoFiles) {
+  SafetensorsWriteOptions shards;
+  shards.max_shard_bytes = 4;
+  const Tree tree = Dict{{"a", Array(DType::int8, {4})}, {"b", Array(DType::int8, {4})}};
+  static_cast<void>(write_safetensors(new_engine(), tree, at("m.safetensors"), shards).get());
+  std::filesystem::create_directories(at("m-00003-of-00003.safetensors/precious"));
+  shards.overwrite = true;
+  shards.max_shard_bytes = 0;
+  static_cast<void>(write_safetensors(new_engine(), tree, at("m.safetensors"), shards).get());
+  EXPECT_THAT(entries(), ElementsAre("m-00003-of-00003.safetensors", "m.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(at("m-00003-of-00003.safetensors/precious")));
 }
 
 TEST_P(WriteSafetensors, LeavesNothingWhenASourceFails) {

@@ -1,6 +1,7 @@
 // What the command refuses: one clear error, exit status 2, and nothing left behind.
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "tools/command.h"
 #include "tools/safetensors_samples.h"
@@ -80,8 +81,13 @@ TEST_P(BadInput, RefusesRootsThatAreMissingOrFiles) {
   write_bytes(file("plain"), "text");
   for (const std::string command : {"ls", "inspect", "verify"}) {
     expect_refused(cairn({command, root()}), "No such file or directory");
-    expect_refused(cairn({command, file("plain")}), "Not a directory");
   }
+  expect_refused(cairn({"ls", file("plain")}), "Not a directory");
+  // A file can be safetensors alone, which this one is not.
+  expect_refused(cairn({"inspect", file("plain")}), "safetensors file: size: found 4 bytes");
+  const Outcome verified = cairn({"verify", file("plain")});
+  EXPECT_EQ(verified.status, 1);
+  EXPECT_THAT(verified.out, HasSubstr("safetensors file: size: found 4 bytes"));
   expect_refused(cairn({"export", root(), file("out")}), "No such file or directory");
   EXPECT_FALSE(std::filesystem::exists(file("out")));
 }
@@ -123,6 +129,24 @@ TEST_P(BadInput, KeepsAFileThatIsThereUnlessForced) {
   for (const auto& entry : std::filesystem::directory_iterator(file("."))) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".cairn-export-"));
   }
+}
+
+TEST_P(BadInput, ReplacesNothingButARegularFile) {
+  save(0, Dict{{"a", 1}});
+  ASSERT_EQ(::mkfifo(file("fifo").c_str(), 0600), 0);
+  write_bytes(file("target"), "precious");
+  std::filesystem::create_symlink("target", file("link"));
+  std::filesystem::create_symlink("/dev/null", file("device"));
+  std::filesystem::create_symlink("nowhere", file("dangling"));
+  for (const char* name : {"fifo", "link", "device", "dangling"})
+    expect_refused(cairn({"export", root(), file(name), "--force"}), "not a file");
+  expect_refused(cairn({"export", root(), "/dev/null", "--force"}), "not a file");
+  // Nor the index that the file would make stale.
+  ASSERT_EQ(::mkfifo(file("m.safetensors.index.json").c_str(), 0600), 0);
+  expect_refused(cairn({"export", root(), file("m.safetensors"), "--force"}), "not a file");
+  EXPECT_TRUE(std::filesystem::is_fifo(file("fifo")));
+  EXPECT_TRUE(std::filesystem::is_symlink(file("link")));
+  EXPECT_EQ(read_bytes(file("target")), "precious");
 }
 
 TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {

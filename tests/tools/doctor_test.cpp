@@ -51,6 +51,22 @@ TEST_P(Doctor, FindsADirectoryInWhichNothingCanBeWritten) {
   EXPECT_THAT(outcome.out, HasSubstr("problem: write: no file can be written here"));
 }
 
+TEST_P(Doctor, NamesWhatAKilledSaveLeftAndHowToRemoveIt) {
+  std::filesystem::create_directories(root() + "/it's/7.orbax-checkpoint-tmp/default");
+  const Outcome outcome = cairn({"doctor", root() + "/it's"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(
+      outcome.out,
+      AllOf(HasSubstr("warning: leftover: 7.orbax-checkpoint-tmp: save that has not committed"),
+            HasSubstr("If its writer is gone: rm -r -- '" + root() +
+                      "/it'\\''s/7.orbax-checkpoint-tmp'.\n")));
+  const auto document = cairn({"doctor", root() + "/it's", "--json"}).json();
+  bool named = false;
+  for (const auto& finding : document.at("findings").as_array())
+    named = named || finding.at("subject") == "leftover";
+  EXPECT_TRUE(named);
+}
+
 TEST_P(Doctor, RefusesWhatIsNoDirectory) {
   write_bytes(file("plain"), "");
   EXPECT_EQ(cairn({"doctor", file("missing")}).status, 2);

@@ -105,7 +105,8 @@ TEST_P(ImportExport, StoresTheArraysInTheCodecAndLayoutAskedFor) {
   header.tensors = {tensor("w", DType::uint32, {300'000}), tensor("tiny", DType::uint8, {3})};
   std::string in = safetensors_file(header, make_seed());
   // Two of four bytes are the same everywhere.
-  for (std::size_t i = header.data_offset; i + 4 <= in.size() - 3; i += 4) in[i] = in[i + 1] = 7;
+  for (std::size_t i = header_of(in).data_offset; i + 4 <= in.size() - 3; i += 4)
+    in[i] = in[i + 1] = 7;
   write_bytes(file("in"), in);
   struct Case {
     const char* codec;
@@ -114,18 +115,19 @@ TEST_P(ImportExport, StoresTheArraysInTheCodecAndLayoutAskedFor) {
     const char* stored;  ///< in the leaf's chain of codecs
   };
   int step = 0;
-  for (const Case& one : {Case{"zstd:1", "zarr3", "zstd(1)", "zstd(1)"},
-                          Case{"gzip", "zarr2", "gzip(6)", "gzip(6)"},
-                          Case{"auto", "ocdbt_zarr2", "blosc planes", "blosc(zstd"},
-                          Case{"blosc:3", "ocdbt_zarr3", "blosc(3)", "blosc(zstd,3"},
-                          Case{"raw", "ocdbt_zarr3", "raw", "crc32c"}}) {
+  for (const Case& one :
+       {Case{"zstd:1", "zarr3", "zstd(1)", "zstd(1)"}, Case{"gzip", "zarr2", "gzip(6)", "gzip(6)"},
+        Case{"auto", "ocdbt_zarr2", "blosc planes", "blosc(zstd"},
+        Case{"blosc:3", "ocdbt_zarr3", "blosc(3)", "blosc(zstd,3"},
+        Case{"raw", "ocdbt_zarr3", "raw", "crc32c"}}) {
     SCOPED_TRACE(one.codec);
     const std::string number = std::to_string(step++);
     const Outcome imported = cairn({"import", file("in"), root(), "--step", number, "--codec",
                                     one.codec, "--layout", one.layout, "--json"});
     ASSERT_EQ(imported.status, 0) << imported.err;
     std::string labels;
-    for (const auto& codec : imported.json().at("codecs").as_array())
+    const auto document = imported.json();
+    for (const auto& codec : document.at("codecs").as_array())
       labels += std::string(codec.at("codec").as_string()) + " ";
     EXPECT_THAT(labels, HasSubstr(one.label));
     const auto shown = cairn({"inspect", root(), "--step", number, "--json"}).json();
@@ -140,8 +142,7 @@ TEST_P(ImportExport, StoresTheArraysInTheCodecAndLayoutAskedFor) {
   const Outcome text = cairn({"import", file("in"), root(), "--step", "9", "--codec", "zstd:1"});
   EXPECT_THAT(text.out, ::testing::AllOf(HasSubstr("RATIO"), HasSubstr("as asked")));
   for (const char* codec : {"lz4", "zstd:23"}) {
-    const Outcome refused =
-        cairn({"import", file("in"), root(), "--step", "10", "--codec", codec});
+    const Outcome refused = cairn({"import", file("in"), root(), "--step", "10", "--codec", codec});
     EXPECT_EQ(refused.status, 2);
     EXPECT_THAT(refused.err, HasSubstr("--codec"));
   }

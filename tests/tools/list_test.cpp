@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <limits>
 
+#include "manager/weights.h"
 #include "tools/command.h"
 
 namespace cairn::test {
@@ -82,6 +84,41 @@ TEST_P(Listing, SaysThatARootIsEmpty) {
   EXPECT_TRUE(cairn({"ls", root(), "--json"}).json().at("steps").as_array().empty());
 }
 
+/// What a killed writer leaves: a directory that is three hours old.
+void leave(const std::filesystem::path& directory, const std::string& owner) {
+  std::filesystem::create_directories(directory / "default/d");
+  if (!owner.empty()) write_bytes(directory / ".cairn_owner", owner);
+  std::filesystem::last_write_time(
+      directory, std::filesystem::file_time_type::clock::now() - std::chrono::hours(3));
+}
+
+TEST_P(Listing, ShowsWhatKilledSavesAndDeletionsLeft) {
+  save_two();
+  const std::filesystem::path place = root();
+  leave(place / "13.orbax-checkpoint-tmp", R"({"incarnation":"a","host":"node7","pid":4242})");
+  leave(place / "3.orbax-checkpoint-tmp-deleted-0123456789abcdef", "");
+  write_bytes(place / "plain.orbax-checkpoint-tmp", "a file is none");
+  const Outcome outcome = cairn({"ls", root()});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("  12  20"),
+                    HasSubstr("incomplete: 13.orbax-checkpoint-tmp: save that has not committed, "
+                              "3.0 h old, of host node7, pid 4242\n"),
+                    HasSubstr("incomplete: 3.orbax-checkpoint-tmp-deleted-0123456789abcdef: step "
+                              "that is not deleted whole, 3.0 h old\n"),
+                    ::testing::Not(HasSubstr("plain"))));
+  const auto document = cairn({"ls", root(), "--json"}).json();
+  EXPECT_EQ(document.at("steps").as_array().size(), 2u);
+  const auto& left = document.at("incomplete").as_array();
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(left[0].at("kind").as_string(), "save");
+  EXPECT_EQ(left[0].at("step").to_number<int>(), 13);
+  EXPECT_EQ(left[0].at("path").as_string(), root() + "/13.orbax-checkpoint-tmp");
+  EXPECT_NEAR(left[0].at("age_s").to_number<double>(), 3 * 3600, 600);
+  EXPECT_EQ(left[0].at("writer").as_string(), "host node7, pid 4242");
+  EXPECT_EQ(left[1].at("kind").as_string(), "deletion");
+}
+
 TEST_P(Listing, InspectsTheLatestStepOrTheOneAskedFor) {
   save_two();
   EXPECT_THAT(cairn({"inspect", root()}).out,
@@ -117,6 +154,68 @@ TEST_P(Listing, InspectsForPrograms) {
   EXPECT_EQ(leaves[2].at("kind").as_string(), "null");
   EXPECT_FALSE(leaves[2].as_object().contains("dtype"));
   EXPECT_FALSE(item.at("files").as_array().empty());
+}
+
+TEST_P(Listing, InspectShowsWhichCodecsWereChosenForHowManyArraysAndWhy) {
+  ManagerOptions how = options();
+  how.codec = Codec::automatic();
+  how.encode_policy = [](const EncodeLoad&) { return EncodeDecision::encode; };
+  CheckpointManager manager(root(), std::move(how));
+  Array noise = Array::uninitialized(DType::uint8, {1 << 20});
+  std::uint32_t state = 1;
+  for (std::byte& byte : noise.bytes())
+    byte = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  ASSERT_TRUE(manager
+                  .save(0, Dict{{"noise", std::move(noise)},
+                                {"a", normal_bfloat16({1 << 20}, 1)},
+                                {"b", normal_bfloat16({1 << 19}, 2)},
+                                {"n", 7}})
+                  .get());
+  EXPECT_THAT(cairn({"inspect", root()}).out,
+              AllOf(HasSubstr("RATIO"),
+                    ::testing::ContainsRegex("blosc planes +2 +3.00 MiB .*auto: by the sample\n"),
+                    ::testing::ContainsRegex("raw +1 +1.00 MiB .*"),
+                    ::testing::ContainsRegex("raw +1 +8 B .*as asked, or small\n")));
+  const auto document = cairn({"inspect", root(), "--json"}).json();
+  const auto& codecs = document.at("items").at(0).at("codecs").as_array();
+  ASSERT_EQ(codecs.size(), 3u);
+  EXPECT_EQ(codecs[0].at("codec").as_string(), "blosc planes");
+  EXPECT_EQ(codecs[0].at("arrays").to_number<int>(), 2);
+  EXPECT_GT(codecs[0].at("ratio").to_number<double>(), 1.3);
+  EXPECT_EQ(codecs[0].at("chunks_stored").to_number<int>(), 0);
+  // A record of another database says nothing about this one.
+  std::filesystem::remove(root() + "/0/default/_CAIRN");
+  EXPECT_TRUE(cairn({"inspect", root(), "--json"})
+                  .json()
+                  .at("items")
+                  .at(0)
+                  .at("codecs")
+                  .as_array()
+                  .empty());
+}
+
+TEST_P(Listing, InspectShowsWhichFilesAreSharedWithOtherSteps) {
+  ManagerOptions how = options();
+  how.incremental = true;
+  CheckpointManager manager(root(), std::move(how));
+  const Array frozen = normal_bfloat16({1 << 20}, 1);
+  ASSERT_TRUE(manager.save(0, Dict{{"frozen", frozen}, {"n", 0}}).get());
+  EXPECT_THAT(cairn({"inspect", root()}).out, ::testing::Not(HasSubstr("shared")));
+  ASSERT_TRUE(
+      manager.save(1, Dict{{"frozen", frozen}, {"n", 1}, {"new", normal_bfloat16({1 << 19}, 2)}})
+          .get());
+  const auto document = cairn({"inspect", root(), "--json"}).json();
+  const auto& item = document.at("items").at(0).as_object();
+  std::uint64_t shared = 0;
+  for (const auto& file : item.at("files").as_array()) {
+    if (file.at("links").to_number<int>() > 1)
+      shared += file.at("bytes").to_number<std::uint64_t>();
+  }
+  EXPECT_EQ(item.at("shared_bytes").to_number<std::uint64_t>(), shared);
+  EXPECT_GE(shared, 2u << 20);
+  EXPECT_GE(item.at("own_bytes").to_number<std::uint64_t>(), 1u << 20);
+  EXPECT_THAT(cairn({"inspect", root()}).out,
+              ::testing::ContainsRegex("MiB in files shared with other steps .*MiB its own"));
 }
 
 TEST_P(Listing, MakesControlCharactersInNamesVisible) {

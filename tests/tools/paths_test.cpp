@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tools/command.h"
+#include "tools/safetensors_samples.h"
 
 namespace cairn::test {
 namespace {
@@ -110,6 +111,69 @@ TEST_P(Paths, VerifyTakesEachOfThem) {
     EXPECT_THAT(outcome.out, AllOf(HasSubstr(path + ": taken for "), HasSubstr(": good, "),
                                    Not(HasSubstr("not checked"))));
     EXPECT_TRUE(cairn({"verify", path, "--json"}).json().at("ok").as_bool());
+  }
+}
+
+TEST_P(Paths, SafetensorsAreInspectedAndVerifiedByFileIndexAndDirectory) {
+  std::filesystem::create_directory(file("model"));
+  safetensors::Header header;
+  header.metadata = {{"format", "pt"}};
+  header.tensors = {tensor("layers.0.w", DType::uint8, {3, 4}), tensor("b", DType::uint16, {2})};
+  const std::string start = safetensors::encode_header(header);
+  const std::string elements = std::string(11, '\x05') + '\x07' + std::string(4, '\x01');
+  write_bytes(file("model/1.safetensors"), start + elements);
+  write_bytes(file("model/m.safetensors.index.json"),
+              R"({"weight_map": {"layers.0.w": "1.safetensors"}})");
+  for (const std::string path :
+       {"model", "model/1.safetensors", "model/m.safetensors.index.json"}) {
+    SCOPED_TRACE(path);
+    const Outcome shown = cairn({"inspect", file(path)});
+    EXPECT_EQ(shown.status, 0) << shown.err;
+    EXPECT_THAT(shown.out,
+                AllOf(HasSubstr("taken for safetensors"), HasSubstr("(tree, safetensors)"),
+                      HasSubstr("layers.0.w"), HasSubstr("[3, 4]"), HasSubstr("1.safetensors"),
+                      HasSubstr(R"({"format":"pt"})")));
+    const Outcome verified = cairn({"verify", file(path)});
+    EXPECT_EQ(verified.status, 0) << verified.err;
+    EXPECT_THAT(verified.out, HasSubstr("good, 2 arrays, structure only: safetensors has no "
+                                        "checksums\n"));
+  }
+  const auto document =
+      cairn({"inspect", file("model"), "--values", "--leaf", "layers", "--json"}).json();
+  EXPECT_EQ(document.at("taken_for").as_string(), "safetensors");
+  const auto& leaves = document.at("items").at(0).at("leaves").as_array();
+  ASSERT_EQ(leaves.size(), 2u);
+  EXPECT_EQ(leaves[0].at("values").at("max").to_number<double>(), 7);
+  EXPECT_EQ(leaves[0].at("values").at("count").to_number<int>(), 12);
+  EXPECT_FALSE(leaves[0].as_object().contains("chunks"));
+  EXPECT_FALSE(leaves[1].as_object().contains("values"));
+
+  std::filesystem::resize_file(file("model/1.safetensors"), start.size() + 3);
+  const Outcome damaged = cairn({"verify", file("model"), "--json"});
+  EXPECT_EQ(damaged.status, 1);
+  const auto outcome = damaged.json();
+  const auto& report = outcome.at("steps").at(0).as_object();
+  EXPECT_TRUE(report.at("structure_only").as_bool());
+  EXPECT_EQ(report.at("damages").at(0).at("file").as_string(),
+            file("model/1.safetensors").string());
+  const Outcome step = cairn({"verify", file("model"), "--step", "3"});
+  EXPECT_EQ(step.status, 2);
+  EXPECT_THAT(step.err, HasSubstr("--step is for a root, and this is safetensors"));
+}
+
+TEST_P(Paths, LinksOutOfAnIndexsDirectoryAreFollowedWhenAskedFor) {
+  std::filesystem::create_directory(file("snapshot"));
+  safetensors::Header header;
+  header.tensors = {tensor("w", DType::uint8, {3})};
+  write_bytes(file("blob"), safetensors_file(header, 1));
+  std::filesystem::create_symlink("../blob", file("snapshot/1.safetensors"));
+  write_bytes(file("snapshot/m.safetensors.index.json"),
+              R"({"weight_map": {"w": "1.safetensors"}})");
+  for (const std::string command : {"inspect", "verify"}) {
+    const Outcome refused = cairn({command, file("snapshot")});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_THAT(refused.err + refused.out, HasSubstr("--follow-links"));
+    EXPECT_EQ(cairn({command, file("snapshot"), "--follow-links"}).status, 0);
   }
 }
 

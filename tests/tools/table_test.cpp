@@ -32,6 +32,15 @@ TEST(Table, WritesTimesInUtc) {
   EXPECT_EQ(human_time(1'700'000'000'999'999'999), "2023-11-14 22:13:20Z");
 }
 
+TEST(Table, WritesDurationsInTheLargestUnitThatFits) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  EXPECT_EQ(human_duration(-5), "0 s");
+  EXPECT_EQ(human_duration(59 * kSecond), "59 s");
+  EXPECT_EQ(human_duration(90 * kSecond), "1.5 min");
+  EXPECT_EQ(human_duration(3 * 3600 * kSecond), "3.0 h");
+  EXPECT_EQ(human_duration(40 * 86400 * kSecond), "40 d");
+}
+
 TEST(Table, CountsInTheRightNumber) {
   EXPECT_EQ(counted(0, "array"), "0 arrays");
   EXPECT_EQ(counted(1, "array"), "1 array");

@@ -29,16 +29,18 @@ struct LsOptions {
 int run_ls(const Settings& settings, const LsOptions& options);
 
 struct InspectOptions {
-  std::string path;                 ///< a root, a step or an item
+  std::string path;                 ///< a root, a step, an item or safetensors
   std::optional<Step> step;         ///< of a root; none: the latest
   bool values = false;              ///< read the arrays and show what is in them
   std::vector<std::string> leaves;  ///< key paths; empty: all
+  bool follow_links = false;        ///< of safetensors: shards may lie elsewhere
 };
 int run_inspect(const Settings& settings, const InspectOptions& options);
 
 struct VerifyOptions {
-  std::string path;          ///< a root, a step or an item
-  std::optional<Step> step;  ///< of a root; none: all
+  std::string path;           ///< a root, a step, an item or safetensors
+  std::optional<Step> step;   ///< of a root; none: all
+  bool follow_links = false;  ///< of safetensors: shards may lie elsewhere
 };
 int run_verify(const Settings& settings, const VerifyOptions& options);
 

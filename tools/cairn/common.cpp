@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <boost/system/system_error.hpp>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+
+#include "table.h"
 
 namespace cairn::cli {
 namespace {
@@ -36,6 +39,10 @@ std::shared_ptr<engine::Engine> make_engine(const Settings& settings) {
   engine::EngineOptions options;
   options.staging_bytes = kStagingBytes;
   return create(settings, std::move(options));
+}
+
+std::shared_ptr<engine::Engine> make_roomy_engine(const Settings& settings) {
+  return create(settings, engine::EngineOptions());
 }
 
 std::shared_ptr<engine::Engine> make_probing_engine(const Settings& settings) {
@@ -75,9 +82,8 @@ PathKind kind_of(const std::shared_ptr<engine::Engine>& engine, const std::strin
   const PathKind kind = kind_of_path(engine, path).get();
   if (step && kind != PathKind::root) {
     throw make_error(ErrorCode::invalid_argument,
-                     fmt::format("--step is for a root, and this is {} {}",
-                                 kind == PathKind::item ? "an" : "a", to_string(kind)),
-                     path, "Leave --step out");
+                     fmt::format("--step is for a root, and this is {}", with_article(kind)), path,
+                     "Leave --step out");
   }
   return kind;
 }
@@ -105,6 +111,33 @@ std::optional<Step> step_number(const std::string& path) {
 std::string step_label(const std::string& path) {
   const std::optional<Step> step = step_number(path);
   return "step " + (step ? std::to_string(*step) : last_component(path));
+}
+
+std::string with_article(PathKind kind) {
+  switch (kind) {
+    case PathKind::root:
+      return "a root";
+    case PathKind::step:
+      return "a step";
+    case PathKind::item:
+      return "an item";
+    case PathKind::safetensors:
+      return "safetensors";
+  }
+  return "unknown";
+}
+
+std::int64_t now_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+std::string describe(const Leftover& leftover, std::int64_t now_ns) {
+  return fmt::format(
+      "{}, {} old{}{}",
+      leftover.deletion ? "step that is not deleted whole" : "save that has not committed",
+      human_duration(now_ns - leftover.modified_ns), leftover.writer.empty() ? "" : ", of ",
+      leftover.writer);
 }
 
 Error make_error(ErrorCode code, std::string reason, std::string path, std::string remedy) {

@@ -21,6 +21,9 @@ namespace cairn::cli {
 
 /// An engine for one command. Throws Error when the backend asked for is refused.
 [[nodiscard]] std::shared_ptr<engine::Engine> make_engine(const Settings& settings);
+/// One with the staging memory that the library chooses by itself, of which a part is touched: for
+/// chunks of any size.
+[[nodiscard]] std::shared_ptr<engine::Engine> make_roomy_engine(const Settings& settings);
 /// One that shows what the library gets here: the staging size that it chooses by itself, and
 /// registered buffers where they can be had.
 [[nodiscard]] std::shared_ptr<engine::Engine> make_probing_engine(const Settings& settings);
@@ -37,6 +40,12 @@ namespace cairn::cli {
 /// invalid_argument.
 [[nodiscard]] PathKind kind_of(const std::shared_ptr<engine::Engine>& engine,
                                const std::string& path, std::optional<Step> step);
+/// "a root", "an item", "safetensors".
+[[nodiscard]] std::string with_article(PathKind kind);
+/// "save that has not committed, 3.0 h old, of host H, pid P". `now_ns`: since the Unix epoch.
+[[nodiscard]] std::string describe(const Leftover& leftover, std::int64_t now_ns);
+/// Since the Unix epoch.
+[[nodiscard]] std::int64_t now_ns();
 /// "step 3", or "step NAME" where the directory's name is no number.
 [[nodiscard]] std::string step_label(const std::string& path);
 /// Whether `error` only says that a step of `root` was deleted after it was listed.

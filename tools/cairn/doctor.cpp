@@ -139,6 +139,24 @@ void judge_directory(Examination& found) {
   }
 }
 
+/// For a shell.
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
+}
+
+void judge_leftovers(Examination& found, const std::vector<Leftover>& leftovers) {
+  const std::int64_t now = now_ns();
+  for (const Leftover& leftover : leftovers) {
+    const std::string remedy = leftover.deletion ? "The next save or deletion here removes it, or"
+                                                 : "If its writer is gone";
+    found.findings.push_back(
+        {Level::warning, "leftover", leftover.name + ": " + describe(leftover, now),
+         remedy + ": rm -r -- " + quoted(join_path(found.directory, leftover.name))});
+  }
+}
+
 Examination examine(const Settings& settings, const DoctorOptions& options) {
   const auto engine = make_probing_engine(settings);
   Examination found;
@@ -152,6 +170,7 @@ Examination examine(const Settings& settings, const DoctorOptions& options) {
   }
   judge_machine(found, settings);
   judge_directory(found);
+  judge_leftovers(found, list_leftovers(engine, options.directory).get());
   return found;
 }
 
@@ -223,7 +242,7 @@ void print_examination(const Examination& found) {
   print(found.findings.empty() ? "\nNothing to mend.\n" : "\n");
   for (const Finding& finding : found.findings) {
     print(fmt::format("{}: {}: {}. {}.\n", name_of(finding.level), finding.subject,
-                      printable(finding.message), finding.remedy));
+                      printable(finding.message), printable(finding.remedy)));
   }
 }
 

@@ -1,6 +1,6 @@
 // cairn export: a tree of a step becomes a safetensors file, or several.
 
-#include <cairn/manager/checkpoint_manager.h>
+#include <cairn/manager/read_tree.h>
 #include <cairn/manager/safetensors.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -38,14 +38,18 @@ std::string pick_item(const StepInfo& step, const std::string& asked) {
 /// the write finds.
 void check_target(const ExportOptions& options) {
   const std::filesystem::path file(options.file);
-  std::error_code ignored;
-  if (std::filesystem::is_directory(std::filesystem::symlink_status(file, ignored))) {
-    throw make_error(ErrorCode::invalid_argument, "is a directory", options.file, "Name a file");
-  }
   for (const std::string& name : {options.file, options.file + ".index.json"}) {
-    if (options.force || !std::filesystem::exists(std::filesystem::symlink_status(name, ignored))) {
-      continue;
+    std::error_code ignored;
+    const std::filesystem::file_status status = std::filesystem::symlink_status(name, ignored);
+    if (!std::filesystem::exists(status)) continue;
+    if (std::filesystem::is_directory(status)) {
+      throw make_error(ErrorCode::invalid_argument, "is a directory", name, "Name a file");
     }
+    if (!std::filesystem::is_regular_file(status)) {
+      throw make_error(ErrorCode::invalid_argument, "is a link, FIFO, socket or device, not a file",
+                       name, "Name a file");
+    }
+    if (options.force) continue;
     throw make_error(ErrorCode::already_exists, "the file is there already", name,
                      "Give --force to replace it, or another name");
   }
@@ -102,20 +106,16 @@ void report(const Settings& settings, const ExportOptions& options, Step step,
 
 int run_export(const Settings& settings, const ExportOptions& options) {
   check_target(options);
-  const auto engine = make_engine(settings);
+  const auto engine = make_roomy_engine(settings);
   const Step step = pick_step(engine, options.root, options.step);
   const StepInfo info = inspect_step(engine, step_path(options.root, step)).get();
   const std::string item = pick_item(info, options.item);
 
-  ManagerOptions manager_options;
-  manager_options.engine = engine;
-  manager_options.create = false;
-  const CheckpointManager manager(options.root, std::move(manager_options));
-  args::CompositeRestore wanted;
-  wanted.items.emplace_back(item, args::StandardRestore());
-  Restored restored = manager.restore(step, std::move(wanted)).get();
+  ReadOptions read_options;
+  read_options.item = item;
+  Tree tree = open_tree(engine, info.path, std::move(read_options)).get();
   const SafetensorsWritten written =
-      write_safetensors(engine, std::move(restored.tree(item)), options.file,
+      write_safetensors(engine, std::move(tree), options.file,
                         write_options(options, item, info.custom_metadata))
           .get();
   report(settings, options, step, item, written);

@@ -1,10 +1,12 @@
-// cairn inspect: what a step or an item holds, down to leaves, files and, asked for, values.
+// cairn inspect: what a step, an item or safetensors hold, down to leaves, files and, asked for,
+// values.
 
 #include <fmt/format.h>
 
 #include <boost/json/serialize.hpp>
 #include <map>
 
+#include "codecs.h"
 #include "common.h"
 #include "table.h"
 
@@ -59,15 +61,30 @@ boost::json::object leaf_json(const LeafInfo& leaf, const Values& values) {
   if (!has_data(leaf)) return out;
   out["dtype"] = name_of(leaf.dtype);
   out["shape"] = to_json(leaf.shape);
-  out["chunk_shape"] = to_json(leaf.chunk_shape);
-  out["zarr_format"] = leaf.zarr_format;
-  out["codecs"] = cli::to_json(leaf.codecs);
-  out["chunks"] = leaf.chunks;
+  if (leaf.zarr_format != 0) {
+    out["chunk_shape"] = to_json(leaf.chunk_shape);
+    out["zarr_format"] = leaf.zarr_format;
+    out["codecs"] = cli::to_json(leaf.codecs);
+    out["chunks"] = leaf.chunks;
+  }
   out["bytes"] = leaf.bytes;
   out["stored_bytes"] = leaf.stored_bytes;
   const auto found = values.find(leaf.key_path);
   if (found != values.end()) out["values"] = values_json(found->second);
   return out;
+}
+
+/// Bytes of an item's files that have other names too, and of those that have not.
+struct Shares {
+  std::uint64_t shared = 0;
+  std::uint64_t own = 0;
+};
+
+Shares shares_of(const ItemInfo& item) {
+  Shares shares;
+  for (const FileInfo& file : item.files)
+    (file.links > 1 ? shares.shared : shares.own) += file.bytes;
+  return shares;
 }
 
 boost::json::object item_json(const ItemInfo& item, const Values& values) {
@@ -77,6 +94,7 @@ boost::json::object item_json(const ItemInfo& item, const Values& values) {
   out["layout"] = item.layout;
   out["handler"] = item.handler;
   out["writer_version"] = item.writer_version;
+  out["codecs"] = codecs_json(item.codecs);
   boost::json::array leaves;
   for (const LeafInfo& leaf : item.leaves) leaves.push_back(leaf_json(leaf, values));
   out["leaves"] = std::move(leaves);
@@ -85,9 +103,13 @@ boost::json::object item_json(const ItemInfo& item, const Values& values) {
     boost::json::object entry;
     entry["path"] = file.path;
     entry["bytes"] = file.bytes;
+    entry["links"] = file.links;
     files.push_back(std::move(entry));
   }
   out["files"] = std::move(files);
+  const Shares shares = shares_of(item);
+  out["shared_bytes"] = shares.shared;
+  out["own_bytes"] = shares.own;
   return out;
 }
 
@@ -96,6 +118,7 @@ struct Shown {
   PathKind kind = PathKind::step;
   StepInfo info;
   std::vector<Values> values;  ///< of each item
+  [[nodiscard]] bool is_step() const { return kind == PathKind::root || kind == PathKind::step; }
 };
 
 boost::json::object shown_json(const Shown& shown) {
@@ -137,10 +160,13 @@ std::string leaves_text(const ItemInfo& item) {
       table.add({leaf.key_path, leaf.kind, "-", "-", "-", "-", "-", "-", "-", "-"});
       continue;
     }
+    const bool zarr = leaf.zarr_format != 0;
     table.add({leaf.key_path, leaf.kind, std::string(name_of(leaf.dtype)), shape_text(leaf.shape),
-               shape_text(leaf.chunk_shape), std::to_string(leaf.zarr_format),
-               fmt::format("{}", fmt::join(leaf.codecs, ",")), std::to_string(leaf.chunks),
-               human_bytes(leaf.bytes), human_bytes(leaf.stored_bytes)});
+               zarr ? shape_text(leaf.chunk_shape) : "-",
+               zarr ? std::to_string(leaf.zarr_format) : "-",
+               zarr ? fmt::format("{}", fmt::join(leaf.codecs, ",")) : "-",
+               zarr ? std::to_string(leaf.chunks) : "-", human_bytes(leaf.bytes),
+               human_bytes(leaf.stored_bytes)});
   }
   return table.text(2);
 }
@@ -185,9 +211,16 @@ void print_item(const ItemInfo& item, const Values& values) {
   print("\n" + printable(line) + "\n");
   if (!item.leaves.empty()) print(leaves_text(item));
   if (!values.empty()) print("\n" + values_text(values));
-  Table files({{"FILE"}, {"BYTES", Align::right}});
-  for (const FileInfo& file : item.files) files.add({file.path, human_bytes(file.bytes)});
+  if (!item.codecs.empty()) print("\n" + codecs_text(item.codecs));
+  Table files({{"FILE"}, {"BYTES", Align::right}, {"NAMES", Align::right}});
+  for (const FileInfo& file : item.files)
+    files.add({file.path, human_bytes(file.bytes), std::to_string(file.links)});
   if (!files.empty()) print("\n" + files.text(2));
+  const Shares shares = shares_of(item);
+  if (shares.shared > 0) {
+    print(fmt::format("  {} in files shared with other steps (more than one name), {} its own\n",
+                      human_bytes(shares.shared), human_bytes(shares.own)));
+  }
 }
 
 void print_shown(const Shown& shown) {
@@ -195,13 +228,11 @@ void print_shown(const Shown& shown) {
   const auto line = [](std::string_view name, const std::string& value) {
     print(fmt::format("{:<10}{}\n", name, printable(value)));
   };
-  if (shown.kind != PathKind::item)
+  if (shown.is_step())
     line("step", info.step ? std::to_string(*info.step) : step_label(info.path).substr(5));
   line("path", info.path);
-  line("taken for", shown.kind == PathKind::item   ? "an item"
-                    : shown.kind == PathKind::root ? "a step of a root"
-                                                   : "a step");
-  if (shown.kind != PathKind::item)
+  line("taken for", shown.kind == PathKind::root ? "a step of a root" : with_article(shown.kind));
+  if (shown.is_step())
     line("committed", info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "unknown");
   line("elements", human_bytes(info.bytes));
   line("stored", human_bytes(info.stored_bytes));
@@ -213,7 +244,8 @@ void print_shown(const Shown& shown) {
 /// The values of the arrays of tree items, or of those leaves that were asked for, which need not
 /// be in all of them.
 std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, const Shown& shown,
-                                const std::vector<std::string>& leaves) {
+                                const InspectOptions& options) {
+  const std::vector<std::string>& leaves = options.leaves;
   std::vector<args::Selection> selection;
   for (const std::string& leaf : leaves) selection.emplace_back(leaf);
   std::vector<Values> values(shown.info.items.size());
@@ -222,9 +254,10 @@ std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, c
   for (std::size_t i = 0; i < values.size(); ++i) {
     const ItemInfo& item = shown.info.items[i];
     if (item.kind != "tree") continue;
-    const std::string name = shown.kind == PathKind::item ? "" : item.name;
+    const std::string name = shown.is_step() ? item.name : "";
     try {
-      for (LeafValues& leaf : inspect_values(engine, shown.info.path, name, selection).get())
+      for (LeafValues& leaf :
+           inspect_values(engine, shown.info.path, name, selection, options.follow_links).get())
         values[i].emplace(leaf.key_path, std::move(leaf));
       any = true;
     } catch (const Error& error) {
@@ -255,11 +288,12 @@ StepInfo inspect_step_of(const std::shared_ptr<engine::Engine>& engine, const st
 Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& options) {
   Shown shown;
   shown.kind = kind_of(engine, options.path, options.step);
-  if (shown.kind == PathKind::item) {
-    ItemInfo item = inspect_item(engine, options.path).get();
+  if (!shown.is_step()) {
+    ItemInfo item = inspect_item(engine, options.path, options.follow_links).get();
     for (const LeafInfo& leaf : item.leaves) shown.info.bytes += leaf.bytes;
     for (const FileInfo& file : item.files) shown.info.stored_bytes += file.bytes;
     shown.info.path = options.path;
+    shown.info.custom_metadata = item.metadata;
     shown.info.items.push_back(std::move(item));
     return shown;
   }
@@ -273,7 +307,7 @@ Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& 
 int run_inspect(const Settings& settings, const InspectOptions& options) {
   const auto engine = make_engine(settings);
   Shown shown = look(engine, options);
-  shown.values = options.values ? read_values(engine, shown, options.leaves)
+  shown.values = options.values ? read_values(engine, shown, options)
                                 : std::vector<Values>(shown.info.items.size());
   if (settings.json) {
     print_json(shown_json(shown));

@@ -50,6 +50,26 @@ std::string metrics_text(const boost::json::object& metrics) {
   return text;
 }
 
+boost::json::object leftover_json(const Leftover& leftover, const std::string& root,
+                                  std::int64_t now) {
+  boost::json::object out;
+  out["name"] = leftover.name;
+  out["path"] = join_path(root, leftover.name);
+  out["step"] = optional_json(leftover.step);
+  out["kind"] = leftover.deletion ? "deletion" : "save";
+  out["modified_ns"] = leftover.modified_ns;
+  out["age_s"] = static_cast<double>(now - leftover.modified_ns) * 1e-9;
+  out["writer"] = leftover.writer;
+  return out;
+}
+
+void print_leftovers(const std::vector<Leftover>& leftovers, std::int64_t now) {
+  for (const Leftover& leftover : leftovers) {
+    print(fmt::format("incomplete: {}: {}\n", printable(leftover.name),
+                      printable(describe(leftover, now))));
+  }
+}
+
 void print_table(const std::vector<Row>& rows, const std::string& root) {
   if (rows.empty()) return print(fmt::format("{}: no steps\n", printable(root)));
   Table table({{"STEP", Align::right},
@@ -95,15 +115,23 @@ int run_ls(const Settings& settings, const LsOptions& options) {
     }
     rows.push_back(std::move(row));
   }
+  // After the steps: what was a save when it was listed may be one of them by now.
+  const std::vector<Leftover> leftovers = list_leftovers(engine, options.root).get();
+  const std::int64_t now = now_ns();
   if (settings.json) {
     boost::json::object out;
     out["root"] = options.root;
     boost::json::array steps;
     for (const Row& row : rows) steps.push_back(row_json(row, options.root));
     out["steps"] = std::move(steps);
+    boost::json::array incomplete;
+    for (const Leftover& leftover : leftovers)
+      incomplete.push_back(leftover_json(leftover, options.root, now));
+    out["incomplete"] = std::move(incomplete);
     print_json(out);
   } else {
     print_table(rows, options.root);
+    print_leftovers(leftovers, now);
   }
   return status;
 }

@@ -68,8 +68,15 @@ class CommandLine {
     command.add_option("ROOT", root, "Directory with a folder for each step")->required();
   }
   static void add_path(CLI::App& command, std::string& path) {
-    command.add_option("PATH", path, "A manager's root, one step, or one item, ours or Orbax's")
+    command
+        .add_option("PATH", path,
+                    "A manager's root, one step, or one item, ours or Orbax's; or safetensors: a "
+                    "file, an index, or a directory with one")
         ->required();
+  }
+  static void add_follow_links(CLI::App& command, bool& follow) {
+    command.add_flag("--follow-links", follow,
+                     "Follow links from an index's directory to files elsewhere");
   }
   /// CLI11 would read 010 as octal and take what is too large for the largest there is.
   template <class T>
@@ -101,20 +108,25 @@ class CommandLine {
   }
 
   void add_ls() {
-    auto& command = add("ls", "List the steps of a root",
-                        "{root, steps: [{step, path, commit_timestamp_ns, bytes, stored_bytes, "
-                        "items: [name], metrics} or {step, path, error}]}",
-                        run_ls, ls_);
+    auto& command =
+        add("ls", "List the steps of a root",
+            "{root, steps: [{step, path, commit_timestamp_ns, bytes, stored_bytes, "
+            "items: [name], metrics} or {step, path, error}], incomplete: [{name, path, step, "
+            "kind: save or deletion, modified_ns, age_s, writer}]}",
+            run_ls, ls_);
     add_root(command, ls_.root);
   }
   void add_inspect() {
     auto& command = add(
-        "inspect", "Show what a step or an item holds: items, leaves, files, metadata",
+        "inspect", "Show what a step, an item or safetensors hold: items, leaves, files, metadata",
         "{taken_for, step, path, init_timestamp_ns, commit_timestamp_ns, bytes, stored_bytes, "
-        "metrics, custom_metadata, items: [{name, kind, layout, handler, writer_version, "
-        "leaves: [{key_path, kind, dtype, shape, chunk_shape, zarr_format, codecs, chunks, "
-        "bytes, stored_bytes, values}], files: [{path, bytes}]}]}; a leaf without elements has "
-        "key_path and kind alone; values, with --values: {count, nan, infinite, min, max, mean}",
+        "metrics, custom_metadata, items: [{name, kind, layout, handler, writer_version, codecs: "
+        "[{codec, reason, arrays, bytes, stored_bytes, ratio, expected_ratio, chunks, "
+        "chunks_stored}], leaves: [{key_path, kind, dtype, shape, chunk_shape, zarr_format, "
+        "codecs, chunks, bytes, stored_bytes, values}], files: [{path, bytes, links}], "
+        "shared_bytes, own_bytes}]}; codecs are empty where Cairn did not write the item; a leaf "
+        "without elements has key_path and kind alone, one of safetensors no chunks; values, with "
+        "--values: {count, nan, infinite, min, max, mean}",
         run_inspect, inspect_);
     add_path(command, inspect_.path);
     add_step(command, inspect_.step, "Number of a step of a root (default: the latest)");
@@ -123,17 +135,21 @@ class CommandLine {
     command.add_option("--leaf", inspect_.leaves, "Only this leaf, or what is below: a/b[3]")
         ->type_name("KEY_PATH")
         ->needs("--values");
+    add_follow_links(command, inspect_.follow_links);
   }
   void add_verify() {
     auto& command = add(
-        "verify", "Read everything and check every checksum",
-        "{path, taken_for, ok, steps: [{step, path, ok, arrays, chunks, bytes, "
+        "verify",
+        "Read everything and check every checksum; of safetensors, which has none, the structure",
+        "{path, taken_for, ok, steps: [{step, path, ok, arrays, chunks, bytes, structure_only, "
         "unchecked_items, damages: [{item, file, offset, key_path, message}], unchecked: "
         "[the same, of what could not be checked]} or {step, path, ok, error}], deleted: [steps "
-        "that were deleted meanwhile]}; an item counts as one step without a number",
+        "that were deleted meanwhile]}; an item, or safetensors, counts as one step without a "
+        "number",
         run_verify, verify_);
     add_path(command, verify_.path);
     add_step(command, verify_.step, "Number of a step of a root (default: all)");
+    add_follow_links(command, verify_.follow_links);
   }
   void add_import() {
     auto& command = add("import", "Make a step of a safetensors file, or of several",
@@ -149,8 +165,7 @@ class CommandLine {
     add_root(command, import_.root);
     add_step(command, import_.step, "Number of the step to make")->required();
     command.add_flag("--overwrite", import_.overwrite, "Replace the step if it is there");
-    command.add_flag("--follow-links", import_.follow_links,
-                     "Follow links from an index's directory to files elsewhere");
+    add_follow_links(command, import_.follow_links);
     add_parsed(command, "--codec", import_.codec, &Codec::parse,
                "How to store the arrays: raw (the default), auto, blosc[:0-9], zstd[:1-22], "
                "gzip[:0-9]");
@@ -161,7 +176,7 @@ class CommandLine {
     auto& command =
         add("export",
             "Write a tree of a step as a safetensors file. Nested keys are joined by "
-            "dots, numbers become tensors of rank 0. The tree must fit into memory.",
+            "dots, numbers become tensors of rank 0.",
             "{root, step, item, file, files: [path], tensors, bytes}", run_export, export_);
     add_root(command, export_.root);
     command.add_option("OUT", export_.file, "The safetensors file to write")->required();

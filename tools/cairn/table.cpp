@@ -74,6 +74,22 @@ std::string human_time(std::int64_t ns_since_epoch) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", parts);
 }
 
+std::string human_duration(std::int64_t ns) {
+  struct Unit {
+    const char* name;
+    double seconds;
+  };
+  constexpr Unit kUnits[] = {{"d", 86400}, {"h", 3600}, {"min", 60}};
+  const double seconds = std::max(0.0, static_cast<double>(ns) * 1e-9);
+  for (const Unit& unit : kUnits) {
+    if (seconds < unit.seconds) continue;
+    const double value = seconds / unit.seconds;
+    return value < 10 ? fmt::format("{:.1f} {}", value, unit.name)
+                      : fmt::format("{:.0f} {}", value, unit.name);
+  }
+  return fmt::format("{:.0f} s", seconds);
+}
+
 std::string counted(std::uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }

@@ -34,6 +34,8 @@ class Table {
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
 /// 2024-11-23 16:05:12Z.
 [[nodiscard]] std::string human_time(std::int64_t ns_since_epoch);
+/// 41 s, 3.2 min, 7.5 h, 12 d; what is below zero counts as nothing.
+[[nodiscard]] std::string human_duration(std::int64_t ns);
 /// 1 array, 2 arrays.
 [[nodiscard]] std::string counted(std::uint64_t count, std::string_view noun);
 /// `text` without control characters: names in a checkpoint must not steer a terminal. They become

@@ -32,6 +32,7 @@ boost::json::object report_json(std::optional<Step> step, const VerifyReport& re
   out["arrays"] = report.arrays;
   out["chunks"] = report.chunks;
   out["bytes"] = report.bytes;
+  out["structure_only"] = report.structure_only;
   out["unchecked_items"] = to_json(report.unchecked_items);
   boost::json::array unchecked;
   for (const Damage& one : report.unchecked) unchecked.push_back(damage_json(one));
@@ -43,12 +44,15 @@ boost::json::object report_json(std::optional<Step> step, const VerifyReport& re
 }
 
 void print_report(const std::string& label, const VerifyReport& report) {
-  std::string line = fmt::format("{}: {}, {}, {}, {} read\n", printable(label),
+  const std::string checked = report.structure_only
+                                  ? std::string("structure only: safetensors has no checksums")
+                                  : fmt::format("{}, {} read", counted(report.chunks, "good chunk"),
+                                                human_bytes(report.bytes));
+  std::string line = fmt::format("{}: {}, {}, {}\n", printable(label),
                                  !report.ok()               ? "DAMAGED"
                                  : report.unchecked.empty() ? "good"
                                                             : "NOT ALL CHECKED",
-                                 counted(report.arrays, "array"),
-                                 counted(report.chunks, "good chunk"), human_bytes(report.bytes));
+                                 counted(report.arrays, "array"), checked);
   for (const std::string& name : report.unchecked_items) {
     line += fmt::format("  not checked: item '{}', of a kind that Cairn does not know\n",
                         printable(name));
@@ -68,15 +72,16 @@ struct Outcome {
   [[nodiscard]] int status() const { return error ? kCouldNotRun : status_of(report); }
 };
 
-Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string& path,
-               PathKind kind) {
+/// `is_step`: or else an item, or safetensors.
+Outcome verify(const std::shared_ptr<engine::Engine>& engine, const std::string& path, bool is_step,
+               bool follow_links) {
   Outcome outcome;
   outcome.report.path = path;
-  if (kind == PathKind::step) outcome.step = step_number(path);
-  outcome.label = kind == PathKind::step ? step_label(path) : "item " + path;
+  if (is_step) outcome.step = step_number(path);
+  outcome.label = is_step ? step_label(path) : path;
   try {
     outcome.report =
-        kind == PathKind::step ? verify_step(engine, path).get() : verify_item(engine, path).get();
+        is_step ? verify_step(engine, path).get() : verify_item(engine, path, follow_links).get();
   } catch (const Error& error) {
     if (exit_status(error.code()) != kDamage) {
       outcome.error = error;
@@ -126,17 +131,14 @@ int run_verify(const Settings& settings, const VerifyOptions& options) {
   const PathKind kind = kind_of(engine, options.path, options.step);
   const std::vector<std::string> paths = paths_of(engine, kind, options);
   if (!settings.json) {
-    print(fmt::format("{}: taken for {}\n", printable(options.path),
-                      kind == PathKind::item   ? "an item"
-                      : kind == PathKind::step ? "a step"
-                                               : "a root"));
+    print(fmt::format("{}: taken for {}\n", printable(options.path), with_article(kind)));
   }
   int status = kGood;
   boost::json::array outcomes;
   boost::json::array deleted;
+  const bool steps = kind == PathKind::root || kind == PathKind::step;
   for (const std::string& path : paths) {
-    const Outcome outcome =
-        verify(engine, path, kind == PathKind::item ? PathKind::item : PathKind::step);
+    const Outcome outcome = verify(engine, path, steps, options.follow_links);
     // A root that is written to meanwhile is as good as before.
     if (kind == PathKind::root && !options.step && outcome.error &&
         was_deleted(engine, options.path, *outcome.step, *outcome.error)) {
