@@ -1,6 +1,6 @@
 #pragma once
-// OCDBT, TensorStore's key-value database: manifest, B+tree nodes, version tree. Grammar and facts are in
-// codecs/ocdbt_format.md. Pure functions; reading and writing files is the manager's work.
+// OCDBT, TensorStore's key-value database: manifest, B+tree nodes, version tree. Grammar and facts
+// are in codecs/ocdbt_format.md. Pure functions; reading and writing files is the manager's work.
 
 #include <cairn/export.h>
 
@@ -44,7 +44,8 @@ using FileTable = std::vector<DataFile>;
 
 enum class Compression : std::uint8_t { none = 0, zstd = 1 };
 
-/// Database configuration. The defaults are Orbax's: a writer with others is refused by TensorStore.
+/// Database configuration. The defaults are Orbax's: a writer with others is refused by
+/// TensorStore.
 struct Config {
   std::array<std::byte, 16> uuid{};
   bool numbered = false;  ///< numbered manifests are read, never written
@@ -87,7 +88,8 @@ struct VersionNodeReference {
 struct Manifest {
   Config config;
   FileTable files;
-  std::vector<Version> versions;  ///< ascending; the last is the current one. Empty only if numbered
+  std::vector<Version>
+      versions;  ///< ascending; the last is the current one. Empty only if numbered
   std::vector<VersionNodeReference> version_nodes;
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
@@ -95,7 +97,8 @@ struct Manifest {
 /// A leaf entry: the value itself, or where it is.
 struct Entry {
   Entry() = default;
-  Entry(std::string k, std::variant<std::string, Reference> v) : key(std::move(k)), value(std::move(v)) {}
+  Entry(std::string k, std::variant<std::string, Reference> v)
+      : key(std::move(k)), value(std::move(v)) {}
   std::string key;
   std::variant<std::string, Reference> value;
   friend bool operator==(const Entry&, const Entry&) = default;
@@ -103,8 +106,8 @@ struct Entry {
 
 /// An interior entry: a child and the smallest key it may hold.
 struct Child {
-  std::string key;                 ///< full key, the prefix included
-  std::uint32_t common_prefix = 0; ///< first bytes of `key` that the child's own keys omit
+  std::string key;                  ///< full key, the prefix included
+  std::uint32_t common_prefix = 0;  ///< first bytes of `key` that the child's own keys omit
   Reference location;
   Statistics statistics;
   friend bool operator==(const Child&, const Child&) = default;
@@ -125,8 +128,9 @@ struct VersionNode {
   friend bool operator==(const VersionNode&, const VersionNode&) = default;
 };
 
-// Encoders throw std::invalid_argument on values the format cannot hold; decoders throw FormatError. A
-// decoder checks magic, length, checksum and every bound before it allocates, and consumes every byte.
+// Encoders throw std::invalid_argument on values the format cannot hold; decoders throw
+// FormatError. A decoder checks magic, length, checksum and every bound before it allocates, and
+// consumes every byte.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Manifest& manifest);
 [[nodiscard]] CAIRN_EXPORT Manifest decode_manifest(std::string_view bytes);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Node& node, const Config& config);
@@ -143,38 +147,42 @@ class KeyBudget {
  private:
   std::atomic<std::int64_t> left_;
 };
-/// `max_decoded_bytes`: the manifest's max_decoded_node_bytes. With `keys` null, only the node's own
-/// limit holds.
+/// `max_decoded_bytes`: the manifest's max_decoded_node_bytes. With `keys` null, only the node's
+/// own limit holds.
 [[nodiscard]] CAIRN_EXPORT Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes,
                                             KeyBudget* keys = nullptr);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const VersionNode& node, const Config& config);
-[[nodiscard]] CAIRN_EXPORT VersionNode decode_version_node(std::string_view bytes, const Config& config);
+[[nodiscard]] CAIRN_EXPORT VersionNode decode_version_node(std::string_view bytes,
+                                                           const Config& config);
 
 /// A whole tree, encoded: nodes back to back, children before parents, the root last.
 struct EncodedTree {
   std::string bytes;
   Version version;  ///< generation 1 and commit_time_ns 0: the caller sets the time
 };
-/// Lays `entries` (any order; sorted here; duplicate keys or a key that is the `prefix + "/"` of another's
-/// are std::invalid_argument) out in nodes of at most `target_node_bytes` before compression. The nodes
-/// will be written at `node_offset` of file `node_file` of `files`; Reference::file indexes `files` too,
-/// and each file's path must begin with the base of `node_file`, below which nodes in it may refer.
-[[nodiscard]] CAIRN_EXPORT EncodedTree encode_tree(std::vector<Entry> entries, const FileTable& files,
-                                                   std::uint64_t node_file, std::uint64_t node_offset,
-                                                   const Config& config,
-                                                   std::size_t target_node_bytes = std::size_t{2} << 20);
+/// Lays `entries` (any order; sorted here; duplicate keys or a key that is the `prefix + "/"` of
+/// another's are std::invalid_argument) out in nodes of at most `target_node_bytes` before
+/// compression. The nodes will be written at `node_offset` of file `node_file` of `files`;
+/// Reference::file indexes `files` too, and each file's path must begin with the base of
+/// `node_file`, below which nodes in it may refer.
+[[nodiscard]] CAIRN_EXPORT EncodedTree encode_tree(std::vector<Entry> entries,
+                                                   const FileTable& files, std::uint64_t node_file,
+                                                   std::uint64_t node_offset, const Config& config,
+                                                   std::size_t target_node_bytes = std::size_t{2}
+                                                                                   << 20);
 
-/// What a reader checks when it follows a reference to `child`: its height is what the parent's (or the
-/// version's root_height) calls for, and it holds no key below `min_key`, the parent's key without its
-/// first `common_prefix` bytes. Throws FormatError.
+/// What a reader checks when it follows a reference to `child`: its height is what the parent's (or
+/// the version's root_height) calls for, and it holds no key below `min_key`, the parent's key
+/// without its first `common_prefix` bytes. Throws FormatError.
 CAIRN_EXPORT void check_child(const Node& child, std::uint8_t height, std::string_view min_key);
 
 /// The path below the database's directory of a file in a node's table: `transitive` is the
-/// concatenation of the bases on the way to the node ("" for the manifest). Throws like check_data_path().
+/// concatenation of the bases on the way to the node ("" for the manifest). Throws like
+/// check_data_path().
 [[nodiscard]] CAIRN_EXPORT std::string data_path(std::string_view transitive, const DataFile& file);
 
-/// Throws FormatError unless `path` (transitive + base + relative) stays inside the database directory:
-/// no empty, "." or ".." component, not absolute, none ending in "__lock".
+/// Throws FormatError unless `path` (transitive + base + relative) stays inside the database
+/// directory: no empty, "." or ".." component, not absolute, none ending in "__lock".
 CAIRN_EXPORT void check_data_path(std::string_view path);
 
 }  // namespace cairn::ocdbt

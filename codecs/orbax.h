@@ -39,8 +39,8 @@ struct StepMetadata {
   std::optional<std::int64_t> commit_timestamp_ns;
   boost::json::object custom_metadata;
 };
-/// Throws std::invalid_argument on text that is not UTF-8 and on a nesting above 256 in the file, in
-/// which the members are one deeper.
+/// Throws std::invalid_argument on text that is not UTF-8 and on a nesting above 256 in the file,
+/// in which the members are one deeper.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const StepMetadata& metadata);
 /// Missing and null members take their defaults; a member of the wrong type is a FormatError.
 /// Unknown members become custom metadata where the file has none of its own, as in Orbax, and are

@@ -43,10 +43,9 @@ struct ConfigurationWriter {
   }
   void operator()(const Bz2&) const {}
   void operator()(const Blosc& codec) const {
-    out +=
-        fmt::format(R"("configuration":{{"blocksize":{},"clevel":{},"cname":"{}","shuffle":"{}")",
-                    codec.blocksize, codec.level, blosc::name_of(codec.compressor),
-                    name_of(codec.shuffle));
+    out += fmt::format(
+        R"("configuration":{{"blocksize":{},"clevel":{},"cname":"{}","shuffle":"{}")",
+        codec.blocksize, codec.level, blosc::name_of(codec.compressor), name_of(codec.shuffle));
     if (codec.shuffle != blosc::Shuffle::none) {
       out += fmt::format(R"(,"typesize":{})", codec.typesize);
     }

@@ -25,11 +25,9 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
 Task<void> ChunkReader::run(ReadPlan plan) {
   for (const std::uint32_t leaf : plan.incomplete) {
     auto begin = [this, leaf] { sink_.begin_incomplete(scope_.leaves[leaf]); };
-    co_await engine::async_run(engine()->cpu(), std::move(begin),
-                               asio::use_awaitable);
+    co_await engine::async_run(engine()->cpu(), std::move(begin), asio::use_awaitable);
   }
-  co_await engine::with_nursery(engine()->executor(), &ChunkReader::read_all, this,
-                                &plan);
+  co_await engine::with_nursery(engine()->executor(), &ChunkReader::read_all, this, &plan);
 }
 
 Task<void> ChunkReader::read_all(engine::Nursery& nursery, ChunkReader* self, ReadPlan* plan) {
@@ -91,8 +89,8 @@ void ChunkReader::count(const Tally& tally) {
 Task<ChunkReader::DataFilePtr> ChunkReader::open_data_file(std::uint32_t file) {
   const FolderPtr& item = scope_.index.folder();
   auto opened = std::make_shared<DataFile>();
-  opened->file = co_await open_file(item, scope_.index.database().files()[file], engine::OpenMode::read,
-                                    item->engine->direct_io());
+  opened->file = co_await open_file(item, scope_.index.database().files()[file],
+                                    engine::OpenMode::read, item->engine->direct_io());
   auto [error, status] = co_await opened->file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", opened->file->path);
   opened->size = status.size;
@@ -116,8 +114,7 @@ Task<ChunkReader::DataFilePtr> ChunkReader::open_shared_file(const ReadPlan* pla
     chunks += plan->extents[i].pieces.size();
     for (const ChunkPiece& piece : plan->extents[i].pieces) leaves.insert(piece.leaf);
   }
-  const std::string name =
-      to_string(scope_.leaves[plan->extents[first].pieces.front().leaf].path);
+  const std::string name = to_string(scope_.leaves[plan->extents[first].pieces.front().leaf].path);
   ErrorContext context = cause.context();
   context.item = scope_.index.name();
   if (leaves.size() == 1) context.key_path = name;

@@ -12,8 +12,8 @@ namespace cairn::internal {
 
 class ChunkReader {
  public:
-  /// Borrows what `scope` refers to, and the sink. `damage` is called on the strand or while it waits; where it returns,
-  /// reading goes on without the chunks that it was told of.
+  /// Borrows what `scope` refers to, and the sink. `damage` is called on the strand or while it
+  /// waits; where it returns, reading goes on without the chunks that it was told of.
   ChunkReader(const ReadScope& scope, ChunkSink& sink, DamageSink damage)
       : scope_(scope), sink_(sink), damage_(std::move(damage)) {}
 

@@ -29,8 +29,8 @@ Task<void> ChunkReader::read_shard(ReadExtent shard) {
   if (failure) tally.damages.push_back(chunk_error(scope_, shard.pieces[0], known_error(failure)));
   count(tally);
   if (extents.empty()) co_return;
-  co_await engine::with_nursery(engine()->executor(), &ChunkReader::read_inner, this,
-                                &extents, data_file);
+  co_await engine::with_nursery(engine()->executor(), &ChunkReader::read_inner, this, &extents,
+                                data_file);
 }
 
 Task<void> ChunkReader::read_inner(engine::Nursery& nursery, ChunkReader* self,
@@ -72,8 +72,7 @@ Task<void> ChunkReader::read_index(const ReadExtent* shard, FilePtr file,
       tally->damages.push_back(chunk_error(scope_, whole, damage.what(), file->path, at));
     }
   };
-  co_await engine::async_run(engine()->cpu(), std::move(decode),
-                             asio::use_awaitable);
+  co_await engine::async_run(engine()->cpu(), std::move(decode), asio::use_awaitable);
 }
 
 void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
