@@ -137,7 +137,7 @@ TEST_P(B073, AJointPolicyKeepsWhatAnyOfItsPartsKeeps) {
 // test_checkpoint_deleter_parallel_delete
 CAIRN_BEHAVIOUR(B086);
 TEST_P(B086, NestedFilesAreRemovedSideBySide) {
-  for (const std::size_t threads : {0, 1, 4}) {
+  for (const std::size_t threads : {0u, 1u, 4u}) {
     ManagerOptions options = given();
     options.num_deletion_threads = threads;
     CheckpointManager manager(root() + "/" + std::to_string(threads), options);
