@@ -118,7 +118,9 @@ TEST_P(Deadline, ADeletionThatHangsFailsAndIsDoneWhenTheKernelAnswers) {
 }
 
 TEST_P(Deadline, ADeletionThatNothingMovesForFailsToo) {
-  CheckpointManager manager(root(), watched(kNoProgress));
+  ManagerOptions one_by_one = watched(kNoProgress);
+  one_by_one.num_deletion_threads = 1;  // once one hangs, nothing else moves
+  CheckpointManager manager(root(), one_by_one);
   EXPECT_TRUE(manager.save(0, state(0)).get());
   manager.wait_until_finished().get();
   faults_->hold(FaultPlan::only({IoOp::remove_directory}));
