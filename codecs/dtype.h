@@ -15,7 +15,7 @@ namespace cairn {
 
 enum class DType : std::uint8_t {
   boolean,
-  int2,  ///< one byte per element, sign-extended, as TensorStore stores it
+  int2,  ///< one byte per element, sign-extended; what is read becomes so
   int4,  ///< likewise
   int8,
   int16,

@@ -137,7 +137,8 @@ struct ArrayMetadata {
 [[nodiscard]] CAIRN_EXPORT std::size_t encode_chunk(const ArrayMetadata& metadata,
                                                     std::span<const std::byte> elements,
                                                     std::span<std::byte> to);
-/// The inverse; `elements` has byte_count(dtype, chunk_shape) bytes, all of which are written;
+/// The inverse, except that int2 and int4 come sign-extended whatever bits the writer left above
+/// them; `elements` has byte_count(dtype, chunk_shape) bytes, all of which are written;
 /// inner chunks that a shard does not have become the fill value. Throws FormatError with the
 /// codec's place in the chain ("codecs[1] blosc: cbytes") on anything that does not follow the
 /// format or decodes to more or fewer bytes; memory beyond `elements` is bounded by a small

@@ -97,6 +97,17 @@ std::span<const std::byte> decode_bytes(const ChainParts& parts, std::span<const
   return data;
 }
 
+// Writers disagree about the bits of a byte above an int2 or int4: TensorStore stores what it is
+// given, which is zeros from ml_dtypes and JAX, and signs from others.
+void extend_signs(std::span<std::byte> elements, DType dtype) {
+  if (dtype != DType::int2 && dtype != DType::int4) return;
+  const unsigned sign = dtype == DType::int2 ? 0x2 : 0x8;
+  const unsigned mask = 2 * sign - 1;
+  for (std::byte& element : elements) {
+    element = static_cast<std::byte>(((std::to_integer<unsigned>(element) & mask) ^ sign) - sign);
+  }
+}
+
 std::span<const std::byte> transposed(const ChunkType& type, std::span<const std::byte> elements,
                                       std::span<const std::size_t> order, Scratch& scratch) {
   const Shape shape = permuted(type.shape, order);
@@ -211,6 +222,7 @@ void decode_chain(const CodecChain& codecs, const ChunkType& type,
     std::memcpy(elements.data(), data.data(), data.size());
   }
   if (parts.big_endian()) swap_bytes(elements, type.dtype);
+  extend_signs(elements, type.dtype);
 }
 
 void check_chain(const CodecChain& codecs, const ChunkType& type, std::span<const std::byte> stored,

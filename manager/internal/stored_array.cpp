@@ -18,6 +18,8 @@ bool is_verbatim(const zarr::ArrayMetadata& metadata) {
   if (metadata.codecs.empty()) return false;
   const auto* bytes = std::get_if<zarr::Bytes>(&metadata.codecs[0].value);
   if (bytes == nullptr || (bytes->big_endian && size_of(metadata.dtype) > 1)) return false;
+  // Decoding gives these their sign.
+  if (metadata.dtype == DType::int2 || metadata.dtype == DType::int4) return false;
   return std::all_of(metadata.codecs.begin() + 1, metadata.codecs.end(), [](const auto& codec) {
     return std::holds_alternative<zarr::Crc32c>(codec.value);
   });

@@ -11,6 +11,7 @@
 namespace cairn::zarr {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
@@ -30,6 +31,17 @@ Bytestring elements_of(const ArrayMetadata& metadata, std::mt19937& random) {
   // From one value to all: what a compressor makes much of, and what it makes nothing of.
   const unsigned values = 1u << (random() % 9);
   for (std::byte& byte : elements) byte = static_cast<std::byte>(random() % values);
+  return elements;
+}
+
+/// What decoding makes of the bits above an int2 or int4.
+Bytestring with_signs(DType dtype, Bytestring elements) {
+  if (dtype != DType::int2 && dtype != DType::int4) return elements;
+  const int bits = dtype == DType::int2 ? 2 : 4;
+  for (std::byte& element : elements) {
+    const auto shifted = static_cast<std::int8_t>(std::to_integer<unsigned>(element) << (8 - bits));
+    element = static_cast<std::byte>(shifted >> (8 - bits));
+  }
   return elements;
 }
 
@@ -90,14 +102,34 @@ TEST(Chunk, OfAnyChainComesBack) {
     for (Index& extent : shape) extent = 1 + static_cast<Index>(random() % 6) * 2;
     const ArrayMetadata metadata =
         array_of(random_chain(shape, 2, random), static_cast<DType>(random() % kDTypeCount), shape);
-    const Bytestring elements = elements_of(metadata, random);
-    const Bytestring stored = encode(metadata, elements);
-    ASSERT_EQ(decode(metadata, stored), elements) << "round " << round;
+    const Bytestring given = elements_of(metadata, random);
+    const Bytestring stored = encode(metadata, given);
+    const Bytestring elements = decode(metadata, stored);
+    ASSERT_EQ(elements, with_signs(metadata.dtype, given)) << "round " << round;
+    ASSERT_EQ(decode(metadata, encode(metadata, elements)), elements) << "round " << round;
     ASSERT_NO_THROW(check_chunk(metadata, stored)) << "round " << round;
     if (const auto size = fixed_chunk_size(metadata)) {
       ASSERT_EQ(stored.size(), *size);
     }
   }
+}
+
+// JAX and ml_dtypes leave zeros above an int2 or int4, and TensorStore stores them.
+TEST(Chunk, OfIntegersBelowAByteHasTheirSigns) {
+  const auto decoded = [](DType dtype, std::initializer_list<unsigned> bytes) {
+    Bytestring stored;
+    for (const unsigned byte : bytes) stored.push_back(static_cast<std::byte>(byte));
+    std::vector<int> values;
+    const auto shape = static_cast<Index>(stored.size());
+    for (const std::byte byte : decode(array_of({Bytes{}}, dtype, {shape}), stored))
+      values.push_back(static_cast<std::int8_t>(byte));
+    return values;
+  };
+  EXPECT_THAT(decoded(DType::int4, {0x0f, 0xff, 0x08, 0xf8, 0x07, 0x37, 0x00}),
+              ElementsAre(-1, -1, -8, -8, 7, 7, 0));
+  EXPECT_THAT(decoded(DType::int2, {0x03, 0xff, 0x02, 0xfe, 0x01, 0xf1, 0x00}),
+              ElementsAre(-1, -1, -2, -2, 1, 1, 0));
+  EXPECT_THAT(decoded(DType::int8, {0x0f, 0x03}), ElementsAre(15, 3));
 }
 
 TEST(Chunk, OfEveryCompressorStaysWithinItsBound) {

@@ -144,6 +144,21 @@ TEST_P(Foreign, ValuesAreSummedUpPaddingAndMissingChunksIncluded) {
   EXPECT_EQ(found["zarr2_python:sparse"].mean(), 5);
 }
 
+// What ml_dtypes makes of int4 [-1, 7, -8] as raw bytes, and TensorStore stores.
+TEST_P(Foreign, IntegersBelowAByteComeWithTheirSigns) {
+  fs::create_directories(root() + "/c");
+  std::ofstream(root() + "/zarr.json") << R"({"chunk_grid": {"configuration": {"chunk_shape": [3]},
+      "name": "regular"}, "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}],
+      "data_type": "int4", "fill_value": 0, "node_type": "array", "shape": [3], "zarr_format": 3})";
+  std::ofstream(root() + "/c/0") << std::string("\x0f\x07\x08", 3);
+  const Tree tree = read_tree(engine_, root()).get();
+  EXPECT_EQ(test::hex(tree.as<Array>().bytes()), "ff07f8");
+  const auto values = inspect_values(engine_, root()).get();
+  ASSERT_EQ(values.size(), 1u);
+  EXPECT_EQ(values[0].statistics.min, -8);
+  EXPECT_EQ(values[0].statistics.max, 7);
+}
+
 /// Where the public fixtures are when the repository stands beside them.
 std::optional<std::string> golden() {
   for (const std::string path : {"../shared/golden/orbax", "../../shared/golden/orbax"}) {
