@@ -31,6 +31,7 @@ constexpr std::string_view kWriterVersion = "writer_version";
 constexpr std::string_view kTuples = "tuples";
 constexpr std::string_view kUnsignedScalars = "unsigned_scalars";
 constexpr std::string_view kManifestHash = "manifest_hash";
+constexpr std::string_view kStringsHash = "strings_hash";
 constexpr std::string_view kChunkChecksums = "chunk_checksums";
 constexpr std::string_view kCodecs = "codecs";
 constexpr std::string_view kChunks = "chunks";
@@ -104,10 +105,24 @@ Part decode_part(ByteReader& reader, std::uint64_t i) {
   return part;
 }
 
-// Another hash could never match the manifest's: the record would look foreign for ever.
+// Another hash could never match the file's: the record would look foreign for ever.
 bool is_hash(std::string_view text) {
   return text.size() == kHashDigits &&
          text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+std::string_view decode_hash(const Part& part, const ByteReader& reader) {
+  if (!is_hash(part.bytes)) {
+    reader.reject(part.name == kManifestHash ? "manifest_hash" : "strings_hash",
+                  fmt::format("{} bytes", part.bytes.size()), "32 lower-case hexadecimal digits");
+  }
+  return part.bytes;
+}
+
+void check_hash(std::string_view text, std::string_view name) {
+  if (text.empty() || is_hash(text)) return;
+  throw std::invalid_argument(
+      fmt::format("_CAIRN record: {} is not 32 lower-case hexadecimal digits", name));
 }
 
 // Known parts are read whatever their flags say: whoever knows a part understands it.
@@ -119,11 +134,9 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
   } else if (part.name == kUnsignedScalars) {
     record.unsigned_scalars = decode_list(part.bytes, part.name, part.start);
   } else if (part.name == kManifestHash) {
-    if (!is_hash(part.bytes)) {
-      reader.reject("manifest_hash", fmt::format("{} bytes", part.bytes.size()),
-                    "32 lower-case hexadecimal digits");
-    }
-    record.manifest_hash = part.bytes;
+    record.manifest_hash = decode_hash(part, reader);
+  } else if (part.name == kStringsHash) {
+    record.strings_hash = decode_hash(part, reader);
   } else if (part.name == kChunkChecksums) {
     record.chunk_checksums = internal::decode_checksums(part.bytes, part.start);
   } else if (part.name == kCodecs) {
@@ -159,10 +172,8 @@ std::string_view checked(std::string_view bytes) {
 }  // namespace
 
 std::string encode(const CairnRecord& record) {
-  if (!record.manifest_hash.empty() && !is_hash(record.manifest_hash)) {
-    throw std::invalid_argument(
-        "_CAIRN record: manifest_hash is not 32 lower-case hexadecimal digits");
-  }
+  check_hash(record.manifest_hash, kManifestHash);
+  check_hash(record.strings_hash, kStringsHash);
   std::string parts;
   ByteWriter part_writer(parts, kStructure);
   std::uint64_t count = 0;
@@ -178,6 +189,7 @@ std::string encode(const CairnRecord& record) {
   if (!record.tuples.empty()) add(kTuples, encode_list(record.tuples));
   if (!record.unsigned_scalars.empty()) add(kUnsignedScalars, encode_list(record.unsigned_scalars));
   if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
+  if (!record.strings_hash.empty()) add(kStringsHash, record.strings_hash);
   if (!record.chunk_checksums.empty()) {
     add(kChunkChecksums, internal::encode_checksums(record.chunk_checksums));
   }

@@ -84,6 +84,8 @@ struct CairnRecord {
   std::vector<std::string> unsigned_scalars;
   /// XXH3-128 of the manifest's bytes, hexadecimal; ties the record to the data it describes.
   std::string manifest_hash;
+  /// The same of the file with the string leaves; empty where there are none.
+  std::string strings_hash;
   /// Of arrays whose own chain has no checksum (zarr v2).
   std::vector<ChunkChecksums> chunk_checksums;
   /// Of arrays that are encoded, or were looked at for it.

@@ -8,6 +8,7 @@
 #include <cairn/export.h>
 
 #include <boost/json/object.hpp>
+#include <boost/json/string.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
 #include <map>
@@ -20,12 +21,15 @@ namespace cairn::orbax {
 
 inline constexpr std::string_view kStandardHandler =
     "orbax.checkpoint._src.handlers.standard_checkpoint_handler.StandardCheckpointHandler";
+inline constexpr std::string_view kPyTreeHandler =
+    "orbax.checkpoint._src.handlers.pytree_checkpoint_handler.PyTreeCheckpointHandler";
 inline constexpr std::string_view kJsonHandler =
     "orbax.checkpoint._src.handlers.json_checkpoint_handler.JsonCheckpointHandler";
 inline constexpr std::string_view kTemporaryInfix = ".orbax-checkpoint-tmp";
 inline constexpr std::string_view kStepMetadataFile = "_CHECKPOINT_METADATA";
 inline constexpr std::string_view kRootMetadataFile = "_ROOT_METADATA";
 inline constexpr std::string_view kTreeMetadataFile = "_METADATA";
+inline constexpr std::string_view kStringsFile = "_strings.json";
 inline constexpr std::string_view kCommitMarkerFile = "commit_success.txt";
 
 /// ROOT/<step>/_CHECKPOINT_METADATA.
@@ -97,6 +101,19 @@ struct TreeMetadata {
 /// FormatErrors naming the entry. Members that Orbax may add (value_metadata_tree is one) are
 /// ignored.
 [[nodiscard]] CAIRN_EXPORT TreeMetadata decode_tree_metadata(std::string_view json);
+
+/// <item>/_strings.json: an object of the string leaves by parameter name ("a.b"). A name with '/'
+/// in it leads into nested objects, and "~0" and "~1" stand for '~' and '/' (RFC 6901): these two
+/// follow the same rule.
+/// Adds a leaf. Throws std::invalid_argument on a name or text that is not UTF-8, a '~' in the name
+/// that stands for nothing, and a name that is another's, or leads through another string.
+CAIRN_EXPORT void put_string(boost::json::object& strings, std::string_view name,
+                             std::string_view text);
+/// The leaf of that name in the file's value; null where there is none.
+[[nodiscard]] CAIRN_EXPORT const boost::json::string* find_string(const boost::json::value& strings,
+                                                                  std::string_view name);
+/// The file's bytes, as TensorStore writes them for Orbax: UTF-8, no spaces, members sorted.
+[[nodiscard]] CAIRN_EXPORT std::string encode_strings(const boost::json::object& strings);
 
 /// A step's number from a directory name by Orbax's rules (unpadded, no prefix in this release);
 /// none when it is not one.

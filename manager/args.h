@@ -24,13 +24,24 @@ using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
 
 namespace args {
 
-/// A tree of arrays, integers, floats and bools as one item. Strings and empty trees are refused.
-struct StandardSave {
-  StandardSave(Tree t) : tree(std::move(t)) {}  // NOLINT(google-explicit-constructor)
+/// What is common to the items that are trees. Empty trees are refused.
+struct TreeSave {
+  explicit TreeSave(Tree t) : tree(std::move(t)) {}
   Tree tree;
   std::optional<Codec> codec;    ///< none: the manager's
   CodecChooser codec_for;        ///< per leaf; may be empty
   std::optional<Layout> layout;  ///< none: the manager's
+};
+
+/// A tree of arrays, integers, floats and bools as one item. Strings are refused.
+struct StandardSave : TreeSave {
+  StandardSave(Tree t) : TreeSave(std::move(t)) {}  // NOLINT(google-explicit-constructor)
+};
+
+/// The same with strings, UTF-8, as leaves beside the others: they are kept in one JSON file of the
+/// item. Orbax restores such an item without arguments, or with PyTreeRestore.
+struct PyTreeSave : TreeSave {
+  PyTreeSave(Tree t) : TreeSave(std::move(t)) {}  // NOLINT(google-explicit-constructor)
 };
 
 /// A JSON document as one item.
@@ -39,7 +50,7 @@ struct JsonSave {
   boost::json::value value;
 };
 
-using ItemSave = std::variant<StandardSave, JsonSave>;
+using ItemSave = std::variant<StandardSave, PyTreeSave, JsonSave>;
 
 /// Several items by name.
 struct Composite {
@@ -55,13 +66,14 @@ struct Composite {
 class SaveArgs {
  public:
   SaveArgs(StandardSave a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
+  SaveArgs(PyTreeSave a) : value(std::move(a)) {}    // NOLINT(google-explicit-constructor)
   SaveArgs(JsonSave a) : value(std::move(a)) {}      // NOLINT(google-explicit-constructor)
   SaveArgs(Composite a) : value(std::move(a)) {}     // NOLINT(google-explicit-constructor)
   SaveArgs(Tree tree)
       : value(StandardSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
   SaveArgs(Dict tree)
       : value(StandardSave(Tree(std::move(tree)))) {}  // NOLINT(google-explicit-constructor)
-  std::variant<StandardSave, JsonSave, Composite> value;
+  std::variant<StandardSave, PyTreeSave, JsonSave, Composite> value;
 };
 
 /// Part of a tree: everything at and below a path, or of the one array there the elements of a
@@ -76,7 +88,7 @@ struct Selection {
   std::optional<IndexRange> range;          ///< in elements; none: all
 };
 
-/// A tree as it was saved, or parts of it.
+/// A tree as it was saved, or parts of it; strings come back as strings.
 struct StandardRestore {
   StandardRestore() = default;
   explicit StandardRestore(std::vector<Selection> s) : selection(std::move(s)) {}

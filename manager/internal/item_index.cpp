@@ -11,7 +11,6 @@ constexpr std::uint64_t kTreeMetadataBytesMax = std::uint64_t{2} << 30;
 constexpr std::uint64_t kRecordBytesMax = 256u << 20;
 constexpr std::uint64_t kStringsBytesMax = std::uint64_t{1} << 30;
 constexpr std::uint64_t kArrayMetadataBytesMax = 16u << 20;
-constexpr std::string_view kStringsFile = "_strings.json";
 /// More wanted chunks of an array than this are found by walking all its keys; so are those of
 /// every array once the names of those before it take this much. A few bytes of metadata claim any
 /// number of chunks, and the keys that are there bound themselves.
@@ -129,7 +128,10 @@ Task<void> ItemIndex::refuse_lost_metadata() {
 }
 
 Task<void> ItemIndex::index_tree(Selections selections) {
-  if (metadata_->use_ocdbt == true && !database_.is_ocdbt()) {
+  // Orbax makes no database where there is nothing to put into one.
+  const bool any_array = std::ranges::any_of(
+      metadata_->entries, [](const orbax::TreeEntry& entry) { return has_array(entry.type); });
+  if (metadata_->use_ocdbt == true && any_array && !database_.is_ocdbt()) {
     ErrorContext context;
     context.operation = "open";
     context.item = name_;
@@ -196,21 +198,20 @@ Task<void> ItemIndex::read_strings() {
   const bool any = std::ranges::any_of(
       leaves_, [](const StoredLeaf& leaf) { return leaf.type == orbax::ValueType::string; });
   if (!any) co_return;
-  const std::string path = join_path(item_->path, std::string(kStringsFile));
+  const std::string path = join_path(item_->path, std::string(orbax::kStringsFile));
   const std::optional<std::string> text =
-      co_await read_file_if_there(item_, std::string(kStringsFile), kStringsBytesMax);
-  boost::json::value value;
+      co_await read_file_if_there(item_, std::string(orbax::kStringsFile), kStringsBytesMax);
+  if (text) check_strings(*text, path);
+  boost::json::value strings;
   try {
-    if (text) value = orbax::parse_json(*text, kStringsFile);
+    if (text) strings = orbax::parse_json(*text, orbax::kStringsFile);
   } catch (const FormatError& error) {
     throw format_failure(error, path);
   }
-  const auto* strings = value.if_object();
   for (StoredLeaf& leaf : leaves_) {
     if (leaf.type != orbax::ValueType::string) continue;
-    const auto* found = strings != nullptr ? strings->if_contains(leaf.name) : nullptr;
-    if (found != nullptr && found->is_string()) {
-      leaf.text = std::string(found->get_string());
+    if (const auto* found = orbax::find_string(strings, leaf.name)) {
+      leaf.text = std::string(*found);
       continue;
     }
     damage_(leaf_error(leaf, ErrorCode::data_loss,
@@ -218,6 +219,18 @@ Task<void> ItemIndex::read_strings() {
                             : std::string("the file with the item's strings is missing"),
                        path));
   }
+}
+
+/// The file has no checksum but the record's.
+void ItemIndex::check_strings(std::string_view text, const std::string& path) const {
+  if (!record_ || record_->strings_hash.empty() || !record_matches()) return;
+  if (record_->strings_hash == content_hash(text)) return;
+  ErrorContext context;
+  context.operation = "read";
+  context.item = name_;
+  context.path = path;
+  damage_(Error(ErrorCode::data_loss, "the file is not the one that the item was committed with",
+                context));
 }
 
 void ItemIndex::set_arrays() {

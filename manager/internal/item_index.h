@@ -90,6 +90,7 @@ class ItemIndex {
   [[nodiscard]] KeySet array_keys() const;
   [[nodiscard]] std::vector<std::string> metadata_out_of_line() const;
   Task<void> read_strings();
+  void check_strings(std::string_view text, const std::string& path) const;
   Task<void> index_names(Selections selections);
   [[nodiscard]] std::vector<std::string> list_nodes(std::vector<std::string>& fetched) const;
   void take_named(const std::vector<std::string>& names, const Selections& selections);

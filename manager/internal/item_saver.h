@@ -3,6 +3,7 @@
 // pool; then capture() and open() side by side on the strand; then finish_data(); then
 // finish_metadata().
 
+#include <cairn/codecs/orbax.h>
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/encode_gate.h>
 #include <cairn/manager/internal/save_state.h>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace cairn::internal {
 
@@ -43,6 +45,8 @@ class ItemSaver {
 /// How trees are saved when they do not say.
 struct TreeSettings {
   TreeSettings() = default;
+  std::string_view handler = orbax::kStandardHandler;  ///< Orbax's name for what reads the item
+  bool strings = false;                                ///< may be leaves
   Codec codec = Codec::raw();
   Layout layout = Layout::ocdbt_zarr3;
   Capture capture = Capture::copy;
@@ -54,7 +58,7 @@ struct TreeSettings {
   std::function<void(std::string)> warn;  ///< of what costs no step
 };
 
-std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args,
+std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args,
                                            TreeSettings settings, std::shared_ptr<SaveState> state);
 /// `file`: the document's name in the item ("metadata"; for metrics "metrics").
 std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
 #include <unordered_map>
 
 namespace cairn::internal {
@@ -42,7 +43,7 @@ ArrayKind kind_of(const FlatEntry& entry) {
            "Give specs and placeholders to a restore, as its target");
   }
   refuse(entry.path, "a " + std::string(entry.node->kind()) + " cannot be saved as an array",
-         "Save text in a JSON item");
+         "Save text with PyTreeSave, or in a JSON item");
 }
 
 bool is_scalar(const Tree& node) {
@@ -79,7 +80,7 @@ struct Pack {
 /// One save's plan in the making.
 class Planner {
  public:
-  Planner(const args::StandardSave& args, const PlanSettings& settings)
+  Planner(const args::TreeSave& args, const PlanSettings& settings)
       : args_(args), settings_(settings) {
     layout_.layout = settings.layout;
   }
@@ -93,6 +94,7 @@ class Planner {
     layout_.entries.reserve(flat.size());
     layout_.leaves.reserve(flat.size());
     for (const FlatEntry& entry : flat) add(entry);
+    if (!strings_.empty()) layout_.strings = orbax::encode_strings(strings_);
     check_names(layout_, flat);
     close_pack(ExtentKind::direct, raw_pack_);
     close_pack(ExtentKind::encoded, encoded_pack_);
@@ -106,6 +108,13 @@ class Planner {
     metadata.path = entry.path;
     if (const auto empty = empty_type(*entry.node)) {
       metadata.type = *empty;
+      layout_.entries.push_back(std::move(metadata));
+      return;
+    }
+    if (const auto* text = std::get_if<std::string>(&entry.node->value());
+        text != nullptr && settings_.strings) {
+      add_string(entry.path, *text);
+      metadata.type = orbax::ValueType::string;
       layout_.entries.push_back(std::move(metadata));
       return;
     }
@@ -127,6 +136,14 @@ class Planner {
     layout_.entries.push_back(std::move(metadata));
     layout_.element_bytes += bytes;
     place_chunks(static_cast<std::uint32_t>(layout_.leaves.size() - 1));
+  }
+
+  void add_string(const KeyPath& path, std::string_view text) {
+    try {
+      orbax::put_string(strings_, dotted_name(path), text);
+    } catch (const std::invalid_argument& error) {
+      refuse(path, "the string cannot be saved: " + std::string(error.what()), "Rename a key");
+    }
   }
 
   /// Index of the layout shared by all leaves of this dtype, shape and codec.
@@ -259,9 +276,10 @@ class Planner {
     }
   }
 
-  const args::StandardSave& args_;
+  const args::TreeSave& args_;
   const PlanSettings settings_;
   ItemLayout layout_;
+  boost::json::object strings_;
   std::unordered_map<std::string, std::uint32_t> known_;
   Pack raw_pack_;
   Pack encoded_pack_;
@@ -269,7 +287,7 @@ class Planner {
 
 }  // namespace
 
-ItemLayout plan_item(const args::StandardSave& args, const PlanSettings& settings) {
+ItemLayout plan_item(const args::TreeSave& args, const PlanSettings& settings) {
   return Planner(args, settings).plan();
 }
 

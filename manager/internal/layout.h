@@ -54,6 +54,7 @@ struct PlanSettings {
   Layout layout = Layout::ocdbt_zarr3;
   Codec codec = Codec::raw();
   bool incremental = false;
+  bool strings = false;  ///< may be leaves
 };
 
 /// A leaf that is stored as an array.
@@ -110,6 +111,7 @@ struct ItemLayout {
   std::vector<ChunkPlace> inlined;
   std::vector<Extent> extents;
   std::vector<orbax::TreeEntry> entries;  ///< for _METADATA, empty containers included
+  std::string strings;                    ///< _strings.json; empty where no leaf is one
   std::vector<std::string> tuples;        ///< see CairnRecord
   std::vector<std::string> unsigned_scalars;
   std::uint64_t staging_bytes = 0;  ///< of all extents
@@ -126,9 +128,10 @@ struct ItemLayout {
 };
 
 /// Plans the tree of `args`, which the result points into. Throws Error(invalid_argument) naming
-/// the key path: a string leaf, an empty tree, two leaves of one name, a name that cannot be a
-/// directory's, a leaf that this process covers only in part.
-[[nodiscard]] ItemLayout plan_item(const args::StandardSave& args, const PlanSettings& settings);
+/// the key path: a string leaf where they are not allowed, or that Orbax could not read; an empty
+/// tree, two leaves of one name, a name that cannot be a directory's, a leaf that this process
+/// covers only in part.
+[[nodiscard]] ItemLayout plan_item(const args::TreeSave& args, const PlanSettings& settings);
 
 /// Throws as plan_item() does, for names.
 void check_names(const ItemLayout& layout, const std::vector<FlatEntry>& flat);

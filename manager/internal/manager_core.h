@@ -83,6 +83,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
                                                 bool supersedes);
   void add_items(internal::SaveJob& job, args::SaveArgs args) const;
   void add_item(internal::SaveJob& job, std::string name, args::ItemSave item) const;
+  [[nodiscard]] internal::TreeSettings tree_settings(const internal::SaveJob& job) const;
   /// Queues it; null where it was skipped.
   JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options,
                     const std::shared_ptr<internal::SaveState>& state);

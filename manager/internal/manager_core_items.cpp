@@ -20,26 +20,36 @@ void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::Ite
       throw with_operation(ErrorCode::invalid_argument, "item '" + name + "' is given twice", "",
                            "");
   }
-  if (auto* tree = std::get_if<args::StandardSave>(&item)) {
-    TreeSettings settings;
-    settings.codec = options.codec;
-    settings.layout = options.layout;
-    settings.capture = job.options.capture;
-    settings.encode_policy = options.encode_policy;
-    settings.pace = writer_->pace;
-    settings.incremental = options.incremental;
-    settings.max_link_age = options.max_link_age;
-    settings.rules = rules;
-    settings.warn = [writer = writer_, step = job.step](std::string message) {
-      writer->log(LogLevel::warning, "link", step, std::move(message));
-    };
-    job.items.emplace_back(name,
-                           make_tree_saver(name, std::move(*tree), std::move(settings), job.state));
+  TreeSettings settings = tree_settings(job);
+  if (auto* standard = std::get_if<args::StandardSave>(&item)) {
+    job.items.emplace_back(
+        name, make_tree_saver(name, std::move(*standard), std::move(settings), job.state));
+  } else if (auto* pytree = std::get_if<args::PyTreeSave>(&item)) {
+    settings.handler = orbax::kPyTreeHandler;
+    settings.strings = true;
+    job.items.emplace_back(
+        name, make_tree_saver(name, std::move(*pytree), std::move(settings), job.state));
   } else {
     job.items.emplace_back(
         name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value),
                               job.state));
   }
+}
+
+TreeSettings CheckpointManager::Impl::tree_settings(const SaveJob& job) const {
+  TreeSettings settings;
+  settings.codec = options.codec;
+  settings.layout = options.layout;
+  settings.capture = job.options.capture;
+  settings.encode_policy = options.encode_policy;
+  settings.pace = writer_->pace;
+  settings.incremental = options.incremental;
+  settings.max_link_age = options.max_link_age;
+  settings.rules = rules;
+  settings.warn = [writer = writer_, step = job.step](std::string message) {
+    writer->log(LogLevel::warning, "link", step, std::move(message));
+  };
+  return settings;
 }
 
 void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const {
@@ -49,8 +59,10 @@ void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const
                            "", "");
     }
     for (auto& [name, item] : composite->items) add_item(job, name, std::move(item));
-  } else if (auto* tree = std::get_if<args::StandardSave>(&args.value)) {
-    add_item(job, options.item_name, std::move(*tree));
+  } else if (auto* standard = std::get_if<args::StandardSave>(&args.value)) {
+    add_item(job, options.item_name, std::move(*standard));
+  } else if (auto* pytree = std::get_if<args::PyTreeSave>(&args.value)) {
+    add_item(job, options.item_name, std::move(*pytree));
   } else {
     add_item(job, options.item_name, std::move(std::get<args::JsonSave>(args.value)));
   }

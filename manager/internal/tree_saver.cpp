@@ -10,7 +10,7 @@
 
 namespace cairn::internal {
 
-TreeSaver::TreeSaver(std::string item, args::StandardSave args, TreeSettings settings,
+TreeSaver::TreeSaver(std::string item, args::TreeSave args, TreeSettings settings,
                      std::shared_ptr<SaveState> state)
     : item_(std::move(item)),
       args_(std::move(args)),
@@ -23,7 +23,7 @@ TreeSaver::TreeSaver(std::string item, args::StandardSave args, TreeSettings set
   settings_.incremental = settings_.incremental && uses_ocdbt(settings_.layout);
 }
 
-std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::StandardSave args,
+std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args,
                                            TreeSettings settings,
                                            std::shared_ptr<SaveState> state) {
   return std::make_shared<TreeSaver>(std::move(item), std::move(args), std::move(settings),
@@ -35,6 +35,7 @@ void TreeSaver::plan() {
   settings.layout = settings_.layout;
   settings.codec = settings_.codec;
   settings.incremental = settings_.incremental;
+  settings.strings = settings_.strings;
   try {
     layout_ = plan_item(args_, settings);
   } catch (const Error& error) {
@@ -227,7 +228,7 @@ Task<void> TreeSaver::finish_data() {
     record_ = encode(record());
   };
   co_await engine::async_run(engine_->cpu(), std::move(encode_metadata), asio::use_awaitable);
-  state_->stored += tree_metadata_.size() + record_.size();
+  state_->stored += tree_metadata_.size() + record_.size() + layout_.strings.size();
 }
 
 Task<void> TreeSaver::finish_metadata() {
@@ -237,6 +238,9 @@ Task<void> TreeSaver::finish_metadata() {
   files.spawn(
       write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(tree_metadata_)));
   files.spawn(write_file(folder_, std::string(kRecordFile), std::move(record_)));
+  if (!layout_.strings.empty()) {
+    files.spawn(write_file(folder_, std::string(orbax::kStringsFile), std::move(layout_.strings)));
+  }
   co_await files.join();
   co_await write_file(folder_, std::string(orbax::kCommitMarkerFile), commit_marker_text());
   co_await store_->sync_folders();

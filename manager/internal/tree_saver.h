@@ -28,7 +28,7 @@ namespace cairn::internal {
 
 class TreeSaver final : public ItemSaver {
  public:
-  TreeSaver(std::string item, args::StandardSave args, TreeSettings settings,
+  TreeSaver(std::string item, args::TreeSave args, TreeSettings settings,
             std::shared_ptr<SaveState> state);
 
   void plan() override;
@@ -38,7 +38,7 @@ class TreeSaver final : public ItemSaver {
   Task<void> open(FolderPtr root, FolderPtr step) override;
   Task<void> finish_data() override;
   Task<void> finish_metadata() override;
-  [[nodiscard]] std::string_view handler() const override { return orbax::kStandardHandler; }
+  [[nodiscard]] std::string_view handler() const override { return settings_.handler; }
   [[nodiscard]] std::optional<ItemSummary> summary() const override;
 
  private:
@@ -94,7 +94,7 @@ class TreeSaver final : public ItemSaver {
   [[nodiscard]] CairnRecord record() const;
 
   std::string item_;
-  args::StandardSave args_;
+  args::TreeSave args_;
   TreeSettings settings_;
   std::shared_ptr<SaveState> state_;
   EnginePtr engine_;

@@ -77,6 +77,7 @@ CairnRecord TreeSaver::record() const {
   record.tuples = layout_.tuples;
   record.unsigned_scalars = layout_.unsigned_scalars;
   record.manifest_hash = store_->manifest_hash();
+  if (!layout_.strings.empty()) record.strings_hash = content_hash(layout_.strings);
   if (!uses_zarr3(layout_.layout)) record.chunk_checksums = checksums();
   for (std::size_t i = 0; const LeafTotals& sums : totals()) {
     const PlannedLeaf& leaf = layout_.leaves[i++];

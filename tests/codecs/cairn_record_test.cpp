@@ -70,6 +70,7 @@ CairnRecord sample() {
   record.tuples = {"opt.state", ""};
   record.unsigned_scalars = {"step"};
   record.manifest_hash = content_hash("manifest");
+  record.strings_hash = content_hash("strings");
   record.chunk_checksums = {sums("a", {1, 0xdeadbeef}), sums("b", {})};
   record.codecs = {codec("a", "blosc planes", "by the sample", 1493), codec("b", "raw", "no", 1000),
                    codec("c", "blosc planes", "by the sample", 1200)};
@@ -83,6 +84,7 @@ void expect_equal(const CairnRecord& a, const CairnRecord& b) {
   EXPECT_EQ(a.tuples, b.tuples);
   EXPECT_EQ(a.unsigned_scalars, b.unsigned_scalars);
   EXPECT_EQ(a.manifest_hash, b.manifest_hash);
+  EXPECT_EQ(a.strings_hash, b.strings_hash);
   EXPECT_EQ(a.chunk_checksums, b.chunk_checksums);
   EXPECT_EQ(a.codecs, b.codecs);
   EXPECT_EQ(a.chunks, b.chunks);
@@ -177,6 +179,7 @@ TEST(CairnRecord, EveryRuleHasItsError) {
   refuses(record(2, std::string("\1a\0\0\1a\0\0", 8)), "part 1: name");
   refuses(record(0, "x"), "1 bytes after the last field");
   refuses(record(1, std::string("\x0dmanifest_hash\0\2ab", 18)), "32 lower-case hexadecimal");
+  refuses(record(1, std::string("\x0cstrings_hash\0\2ab", 17)), "strings_hash");
   refuses(record(1, std::string("\6tuples\0\3\1\3a", 12)), "part tuples: string 0: length");
   refuses(record(1, std::string("\6tuples\0\1\x7f", 10)), "part tuples: count");
   refuses(record(1, std::string("\6tuples\0\4\1\1ax", 13)), "1 bytes after the last field");
@@ -210,6 +213,9 @@ TEST(CairnRecord, HashesAreXxh3InItsCanonicalForm) {
 TEST(CairnRecord, EncoderRefusesWhatTheDecoderWould) {
   auto bad = sample();
   bad.manifest_hash = "ABC";
+  EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
+  bad = sample();
+  bad.strings_hash = "0";
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
   bad = sample();
   bad.unknown = {{"", "x"}};

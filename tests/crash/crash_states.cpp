@@ -76,7 +76,9 @@ engine::FaultPlan::Predicate commit_sync(const std::string& root) {
 }
 
 void save_and_wait(CheckpointManager& manager, Step step, std::int64_t version) {
-  static_cast<void>(manager.save(step, content(step, version), save_options(version, true)).get());
+  static_cast<void>(
+      manager.save(step, args::PyTreeSave(content(step, version)), save_options(version, true))
+          .get());
   manager.wait_until_finished().get();
 }
 

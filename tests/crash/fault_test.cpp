@@ -93,10 +93,11 @@ void perform(Act act, CheckpointManager& manager) {
     case Act::save_with_retention:
     case Act::incremental_save:
     case Act::plain_save:
-      static_cast<void>(manager.save(3, content(3, 30), save_options(30)).get());
+      static_cast<void>(manager.save(3, args::PyTreeSave(content(3, 30)), save_options(30)).get());
       break;
     case Act::overwrite:
-      static_cast<void>(manager.save(2, content(2, 21), save_options(21, true)).get());
+      static_cast<void>(
+          manager.save(2, args::PyTreeSave(content(2, 21)), save_options(21, true)).get());
       break;
     case Act::deletion:
       manager.delete_step(1).get();
@@ -151,7 +152,9 @@ class Faults : public ::testing::TestWithParam<engine::BackendKind> {
     options.incremental = true;  // writes the record that an incremental save goes by
     CheckpointManager manager((directory_ / "model").string(), options);
     for (const auto& [step, version] : kBefore) {
-      static_cast<void>(manager.save(step, content(step, version), save_options(version)).get());
+      static_cast<void>(
+          manager.save(step, args::PyTreeSave(content(step, version)), save_options(version))
+              .get());
     }
     manager.close().get();
   }
@@ -211,7 +214,8 @@ bool Faults::run(Act act, Fault fault, std::uint64_t nth) {
     // The same manager goes on, at the same step: what was left of it goes too.
     manager.reload();
     const Step step = act == Act::overwrite ? 2 : 3;
-    EXPECT_TRUE(manager.save(step, content(step, 40), save_options(40, true)).get());
+    EXPECT_TRUE(
+        manager.save(step, args::PyTreeSave(content(step, 40)), save_options(40, true)).get());
     manager.close().get();
     EXPECT_EQ(leftovers(root()), std::vector<std::string>());
     if (clean) {

@@ -81,7 +81,8 @@ Tree content(Step step, std::int64_t version) {
   return Tree(Dict{{"packed", Tree(filled(kPackedValues, from))},
                    {"inline", Tree(filled(kInlineValues, -from))},
                    {"frozen", Tree(filled(kFrozenValues, 1))},
-                   {"version", Tree(version)}});
+                   {"version", Tree(version)},
+                   {"text", Tree(fmt::format("step {}, version {}", step, version))}});
 }
 
 SaveOptions save_options(std::int64_t version, bool overwrite) {

@@ -195,7 +195,8 @@ TEST_P(Kill, TheNextWriterRemovesWhatTheDeadOneLeft) {
     // A temporary directory goes when its step is saved again, trash goes at once.
     for (const std::string& name : leftovers(root_)) {
       const Step step = std::stoll(name);
-      static_cast<void>(manager.save(step, content(step, 1), save_options(1, true)).get());
+      static_cast<void>(
+          manager.save(step, args::PyTreeSave(content(step, 1)), save_options(1, true)).get());
     }
     manager.close().get();
     EXPECT_EQ(leftovers(root_), std::vector<std::string>());

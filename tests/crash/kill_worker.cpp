@@ -55,7 +55,9 @@ class KillingBackend final : public engine::internal::Decorator {
 
 void save(CheckpointManager& manager, Step step, std::int64_t version) {
   say(fmt::format("begin save {} {}", step, version));
-  static_cast<void>(manager.save(step, content(step, version), save_options(version, true)).get());
+  static_cast<void>(
+      manager.save(step, args::PyTreeSave(content(step, version)), save_options(version, true))
+          .get());
   manager.wait_until_finished().get();
 }
 

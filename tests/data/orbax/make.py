@@ -1,4 +1,5 @@
-"""Writes odd_keys_METADATA: what Orbax makes of keys that need quoting, and of every kind of leaf.
+"""Writes odd_keys_METADATA: what Orbax makes of keys that need quoting, and of every kind of leaf; and
+strings.json: where it puts strings.
 
 Run with orbax-checkpoint 0.12.8: python make.py
 """
@@ -28,3 +29,15 @@ with tempfile.TemporaryDirectory() as scratch:
     root = pathlib.Path(scratch) / "checkpoint"
     ocp.PyTreeCheckpointer().save(root, TREE)
     shutil.copy(root / "_METADATA", HERE / "odd_keys_METADATA")
+    strings = {
+        "z": "last",
+        "a": {"s": "gr\u00fc\u00dfe \x01\x1f\b\f\n\r\t \"q\" \\ / \x7f \u2028 \U0001f600 \0.", "e": ""},
+        "l": ["one", "two"],
+        "a/b": "below",
+        "a/c/d": "further below",
+        "t~0x": "a tilde",
+        "t~1x": "a slash",
+        "": "no name",
+    }
+    ocp.PyTreeCheckpointer().save(root / "strings", strings)
+    shutil.copy(root / "strings" / "_strings.json", HERE / "strings.json")

@@ -1,4 +1,5 @@
-// JSON items: a value that is read can be written, and that text says the same value.
+// JSON items: a value that is read can be written, and that text says the same value. String leaves
+// of any names: those that are taken are found again in the file that is written.
 
 #include <cairn/codecs/orbax.h>
 #include <fuzz/json_inputs.h>
@@ -8,12 +9,34 @@
 namespace cairn::fuzz {
 namespace {
 
+void check_strings(const boost::json::object& leaves) {
+  boost::json::object strings;
+  std::vector<const boost::json::key_value_pair*> taken;
+  for (const boost::json::key_value_pair& leaf : leaves) {
+    const auto* text = leaf.value().if_string();
+    if (text == nullptr) continue;
+    try {
+      orbax::put_string(strings, leaf.key(), *text);
+      taken.push_back(&leaf);
+    } catch (const std::invalid_argument&) {
+      // A name that Orbax could not find, or that runs into another.
+    }
+  }
+  const auto again = orbax::parse_json(orbax::encode_strings(strings), "strings");
+  require(again == boost::json::value(strings), "strings read back as they were");
+  for (const boost::json::key_value_pair* leaf : taken) {
+    const auto* text = orbax::find_string(again, leaf->key());
+    require(text != nullptr && *text == leaf->value().get_string(), "a string is under its name");
+  }
+}
+
 void check(std::string_view input) {
   const auto value = decoded(json_memory(input), [&] { return orbax::parse_json(input, "JSON"); });
   if (!value) return;
   const auto text = orbax::to_json(*value);
   require(text.find_first_not_of("\t") == 0 && text.find('\n') == text.npos, "one line of text");
   require(orbax::to_json(orbax::parse_json(text, "JSON")) == text, "text reads back as it was");
+  if (const auto* object = value->if_object()) check_strings(*object);
 }
 
 std::string mutate(std::string_view input, Mutation& mutation) {
@@ -24,6 +47,7 @@ Seeds seeds(const TestData& data) {
   Seeds found = {
       R"({"a": [1, -2, 3.5, 18446744073709551615, 1e400], "b": {"c": null}, "d": [true]})",
       R"([NaN, Infinity, -Infinity, "NaN", {"Infinity": -Infinity}])",
+      R"({"a": "x", "a/b": "y", "b/c": "", "b/d~1e~0": "z", "~": "", "": "\u0001", "b": "t"})",
       "\"\\u00e9\\ud83d\\ude00\\n\\\"\\\\\xc3\xa9\""};
   std::istringstream lines(data.read("python/json.txt"));
   for (std::string bits, number; lines >> bits >> number;) found.push_back(number);
