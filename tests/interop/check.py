@@ -11,48 +11,14 @@ import traceback
 from typing import Any, Callable
 
 import jax
-import ml_dtypes
 import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
 
-# codecs/dtype.h, in its order: the position is part of the pattern.
-DTYPES = [
-    "bool", "int2", "int4", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float4_e2m1fn", "float8_e3m4", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz",
-    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
-    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
-]  # fmt: skip
+from patterns import DTYPES, dtype_of, pattern, same
+
 SHAPES: list[tuple[int, ...]] = [(), (7,), (3, 5), (2, 3, 4), (0, 4), (300, 70)]
 STEPS_MANY = 20_000
-
-
-def dtype_of(name: str) -> np.dtype:
-    return np.dtype(getattr(ml_dtypes, name)) if hasattr(ml_dtypes, name) else np.dtype(name)
-
-
-def pattern(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """The array that writer.cpp's make() makes."""
-    dtype = dtype_of(name)
-    k = np.arange(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, dtype=np.uint64)
-    raw = ((k * 131 + seed * 17 + (k >> np.uint64(8)) * 7) & 0xFF).astype(np.uint8)
-    if name == "bool":
-        raw &= 1
-    elif name == "int2":
-        raw = (((raw & 3) ^ 2).astype(np.int8) - 2).view(np.uint8)
-    elif name == "int4":
-        raw = (((raw & 15) ^ 8).astype(np.int8) - 8).view(np.uint8)
-    elif name == "float4_e2m1fn":
-        raw &= 15
-    return raw.view(dtype).reshape(shape)
-
-
-def same(found: Any, expected: np.ndarray, where: str) -> None:
-    found = np.asarray(found)
-    if found.dtype != expected.dtype or found.shape != expected.shape:
-        raise AssertionError(f"{where}: {found.dtype}{found.shape} instead of {expected.dtype}{expected.shape}")
-    if found.tobytes() != expected.tobytes():
-        raise AssertionError(f"{where}: values differ")
 
 
 def equal(found: Any, expected: Any, where: str) -> None:
@@ -208,6 +174,20 @@ def orbax_composite(root: pathlib.Path) -> None:
         restored = manager.restore(0)
         same_tree(restored["params"], {"w": pattern("float32", (4, 2), 5)})
         equal(restored["data"], {"epoch": 3, "file": "a.txt"}, "data without arguments")
+        same_tree(restored["notes"], {"text": "grüße"}, "notes")
+
+
+def orbax_strings(root: pathlib.Path) -> None:
+    """As PyTreeSave leaves them: a key with a slash among others, and nothing but strings."""
+    for step, expected in enumerate([{"a/b": "below", "c": ["x", 1], "d": ""}, {"all": "text"}]):
+        for arguments in (None, ocp.args.PyTreeRestore()):
+            with ocp.CheckpointManager(root / "texts") as manager:
+                same_tree(manager.restore(step, args=arguments), expected, f"step {step}, {arguments}")
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            same_tree(checkpointer.restore(root / "texts" / str(step) / "default"), expected, f"item of step {step}")
+        from orbax.checkpoint import v1
+
+        same_tree(v1.load(root / "texts" / str(step)), expected, f"step {step}, v1")
 
 
 def orbax_metadata(root: pathlib.Path) -> None:
@@ -299,6 +279,7 @@ def main() -> int:
         ("Orbax v0", "StandardRestore into numpy targets", lambda: orbax_target(root)),
         ("Orbax v0", "StandardRestore as jax.Array", lambda: orbax_jax_target(root)),
         ("Orbax v0", "Composite with a JSON item", lambda: orbax_composite(root)),
+        ("Orbax v0, v1", "strings, by PyTreeRestore and without arguments", lambda: orbax_strings(root)),
         ("Orbax v0", "steps, metrics, custom metadata", lambda: orbax_metadata(root)),
         ("Orbax v0", "item_metadata", lambda: orbax_item_metadata(root)),
         ("Orbax v1", "load", lambda: orbax_v1(root)),
@@ -318,7 +299,7 @@ def main() -> int:
     versions = {"orbax-checkpoint": ocp.__version__, "tensorstore": importlib.metadata.version("tensorstore"), "jax": jax.__version__}
     print(json.dumps(versions))
     for peer, what, result in rows:
-        print(f"{peer:<12} {what:<42} {result}")
+        print(f"{peer:<12} {what:<48} {result}")
     print(f"{len(checks) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
