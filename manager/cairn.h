@@ -10,9 +10,11 @@
 #include <cairn/manager/checkpoint_info.h>
 #include <cairn/manager/checkpoint_manager.h>
 #include <cairn/manager/codec.h>
+#include <cairn/manager/coordination.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/local_coordination.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/metadata.h>
 #include <cairn/manager/options.h>
