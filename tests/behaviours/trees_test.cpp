@@ -80,5 +80,18 @@ TEST_P(B112, KeysMayHoldSlashesInEveryLayout) {
   }
 }
 
+// test_save_strings
+CAIRN_BEHAVIOUR(B113);
+TEST_P(B113, StringsAreInOneFileUnderFlatKeys) {
+  CheckpointManager manager(root(), given());
+  const Tree tree(Dict{{"a", Tree(Dict{{"b", Tree("x")}, {"n", Tree(1)}})},
+                       {"list", Tree(List{Tree("y"), Tree("z")})}});
+  EXPECT_TRUE(manager.save(0, args::PyTreeSave(tree)).get());
+  std::ifstream file(root() + "/0/default/_strings.json");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}),
+            R"({"a.b":"x","list.0":"y","list.1":"z"})");
+  EXPECT_EQ(manager.restore(0).get().tree(), tree);
+}
+
 }  // namespace
 }  // namespace cairn
