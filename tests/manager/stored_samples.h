@@ -5,11 +5,14 @@
 #include <cairn/codecs/ocdbt.h>
 #include <cairn/codecs/zarr.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
