@@ -100,6 +100,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// Takes its name from a step, durably; returns the trash that is left of it, if any. The step
   /// need not be there.
   internal::Task<std::optional<std::string>> retire(internal::FolderPtr root, Step step);
+  /// Gives back what the save pushed out only because of a save that has failed since.
+  void confirm_losers(internal::SaveJob& job);
   /// Throws data_loss where the newest step does not read back.
   internal::Task<void> verify_newest(JobPtr job);
 

@@ -15,6 +15,25 @@ namespace cairn {
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
                            // the two
 
+void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
+  // They were chosen at the call, when saves under way counted as steps. Of those some have failed:
+  // no step may go for one that never came to be.
+  const auto superseded = [&job](Step step) { return job.supersedes && step > job.step; };
+  StepIndex::Records settled = index.settled();
+  std::erase_if(settled, [&](const StepRecord& record) { return superseded(record.info.step); });
+  const Retention::Verdict verdict = retention_.judge(settled);
+  const auto stays = [&](Step step) {
+    const bool there = std::ranges::any_of(
+        settled, [step](const StepRecord& record) { return record.info.step == step; });
+    return there && std::ranges::find(verdict.losers, step) == verdict.losers.end();
+  };
+  std::erase_if(job.losers, [&](Step step) {
+    if (!stays(step)) return false;
+    index.abort_delete(step);
+    return true;
+  });
+}
+
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool stays = std::ranges::find(job->losers, job->step) == job->losers.end();
   if (options.verify_before_delete == VerifyBeforeDelete::none || job->losers.empty() || !stays) {
@@ -33,6 +52,7 @@ Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
 
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     JobPtr job, std::optional<std::string> replaced) {
+  if (!job->losers.empty()) confirm_losers(*job);
   std::exception_ptr unverified;
   bool background = false;
   try {

@@ -213,6 +213,7 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes) {
   if (queue_.size() >= ahead) job->place = queue_[queue_.size() - ahead]->done;
   queue_.push_back(job);
   job->losers = index.begin_save(std::move(record), losers);
+  job->supersedes = supersedes;
   ++saving_;
   board.begin();
   asio::post(engine->executor(), [self = shared_from_this(), job] {

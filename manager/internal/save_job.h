@@ -65,6 +65,7 @@ class SaveJob {
   bool composite = false;  ///< several items by name
   PostFinalizationCallback callback;
   std::vector<Step> losers;  ///< steps to delete once this one has committed
+  bool supersedes = false;   ///< later steps are among them
   Event place;               ///< none, or the end of the save whose place this one takes
   Event before_staged;       ///< none, or when the save before has captured its arrays
   Event opened =

@@ -79,6 +79,15 @@ std::shared_ptr<const StepIndex::Records> StepIndex::records() const {
   return snapshot_;
 }
 
+StepIndex::Records StepIndex::settled() const {
+  const std::lock_guard lock(mutex_);
+  Records records;
+  for (const auto& [step, record] : committed_) {
+    if (!deleting_.contains(step)) records.push_back(record);
+  }
+  return records;
+}
+
 std::optional<Step> StepIndex::latest() const {
   const std::lock_guard lock(mutex_);
   std::optional<Step> latest;
@@ -140,18 +149,22 @@ bool StepIndex::begin_delete(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
   if (!committed_.contains(step)) return false;
-  return condemned_.insert(step).second;
+  if (!condemned_.insert(step).second) return false;
+  deleting_.insert(step);
+  return true;
 }
 
 void StepIndex::abort_delete(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
+  deleting_.erase(step);
   condemned_.erase(step);
 }
 
 void StepIndex::finish_delete(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
+  deleting_.erase(step);
   condemned_.erase(step);
   committed_.erase(step);
   note(step, std::nullopt);

@@ -36,6 +36,9 @@ class StepIndex {
   /// The same steps with what is known of them, as they are now. Made once per change.
   using Records = std::vector<StepRecord>;
   [[nodiscard]] std::shared_ptr<const Records> records() const;
+  /// What is on disk for good: saves under way and steps that the user deletes left out, those that
+  /// saves push out not.
+  [[nodiscard]] Records settled() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
   [[nodiscard]] bool contains(Step step) const;
@@ -50,7 +53,7 @@ class StepIndex {
   void abort(Step step, const std::vector<Step>& losers);
   /// A deletion is chosen: the step leaves the list. False when it is not listed as committed.
   [[nodiscard]] bool begin_delete(Step step);
-  /// It failed: the step comes back.
+  /// It failed, or need not be: the step comes back.
   void abort_delete(Step step);
   /// It is done.
   void finish_delete(Step step);
@@ -69,6 +72,7 @@ class StepIndex {
   std::size_t listings_ = 0;     ///< under way
   std::vector<Change> changes_;  ///< since the oldest of them began
   std::set<Step> condemned_;     ///< chosen for deletion; on disk or being saved
+  std::set<Step> deleting_;      ///< of these, those that the user chose
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made
 };
 

@@ -160,6 +160,36 @@ TEST_P(BestSteps, MetricsAreStoredWithoutABestFn) {
   EXPECT_EQ(manager.metrics(0).get(), loss(3));
 }
 
+TEST_P(BestSteps, NoneGoesForABetterOneThatNeverCameToBe) {
+  // Step 2 is worse than step 1, which is under way when 2 is judged, and then fails.
+  for (const std::int64_t keep : {1, 2}) {
+    ManagerOptions options = given();
+    options.best_fn = &loss_of;
+    options.max_to_keep = keep;
+    CheckpointManager manager(root() + "/" + std::to_string(keep), options);
+    if (keep == 2) {
+      EXPECT_TRUE(save(manager, 0, loss(5)));
+    }
+    faults_->hold(FaultPlan::only({IoOp::sync_data}));
+    SaveOptions good;
+    good.metrics = loss(10);
+    SaveOptions worse;
+    worse.metrics = loss(keep == 2 ? 7 : 1);
+    const SaveFuture first = manager.save(1, state(1), std::move(good));
+    faults_->wait_until_held(1);
+    const SaveFuture second = manager.save(2, state(2), std::move(worse));
+    faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+    faults_->release();
+    EXPECT_EQ(error_of([&] { static_cast<void>(first.get()); }).code(), ErrorCode::io_error);
+    EXPECT_TRUE(second.get());
+    manager.wait_until_finished().get();
+    const Steps expected = keep == 1 ? Steps{2} : Steps{0, 2};
+    EXPECT_EQ(manager.all_steps(), expected);
+    EXPECT_EQ(manager.all_steps(true), expected);
+    EXPECT_EQ(value_of(manager, 2), 2);
+  }
+}
+
 CAIRN_BEHAVIOUR(Reporting);
 TEST_P(Reporting, StrictErrorsFailTheNextSave) {
   ManagerOptions options = given();
