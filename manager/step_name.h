@@ -43,6 +43,7 @@ class CAIRN_EXPORT StepNameFormat {
   StepNameFormat& operator=(const StepNameFormat&) = default;
 
  private:
+  /// May throw Error for a step that has no name in this format.
   [[nodiscard]] virtual std::string format_step(Step step) const = 0;
   [[nodiscard]] virtual std::optional<Step> parse_step(std::string_view name) const = 0;
   /// For formats that read more names than they write; by default the one of format_step().
@@ -59,9 +60,10 @@ using StepNameFormatPtr = std::shared_ptr<const StepNameFormat>;
 standard_name_format(std::optional<std::string> prefix = std::nullopt,
                      std::optional<int> fixed_length = std::nullopt);
 
-/// Writes names as `write` does and reads those of any of `read`, the first that takes it;
-/// `write`'s own are read as well, first unless it is among `read`. (Orbax: composite_name_format,
-/// which refuses a `write` that is not among `read`.) Throws Error(invalid_argument) on null.
+/// Writes names as `write` does and reads those of any of `read`, the first that takes one; those
+/// of `write` are read as well, first unless it is among `read`. A format that has no name for a
+/// step adds no candidate. (Orbax: composite_name_format, which refuses a `write` that is not among
+/// `read`.) Throws Error(invalid_argument) on null.
 [[nodiscard]] CAIRN_EXPORT StepNameFormatPtr
 composite_name_format(StepNameFormatPtr write, std::vector<StepNameFormatPtr> read);
 

@@ -13,6 +13,14 @@ namespace cairn {
 namespace {
 
 using namespace std::chrono_literals;
+using preservation::AnyOf;
+using preservation::BestN;
+using preservation::CustomSteps;
+using preservation::EveryNSeconds;
+using preservation::EveryNSteps;
+using preservation::EveryNStepsClosest;
+using preservation::LatestDuration;
+using preservation::LatestN;
 using test::expect_refused;
 using test::kept_by;
 using test::Retention;
@@ -27,26 +35,24 @@ const Steps kUneven = {0, 1, 2, 4, 5, 8, 9, 13, 14, 25};
 // ---- by themselves ----
 
 TEST(Preservation, LatestNMayKeepNothing) {
-  EXPECT_EQ(kept_by(preservation::LatestN(0), seconds_apart(kFive)), Steps());
+  EXPECT_EQ(kept_by(LatestN(0), seconds_apart(kFive)), Steps());
   EXPECT_EQ(kept_by(preservation::PreserveAll(), seconds_apart(kFive)), kFive);
-  expect_refused([] { preservation::LatestN(-1); }, "n is -1, it must not be negative");
+  expect_refused([] { LatestN(-1); }, "n is -1, it must not be negative");
 }
 
 TEST(Preservation, EveryNSecondsCountsFromTheStepKeptLast) {
   auto infos = seconds_apart(kFive);
   for (std::size_t i = 0; i < infos.size(); ++i)
     infos[i].time_ns = test::kEpochNs + static_cast<std::int64_t>(i) * 700'000'000;
-  EXPECT_EQ(kept_by(preservation::EveryNSeconds(1s), infos), (Steps{0, 2, 4}));
-  EXPECT_EQ(kept_by(preservation::EveryNSeconds(1400ms), infos), (Steps{0, 2, 4}));
-  EXPECT_EQ(kept_by(preservation::EveryNSeconds(1401ms), infos), (Steps{0, 3}));
-  EXPECT_EQ(kept_by(preservation::EveryNSeconds(0s), infos), kFive);
-  EXPECT_EQ(kept_by(preservation::EveryNSeconds(std::chrono::milliseconds::max()), infos),
-            Steps{0});
-  expect_refused([] { preservation::EveryNSeconds(-1s); }, "interval is -1000 ms");
+  EXPECT_EQ(kept_by(EveryNSeconds(1s), infos), (Steps{0, 2, 4}));
+  EXPECT_EQ(kept_by(EveryNSeconds(1400ms), infos), (Steps{0, 2, 4}));
+  EXPECT_EQ(kept_by(EveryNSeconds(1401ms), infos), (Steps{0, 3}));
+  EXPECT_EQ(kept_by(EveryNSeconds(0s), infos), kFive);
+  EXPECT_EQ(kept_by(EveryNSeconds(std::chrono::milliseconds::max()), infos), Steps{0});
+  expect_refused([] { EveryNSeconds(-1s); }, "interval is -1000 ms");
 }
 
 TEST(Preservation, EveryNStepsKeepsMultiplesOrSpacesSteps) {  // test_every_n_steps_policy
-  using preservation::EveryNSteps;
   EXPECT_EQ(kept_by(EveryNSteps(1), seconds_apart(kFive)), kFive);
   EXPECT_EQ(kept_by(EveryNSteps(3), seconds_apart({0, 1, 2, 4})), (Steps{0}));
   EXPECT_EQ(kept_by(EveryNSteps(3, false), seconds_apart({0, 1, 2, 4})), (Steps{0, 4}));
@@ -62,7 +68,6 @@ TEST(Preservation, EveryNStepsKeepsMultiplesOrSpacesSteps) {  // test_every_n_st
 }
 
 TEST(Preservation, EveryNStepsClosestCountsAStepHalfwayForTheEvenMultiple) {
-  using preservation::EveryNStepsClosest;
   EXPECT_EQ(kept_by(EveryNStepsClosest(4), seconds_apart({1, 2, 6, 7, 99})), (Steps{1, 7, 99}))
       << "2 counts for 0 and 6 for 8, where others are nearer";
   EXPECT_EQ(kept_by(EveryNStepsClosest(4), seconds_apart({2, 6, 99})), (Steps{2, 6, 99}));
@@ -74,13 +79,12 @@ TEST(Preservation, EveryNStepsClosestCountsAStepHalfwayForTheEvenMultiple) {
 }
 
 TEST(Preservation, EveryNStepsClosestKeepsTheLastStepThoughAnotherIsNearer) {
-  EXPECT_EQ(kept_by(preservation::EveryNStepsClosest(3), seconds_apart({8, 9, 10})),
-            (Steps{9, 10}));
+  EXPECT_EQ(kept_by(EveryNStepsClosest(3), seconds_apart({8, 9, 10})), (Steps{9, 10}));
 }
 
 TEST(Preservation, BestNRanksByItsFunction) {  // test_best_n_policy
   const auto best = [](std::optional<std::int64_t> n, bool keep_without = true) {
-    return preservation::BestN(test::loss_of, true, n, keep_without);
+    return BestN(test::loss_of, true, n, keep_without);
   };
   const std::optional<double> none;
   EXPECT_EQ(kept_by(best(none), with_losses({5, none, 3, none, 7})), kFive);
@@ -90,47 +94,45 @@ TEST(Preservation, BestNRanksByItsFunction) {  // test_best_n_policy
   EXPECT_EQ(kept_by(best(5, false), with_losses({5, none, 4, none, 7})), kFive)
       << "nothing goes while there are no more than n";
   EXPECT_EQ(kept_by(best(0), with_losses({5, none, 4})), Steps());
-  EXPECT_EQ(kept_by(preservation::BestN(test::loss_of, false, 2), with_losses({5, 1, 9, 4})),
-            (Steps{0, 2}));
+  EXPECT_EQ(kept_by(BestN(test::loss_of, false, 2), with_losses({5, 1, 9, 4})), (Steps{0, 2}));
   expect_refused([&] { best(-1); }, "n is -1");
-  expect_refused([] { preservation::BestN(nullptr); }, "metric_fn is an empty function");
+  expect_refused([] { BestN(nullptr); }, "metric_fn is an empty function");
 }
 
 TEST(Preservation, BestNKeepsTheLaterOfEqualScoresInBothModes) {
   const auto infos = with_losses({2, 2, 2, 2});
-  EXPECT_EQ(kept_by(preservation::BestN(test::loss_of, true, 2), infos), (Steps{2, 3}));
-  EXPECT_EQ(kept_by(preservation::BestN(test::loss_of, false, 2), infos), (Steps{2, 3}));
+  EXPECT_EQ(kept_by(BestN(test::loss_of, true, 2), infos), (Steps{2, 3}));
+  EXPECT_EQ(kept_by(BestN(test::loss_of, false, 2), infos), (Steps{2, 3}));
 }
 
 TEST(Preservation, BestNTakesNaNForNoMetricAndInfinityForANumber) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const auto infos = with_losses({kNaN, kInfinity, 3, 4, 5});
-  EXPECT_EQ(kept_by(preservation::BestN(test::loss_of, true, 2), infos), (Steps{0, 2, 3}));
-  EXPECT_EQ(kept_by(preservation::BestN(test::loss_of, true, 2, false), infos), (Steps{2, 3}));
-  EXPECT_EQ(kept_by(preservation::BestN(test::loss_of, false, 1, false), infos), (Steps{1}));
+  EXPECT_EQ(kept_by(BestN(test::loss_of, true, 2), infos), (Steps{0, 2, 3}));
+  EXPECT_EQ(kept_by(BestN(test::loss_of, true, 2, false), infos), (Steps{2, 3}));
+  EXPECT_EQ(kept_by(BestN(test::loss_of, false, 1, false), infos), (Steps{1}));
 }
 
 TEST(Preservation, LatestDurationKeepsTheNewestHoweverShortItIs) {
-  EXPECT_EQ(kept_by(preservation::LatestDuration(0ms), seconds_apart(kFive)), (Steps{4}));
-  EXPECT_EQ(kept_by(preservation::LatestDuration(1999ms), seconds_apart(kFive)), (Steps{3, 4}));
-  EXPECT_EQ(kept_by(preservation::LatestDuration(2s), seconds_apart(kFive)), (Steps{2, 3, 4}));
-  EXPECT_EQ(kept_by(preservation::LatestDuration(2s), {}), Steps());
+  EXPECT_EQ(kept_by(LatestDuration(0ms), seconds_apart(kFive)), (Steps{4}));
+  EXPECT_EQ(kept_by(LatestDuration(1999ms), seconds_apart(kFive)), (Steps{3, 4}));
+  EXPECT_EQ(kept_by(LatestDuration(2s), seconds_apart(kFive)), (Steps{2, 3, 4}));
+  EXPECT_EQ(kept_by(LatestDuration(2s), {}), Steps());
   auto ages = seconds_apart({0, 1});
   ages[0].time_ns = std::numeric_limits<std::int64_t>::min();
   ages[1].time_ns = std::numeric_limits<std::int64_t>::max();
-  EXPECT_EQ(kept_by(preservation::LatestDuration(24h), ages), (Steps{1}));
-  expect_refused([] { preservation::LatestDuration(-1ms); }, "duration is -1 ms");
+  EXPECT_EQ(kept_by(LatestDuration(24h), ages), (Steps{1}));
+  expect_refused([] { LatestDuration(-1ms); }, "duration is -1 ms");
 }
 
 TEST(Preservation, LatestDurationKeepsAllAfterTheFirstWhateverTheirStamps) {
   auto infos = seconds_apart({0, 1, 2, 3});
   infos[0].time_ns -= test::kHourNs;
   infos[2].time_ns = 0;
-  EXPECT_EQ(kept_by(preservation::LatestDuration(5s), infos), (Steps{1, 2, 3}));
+  EXPECT_EQ(kept_by(LatestDuration(5s), infos), (Steps{1, 2, 3}));
 }
 
 TEST(Preservation, AnyOfKeepsWhatOneOfItsPoliciesKeeps) {
-  using namespace preservation;
   const auto odd = [](std::span<const CheckpointInfo> infos) {
     std::vector<bool> keep;
     for (const CheckpointInfo& info : infos) keep.push_back(info.step % 2 == 1);
@@ -143,7 +145,6 @@ TEST(Preservation, AnyOfKeepsWhatOneOfItsPoliciesKeeps) {
 }
 
 TEST(Preservation, JointPolicyOverAWholeRun) {  // B073
-  using namespace preservation;
   Retention run(AnyOf({BestN(test::loss_of, true, 2), EveryNSteps(4), CustomSteps({0, 3})}));
   for (const CheckpointInfo& info : with_losses({5, 2, 4, 3, 7, 10, 11, 9, 8, 6, 12, 1}))
     run.save(info);

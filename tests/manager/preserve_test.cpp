@@ -136,6 +136,14 @@ TEST(Preserve, KeepsEverythingWhenThePolicyThrows) {
   expect_all_kept([](std::span<const CheckpointInfo>) -> std::vector<bool> { throw 7; },  // NOLINT
                   "preservation policy: it threw an exception that is not a std::exception");
   expect_all_kept(PreservationPolicy(), "preservation policy: it is an empty function");
+  expect_all_kept(
+      [](std::span<const CheckpointInfo>) -> std::vector<bool> {
+        ErrorContext context;
+        context.operation = "rank";
+        context.remedy = "Rank again";
+        throw Error(ErrorCode::invalid_argument, "no rank", context);
+      },
+      "rank: no rank. Rank again");
 }
 
 TEST(Preserve, KeepsEverythingWhenAMetricIsNotThere) {

@@ -12,6 +12,10 @@ namespace cairn {
 namespace {
 
 using namespace std::chrono_literals;
+using save_policy::AnyOf;
+using save_policy::FixedInterval;
+using save_policy::InitialSave;
+using save_policy::SpecificSteps;
 using test::expect_refused;
 using test::Steps;
 
@@ -30,14 +34,13 @@ Steps saved_by(const SaveDecisionPolicy& policy, Step first, Step last,
 }
 
 TEST(SavePolicy, FixedIntervalSavesItsMultiples) {
-  EXPECT_EQ(saved_by(save_policy::FixedInterval(1), 0, 3), (Steps{0, 1, 2, 3}));
-  EXPECT_EQ(saved_by(save_policy::FixedInterval(4), 1, 9), (Steps{4, 8}));
-  expect_refused([] { save_policy::FixedInterval(0); }, "interval is 0, it must be at least 1");
-  expect_refused([] { save_policy::FixedInterval(-3); }, "save_policy::FixedInterval");
+  EXPECT_EQ(saved_by(FixedInterval(1), 0, 3), (Steps{0, 1, 2, 3}));
+  EXPECT_EQ(saved_by(FixedInterval(4), 1, 9), (Steps{4, 8}));
+  expect_refused([] { FixedInterval(0); }, "interval is 0, it must be at least 1");
+  expect_refused([] { FixedInterval(-3); }, "save_policy::FixedInterval");
 }
 
 TEST(SavePolicy, AnyOfSavesWhatOneOfItsPoliciesSaves) {  // B070
-  using namespace save_policy;
   EXPECT_EQ(saved_by(AnyOf({FixedInterval(3), SpecificSteps({4}), FixedInterval(5)}), 1, 10),
             (Steps{3, 4, 5, 6, 9, 10}));
   EXPECT_EQ(saved_by(AnyOf({FixedInterval(3), SpecificSteps({4}), FixedInterval(5), InitialSave()}),
@@ -51,7 +54,7 @@ TEST(SavePolicy, AnyOfAsksInOrderAndNoLongerThanNeeded) {
     ++asked;
     return false;
   };
-  const save_policy::AnyOf policy({count, save_policy::FixedInterval(2), count});
+  const AnyOf policy({count, FixedInterval(2), count});
   EXPECT_TRUE(policy(2, {}, kIdle));
   EXPECT_EQ(asked, 1);
   EXPECT_FALSE(policy(3, {}, kIdle));
@@ -59,7 +62,6 @@ TEST(SavePolicy, AnyOfAsksInOrderAndNoLongerThanNeeded) {
 }
 
 TEST(SavePolicy, AnyOfMayBeNestedAndHoldsALambda) {
-  using namespace save_policy;
   const auto sevens = [](Step step, std::span<const CheckpointInfo>, const SaveContext&) {
     return step % 7 == 0;
   };
@@ -69,10 +71,10 @@ TEST(SavePolicy, AnyOfMayBeNestedAndHoldsALambda) {
 }
 
 TEST(SavePolicy, AnyOfRefusesToBeEmptyOrToHoldNothing) {
-  expect_refused([] { save_policy::AnyOf({}); }, "no policy is given: nothing would be saved");
+  expect_refused([] { AnyOf({}); }, "no policy is given: nothing would be saved");
   expect_refused(
       [] {
-        save_policy::AnyOf({save_policy::InitialSave(), SaveDecisionPolicy()});
+        AnyOf({InitialSave(), SaveDecisionPolicy()});
       },
       "policy 2 of 2 is an empty function");
 }
@@ -82,8 +84,8 @@ TEST(SavePolicy, PreemptionSaveAndInitialSaveLookAtTheSituation) {
   ending.reached_preemption = true;
   EXPECT_TRUE(save_policy::PreemptionSave()(7, {}, ending));
   EXPECT_FALSE(save_policy::PreemptionSave()(7, {}, kIdle));
-  EXPECT_TRUE(save_policy::InitialSave()(7, {}, kIdle));
-  EXPECT_FALSE(save_policy::InitialSave()(7, test::seconds_apart({3}), kIdle));
+  EXPECT_TRUE(InitialSave()(7, {}, kIdle));
+  EXPECT_FALSE(InitialSave()(7, test::seconds_apart({3}), kIdle));
 }
 
 // ---- Continuous ----

@@ -257,6 +257,15 @@ TEST(CustomNameFormat, DecidesAboutNamesByItself) {
                  "name of step 7001: the step name format gives '7k' and reads it as step 7000");
 }
 
+TEST(CustomNameFormat, MayHaveNoNameForAStepThatOthersRead) {
+  const auto kilo = std::make_shared<Custom>(
+      [](Step step) { return std::to_string(step / 1000) + "k"; }, parse_kilo);
+  const auto format = composite_name_format(standard_name_format(), {kilo});
+  EXPECT_EQ(format->candidates(7001), Names{"7001"});
+  EXPECT_EQ(format->candidates(7000), (Names{"7000", "7k"}));
+  EXPECT_EQ(format->parse("7k"), 7000);
+}
+
 /// Reads names of any padding; "x" stands for step 1.
 class AnyPadding final : public StepNameFormat {
   std::string format_step(Step step) const override { return std::to_string(step); }
