@@ -165,6 +165,10 @@ struct ManagerOptions {
   /// A data file is linked into at most so many steps before its chunks are written afresh, so that
   /// one bad sector cannot spoil every step; < 0 is an error.
   std::int64_t max_link_age = 16;
+  /// Where a data file of an incremental save ends; a larger chunk has one of its own. It is what
+  /// is linked or rewritten as one: smaller files hold less that no step needs, and are more to
+  /// link, sync and open; 0 is an error.
+  std::uint64_t linkable_file_bytes = 256u << 20;
   /// Saves that may wait behind the running one with their arrays captured; the next save's
   /// staged() waits for a place.
   std::size_t max_pending = 1;

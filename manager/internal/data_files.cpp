@@ -34,24 +34,25 @@ std::uint64_t DataFiles::written_bytes() const noexcept {
   return bytes;
 }
 
-Task<void> DataFiles::make_file(std::uint32_t* number, FilePtr* file) {
+Task<std::uint32_t> DataFiles::make_file() {
   const std::string name = data_file_name();
-  *file = co_await open_file(folder_, name, engine::OpenMode::create, engine_->direct_io());
-  *number = static_cast<std::uint32_t>(states_.size());
+  OpenData data;
+  data.file = co_await open_file(folder_, name, engine::OpenMode::create, engine_->direct_io());
   DataFileState state;
   state.path = "d/" + name;
   states_.push_back(std::move(state));
-  handles_.push_back(*file);
+  open_.push_back(std::move(data));
+  co_return static_cast<std::uint32_t>(states_.size() - 1);
 }
 
 Task<void> DataFiles::open_fixed(std::uint64_t bytes) {
   assert(states_.empty());
-  std::uint32_t number = 0;
-  FilePtr file;
-  co_await make_file(&number, &file);
+  const std::uint32_t number = co_await make_file();
   states_[number].bytes = bytes;
+  const FilePtr file = open_[number].file;
   auto [error] = co_await file->file.async_allocate(bytes, kAsTuple);
   if (error) raise_failure(error, "reserve " + std::to_string(bytes) + " bytes", file->path);
+  open_[number].reserved = bytes;
 }
 
 Task<void> DataFiles::write(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -61,59 +62,78 @@ Task<void> DataFiles::write(FilePtr file, std::uint64_t offset, std::span<const 
 }
 
 Task<void> DataFiles::write_fixed(std::uint64_t offset, std::span<const std::byte> bytes) {
-  co_await write(handles_.front(), offset, bytes);
+  co_await write(open_.front().file, offset, bytes);
 }
 
-Task<bool> DataFiles::allocate(Growing* growing, std::uint64_t bytes) {
-  auto [error] = co_await growing->file->file.async_allocate(bytes, kAsTuple);
-  if (error && engine::classify(error) == engine::ErrorKind::no_space) co_return false;
-  if (error) {
-    raise_failure(error, "reserve " + std::to_string(bytes) + " bytes", growing->file->path);
+Task<void> DataFiles::cut(std::uint32_t number) {
+  const FilePtr file = open_[number].file;
+  const std::uint64_t end = states_[number].bytes;
+  auto [error] = co_await file->file.async_truncate(end, kAsTuple);
+  if (error) raise_failure(error, "cut to " + std::to_string(end) + " bytes", file->path);
+  open_[number].reserved = end;
+}
+
+Task<bool> DataFiles::allocate(std::uint32_t number, std::uint64_t bytes) {
+  const FilePtr file = open_[number].file;
+  auto [error] = co_await file->file.async_allocate(bytes, kAsTuple);
+  if (!error) {
+    open_[number].reserved = bytes;
+    co_return true;
   }
-  growing->reserved = bytes;
-  co_return true;
+  if (engine::classify(error) != engine::ErrorKind::no_space) {
+    raise_failure(error, "reserve " + std::to_string(bytes) + " bytes", file->path);
+  }
+  // What there was it may have got all the same, and other files need some of it.
+  co_await cut(number);
+  co_return false;
 }
 
-Task<void> DataFiles::grow(Growing* growing, std::uint64_t end) {
+Task<void> DataFiles::grow(std::uint32_t number, std::uint64_t end) {
   const std::uint64_t most = std::max(end, std::min(open_bytes_, bytes_max_));
-  if (growing->reserved == 0 && expected_bytes_ > end) {
+  if (open_[number].reserved == 0 && expected_bytes_ > end) {
     const std::uint64_t whole = std::min(expected_bytes_, most);
     // Where it does not fit it may still do when it is encoded.
-    if (co_await allocate(growing, whole)) co_return;
+    if (co_await allocate(number, whole)) co_return;
   }
-  const std::uint64_t step = std::clamp(growing->reserved, kReserveBytesMin, kReserveBytesMax);
+  const std::uint64_t step = std::clamp(open_[number].reserved, kReserveBytesMin, kReserveBytesMax);
   const std::uint64_t ahead = std::min(end + step, most);
-  if (ahead > end && co_await allocate(growing, ahead)) co_return;
+  if (ahead > end && co_await allocate(number, ahead)) co_return;
   // Only what is certain to be written.
-  if (co_await allocate(growing, end)) co_return;
+  if (co_await allocate(number, end)) co_return;
   raise_failure(engine::error_code(ENOSPC, boost::system::system_category()),
-                "reserve " + std::to_string(end) + " bytes", growing->file->path);
+                "reserve " + std::to_string(end) + " bytes", open_[number].file->path);
 }
 
 Task<FilePlace> DataFiles::reserve(FileClass kind, std::uint64_t bytes) {
   Growing* const growing = &growing_[static_cast<std::size_t>(kind)];
   auto [error, permit] = co_await growing->turn.async_acquire(1, kAsTuple);
   if (error) raise_failure(error, "wait for a place", folder_->path);
-  if (growing->file && growing->end > 0 && growing->end + bytes > bytes_max_) {
-    full_.emplace_back(growing->number, growing->reserved > growing->end);
-    growing->file.reset();
-    growing->end = 0;
-    growing->reserved = 0;
+  if (growing->number) {
+    const std::uint64_t used = states_[*growing->number].bytes;
+    if (used > 0 && used + bytes > bytes_max_) {
+      full_.push_back(*growing->number);
+      growing->number.reset();
+    }
   }
-  if (!growing->file) co_await make_file(&growing->number, &growing->file);
-  if (growing->end + bytes > growing->reserved) co_await grow(growing, growing->end + bytes);
+  if (!growing->number) growing->number = co_await make_file();
+  const std::uint32_t number = *growing->number;
+  const std::uint64_t end = states_[number].bytes + bytes;
+  if (end > open_[number].reserved) co_await grow(number, end);
   FilePlace place;
-  place.file = growing->number;
-  place.offset = growing->end;
-  growing->end += bytes;
-  states_[growing->number].bytes = growing->end;
+  place.file = number;
+  place.offset = states_[number].bytes;
+  states_[number].bytes = end;
+  ++open_[number].writes;
   co_return place;
 }
 
 Task<FilePlace> DataFiles::append(FileClass kind, std::span<const std::byte> bytes) {
   assert(bytes.size() % kFileAlignment == 0);
   const FilePlace place = co_await reserve(kind, bytes.size());
-  co_await write(handles_[place.file], place.offset, bytes);
+  const FilePtr file = open_[place.file].file;
+  co_await write(file, place.offset, bytes);
+  --open_[place.file].writes;
+  co_await close_full();
   co_return place;
 }
 
@@ -124,32 +144,33 @@ std::uint32_t DataFiles::add_linked(std::string path, std::uint64_t bytes, std::
   state.age = age;
   state.linked = true;
   states_.push_back(std::move(state));
-  handles_.emplace_back();
+  open_.emplace_back();
   return static_cast<std::uint32_t>(states_.size() - 1);
 }
 
-Task<void> DataFiles::close_growing(FilePtr file, std::uint64_t end, bool cut) {
-  if (cut) {
-    auto [error] = co_await file->file.async_truncate(end, kAsTuple);
-    if (error) raise_failure(error, "cut to " + std::to_string(end) + " bytes", file->path);
-  }
+Task<void> DataFiles::close(std::uint32_t number) {
+  if (open_[number].reserved > states_[number].bytes) co_await cut(number);
+  const FilePtr file = std::exchange(open_[number].file, nullptr);
   co_await sync_and_close(file);
 }
 
-Task<void> DataFiles::finish() {
-  for (Growing& growing : growing_) {
-    if (!growing.file) continue;
-    full_.emplace_back(growing.number, growing.reserved > growing.end);
-    growing.file.reset();
+Task<void> DataFiles::close_full() {
+  for (;;) {
+    const auto idle = std::ranges::find_if(
+        full_, [this](std::uint32_t number) { return open_[number].writes == 0; });
+    if (idle == full_.end()) co_return;
+    const std::uint32_t number = *idle;
+    full_.erase(idle);  // nobody else closes it
+    co_await close(number);
   }
+}
+
+Task<void> DataFiles::finish() {
+  assert(full_.empty());
   // Side by side, so that the file system can sync them in one transaction of its journal.
   engine::Nursery files(engine_->executor());
-  for (const auto& [number, cut] : full_) {
-    files.spawn(
-        close_growing(std::exchange(handles_[number], nullptr), states_[number].bytes, cut));
-  }
-  for (FilePtr& handle : handles_) {
-    if (handle) files.spawn(sync_and_close(std::exchange(handle, nullptr)));
+  for (std::uint32_t number = 0; number < open_.size(); ++number) {
+    if (open_[number].file) files.spawn(close(number));
   }
   co_await files.join();
 }

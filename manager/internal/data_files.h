@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,11 +18,9 @@ namespace cairn::internal {
 /// A growing file reserves what it is expected to hold at first, because ext4 lets writes end
 /// before it reserves more (a tenth of the time of a save that reserved step by step); beyond that,
 /// or where there is not as much space, as much ahead as it has already, within these bounds. What
-/// is left over is cut off before the sync.
+/// is left over is cut off before the sync, and so is what a reservation that failed half way got.
 inline constexpr std::uint64_t kReserveBytesMin = 8u << 20;
 inline constexpr std::uint64_t kReserveBytesMax = 256u << 20;
-/// Of a file that later steps may link: small enough that one is rewritten, not a whole step.
-inline constexpr std::uint64_t kLinkableFileBytes = 256u << 20;
 
 /// Where bytes went.
 struct FilePlace {
@@ -38,9 +37,12 @@ struct DataFileState {
   bool linked = false;
 };
 
+/// A growing file that is full is made durable and closed as its last write ends: no more of them
+/// are open than have writes under way.
 class DataFiles {
  public:
-  /// `open_bytes`: what growing files hold together at most. `bytes_max`: of one of them.
+  /// `open_bytes`: what growing files hold together at most. `bytes_max`: of one of them, unless it
+  /// holds a single larger piece.
   DataFiles(EnginePtr engine, FolderPtr folder, std::uint64_t open_bytes, std::uint64_t bytes_max);
   /// What growing files will hold, as far as can be told; 0 until this is called.
   void expect(std::uint64_t bytes) noexcept { expected_bytes_ = bytes; }
@@ -49,7 +51,7 @@ class DataFiles {
   Task<void> open_fixed(std::uint64_t bytes);
   /// `bytes` of a multiple of kFileAlignment to `offset` of that file.
   Task<void> write_fixed(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// The same to the next place of a growing file.
+  /// The same to the next place of a growing file. The one that ends a full file makes it durable.
   Task<FilePlace> append(FileClass kind, std::span<const std::byte> bytes);
   /// Takes a file that is there already by a link; returns its number.
   std::uint32_t add_linked(std::string path, std::uint64_t bytes, std::uint32_t age);
@@ -62,21 +64,30 @@ class DataFiles {
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
 
  private:
+  /// Of a file that is written.
+  struct OpenData {
+    OpenData() = default;
+    FilePtr file;                ///< none for linked and for closed ones
+    std::uint64_t reserved = 0;  ///< bytes that have blocks
+    std::size_t writes = 0;      ///< under way, or about to be
+  };
   struct Growing {
     Growing() : turn(1) {}
-    engine::AsyncSemaphore turn;  ///< one reserves at a time
-    FilePtr file;                 ///< none before the first bytes
-    std::uint32_t number = 0;
-    std::uint64_t end = 0;
-    std::uint64_t reserved = 0;
+    engine::AsyncSemaphore turn;          ///< one reserves at a time
+    std::optional<std::uint32_t> number;  ///< none before the first bytes
   };
   Task<FilePlace> reserve(FileClass kind, std::uint64_t bytes);
-  Task<void> make_file(std::uint32_t* number, FilePtr* file);
-  Task<void> grow(Growing* growing, std::uint64_t end);
+  Task<std::uint32_t> make_file();
+  /// Blocks up to `end` at least.
+  Task<void> grow(std::uint32_t number, std::uint64_t end);
   /// False where there is no space.
-  Task<bool> allocate(Growing* growing, std::uint64_t bytes);
+  Task<bool> allocate(std::uint32_t number, std::uint64_t bytes);
+  /// Gives back the blocks behind the places that were handed out.
+  Task<void> cut(std::uint32_t number);
   Task<void> write(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes);
-  Task<void> close_growing(FilePtr file, std::uint64_t end, bool cut);
+  /// Durable and closed. Not twice.
+  Task<void> close(std::uint32_t number);
+  Task<void> close_full();
 
   EnginePtr engine_;
   FolderPtr folder_;
@@ -85,10 +96,9 @@ class DataFiles {
   std::uint64_t expected_bytes_ = 0;
   engine::AsyncSemaphore slots_;
   std::vector<DataFileState> states_;
-  std::vector<FilePtr> handles_;  ///< parallel; none for linked and for closed ones
+  std::vector<OpenData> open_;  ///< parallel
   std::array<Growing, kFileClasses> growing_;
-  std::vector<std::pair<std::uint32_t, bool>>
-      full_;  ///< grown files, and whether they are to be cut
+  std::vector<std::uint32_t> full_;  ///< get no more places, and are not closed yet
 };
 
 /// A fresh name for a data file, as TensorStore's own.

@@ -54,6 +54,7 @@ struct TreeSettings {
   std::shared_ptr<Pace> pace;
   bool incremental = false;
   std::int64_t max_link_age = 0;
+  std::uint64_t linkable_file_bytes = 0;
   StepRules rules;                        ///< of the root whose steps may be linked from
   std::function<void(std::string)> warn;  ///< of what costs no step
 };

@@ -45,6 +45,7 @@ TreeSettings CheckpointManager::Impl::tree_settings(const SaveJob& job) const {
   settings.pace = writer_->pace;
   settings.incremental = options.incremental;
   settings.max_link_age = options.max_link_age;
+  settings.linkable_file_bytes = options.linkable_file_bytes;
   settings.rules = rules;
   settings.warn = [writer = writer_, step = job.step](std::string message) {
     writer->log(LogLevel::warning, "link", step, std::move(message));

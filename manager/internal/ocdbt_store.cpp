@@ -7,17 +7,18 @@
 
 namespace cairn::internal {
 
-OcdbtStore::OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content, bool linkable)
-    : state_(std::move(state)), content_(content), linkable_(linkable) {}
+OcdbtStore::OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content,
+                       std::optional<std::uint64_t> linkable_file_bytes)
+    : state_(std::move(state)), content_(content), linkable_file_bytes_(linkable_file_bytes) {}
 
 Task<void> OcdbtStore::open(FolderPtr item) {
   item_ = item;
   const FolderPtr folder = co_await make_subfolder(item, "d");
   const ItemLayout& layout = content_.layout;
-  const std::uint64_t bytes_max =
-      linkable_ ? kLinkableFileBytes : std::numeric_limits<std::uint64_t>::max() / 2;
+  constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max() / 2;
+  const std::uint64_t bytes_max = linkable_file_bytes_.value_or(kNoLimit);
   files_ = std::make_unique<DataFiles>(state_->engine, folder, layout.open_bytes, bytes_max);
-  if (!linkable_) files_->expect(layout.open_bytes);
+  if (!linkable_file_bytes_) files_->expect(layout.open_bytes);
   if (layout.fixed_bytes > 0) co_await files_->open_fixed(layout.fixed_bytes);
 }
 

@@ -5,13 +5,17 @@
 #include <cairn/manager/internal/data_files.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace cairn::internal {
 
 class OcdbtStore final : public ChunkStore {
  public:
-  OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content, bool linkable);
+  /// `linkable_file_bytes`: where data files end so that later steps can link them; none: where
+  /// the item does.
+  OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content,
+             std::optional<std::uint64_t> linkable_file_bytes);
   Task<void> open(FolderPtr item) override;
   Task<void> write(PieceList list, std::span<const std::byte> bytes, FileClass kind) override;
   Task<void> finish_data() override;
@@ -31,7 +35,7 @@ class OcdbtStore final : public ChunkStore {
 
   std::shared_ptr<SaveState> state_;
   ItemContent& content_;
-  bool linkable_;
+  std::optional<std::uint64_t> linkable_file_bytes_;
   FolderPtr item_;
   std::unique_ptr<DataFiles> files_;
   std::string manifest_;

@@ -46,7 +46,9 @@ void TreeSaver::plan() {
   content_ = std::make_unique<ItemContent>(layout_);
   extents_ = std::make_unique<ExtentCapture>(engine_, layout_, settings_.incremental);
   if (uses_ocdbt(layout_.layout)) {
-    auto store = std::make_unique<OcdbtStore>(state_, *content_, settings_.incremental);
+    std::optional<std::uint64_t> file_bytes;
+    if (settings_.incremental) file_bytes = settings_.linkable_file_bytes;
+    auto store = std::make_unique<OcdbtStore>(state_, *content_, file_bytes);
     ocdbt_ = store.get();
     store_ = std::move(store);
   } else {

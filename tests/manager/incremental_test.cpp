@@ -4,6 +4,7 @@
 #include <cairn/codecs/cairn_record.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -314,6 +315,38 @@ TEST_P(Incremental, AStateLargerThanStagingIsLinkedToo) {
   const SaveResult result = manager.save(1, state.tree()).get();
   EXPECT_LT(result.stored_bytes, state.bytes() / 50);
   expect_whole(manager, 1, state.tree());
+}
+
+TEST_P(Incremental, NoMoreDataFilesAreOpenThanAreBeingWritten) {
+  test::EngineSettings settings;
+  settings.staging_bytes = 16u << 20;
+  settings.faults = std::make_shared<FaultPlan>();
+  ManagerOptions o = incremental(settings);
+  o.linkable_file_bytes = 4u << 20;
+  CheckpointManager manager(root(), o);
+  const auto open_descriptors = [] {
+    const fs::directory_iterator all("/proc/self/fd");
+    return std::distance(fs::begin(all), fs::end(all));
+  };
+  const std::ptrdiff_t before = open_descriptors();
+  std::atomic<std::ptrdiff_t> most = 0;
+  settings.faults->fail(
+      [&](const engine::IoRequest& request) {
+        if (request.op == IoOp::write) most = std::max(most.load(), open_descriptors() - before);
+        return false;
+      },
+      1, EIO);
+  Dict arrays;
+  for (int i = 0; i < 40; ++i) {
+    arrays["w" + std::to_string(i)] = Tree(Array(DType::float32, {1 << 20}));
+  }
+  const Tree tree(std::move(arrays));
+  static_cast<void>(manager.save(0, tree).get());
+  EXPECT_GE(record(0).chunks->files.size(), 40u);
+  EXPECT_LT(most, 20) << "of 40 files";
+  EXPECT_EQ(manager.save(1, tree).get().items.at(0).chunks_linked, 40u * 32);
+  EXPECT_EQ(shared(0, 1), record(0).chunks->files.size());
+  expect_whole(manager, 1, tree);
 }
 
 TEST_P(Incremental, PlainLayoutsAreWrittenWhole) {
