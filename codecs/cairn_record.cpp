@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <limits>
 #include <stdexcept>
 #include <unordered_set>
 
@@ -82,13 +83,16 @@ struct Part {
   std::uint64_t start = 0;  ///< of `bytes` in the file
 };
 
-void encode_part(ByteWriter& writer, std::string_view name, std::string_view bytes) {
+std::string encode_part(std::string_view name, std::string_view bytes) {
   if (name.empty()) throw std::invalid_argument("_CAIRN record: a part has no name");
+  std::string part;
+  ByteWriter writer(part, kStructure);
   writer.varint(std::uint64_t{name.size()}, "part name", kMaxNameBytes);
   writer.bytes(name);
   writer.varint(std::uint32_t{kIgnorable}, "flags");
   writer.varint(std::uint64_t{bytes.size()}, "length");
   writer.bytes(bytes);
+  return part;
 }
 
 Part decode_part(ByteReader& reader, std::uint64_t i) {
@@ -130,7 +134,7 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
   if (part.name == kWriterVersion) {
     record.writer_version = part.bytes;
   } else if (part.name == kTuples) {
-    record.tuples = decode_list(part.bytes, part.name, part.start);
+    record.tuples = internal::decode_paths(part.bytes, part.start);
   } else if (part.name == kUnsignedScalars) {
     record.unsigned_scalars = decode_list(part.bytes, part.name, part.start);
   } else if (part.name == kManifestHash) {
@@ -150,6 +154,55 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
   } else {
     record.unknown.emplace_back(part.name, part.bytes);
   }
+}
+
+struct EncodedPart {
+  std::string_view name;
+  std::string bytes;  ///< name, flags and length included
+};
+using EncodedParts = std::vector<EncodedPart>;
+
+EncodedParts encode_parts(const CairnRecord& record) {
+  check_hash(record.manifest_hash, kManifestHash);
+  check_hash(record.strings_hash, kStringsHash);
+  EncodedParts parts;
+  std::unordered_set<std::string_view> names;
+  const auto add = [&](std::string_view name, std::string_view bytes) {
+    if (!names.insert(name).second) {
+      throw std::invalid_argument(fmt::format("_CAIRN record: two parts \"{}\"", name));
+    }
+    parts.push_back({name, encode_part(name, bytes)});
+  };
+  if (!record.writer_version.empty()) add(kWriterVersion, record.writer_version);
+  if (!record.tuples.empty()) add(kTuples, internal::encode_paths(record.tuples));
+  if (!record.unsigned_scalars.empty()) add(kUnsignedScalars, encode_list(record.unsigned_scalars));
+  if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
+  if (!record.strings_hash.empty()) add(kStringsHash, record.strings_hash);
+  if (!record.chunk_checksums.empty()) {
+    add(kChunkChecksums, internal::encode_checksums(record.chunk_checksums));
+  }
+  if (!record.codecs.empty()) add(kCodecs, internal::encode_codecs(record.codecs));
+  if (record.chunks) add(kChunks, internal::encode_traces(*record.chunks));
+  for (const auto& [name, bytes] : record.unknown) add(name, bytes);
+  return parts;
+}
+
+std::size_t record_bytes(const EncodedParts& parts) {
+  std::size_t bytes = kMagic.size() + internal::varint_size(kVersion) +
+                      internal::varint_size(parts.size()) + kChecksumBytes;
+  for (const EncodedPart& part : parts) bytes += part.bytes.size();
+  return bytes;
+}
+
+std::string join(const EncodedParts& parts) {
+  std::string encoded(kMagic);
+  encoded.reserve(record_bytes(parts));
+  ByteWriter writer(encoded, kStructure);
+  writer.varint(kVersion, "version");
+  writer.varint(std::uint64_t{parts.size()}, "num_parts");
+  for (const EncodedPart& part : parts) writer.bytes(part.bytes);
+  writer.little_endian(checksum(encoded), "checksum");
+  return encoded;
 }
 
 /// Checks what surrounds the parts and returns what the checksum covers.
@@ -172,38 +225,23 @@ std::string_view checked(std::string_view bytes) {
 }  // namespace
 
 std::string encode(const CairnRecord& record) {
-  check_hash(record.manifest_hash, kManifestHash);
-  check_hash(record.strings_hash, kStringsHash);
-  std::string parts;
-  ByteWriter part_writer(parts, kStructure);
-  std::uint64_t count = 0;
-  std::unordered_set<std::string_view> names;
-  const auto add = [&](std::string_view name, std::string_view bytes) {
-    if (!names.insert(name).second) {
-      throw std::invalid_argument(fmt::format("_CAIRN record: two parts \"{}\"", name));
-    }
-    encode_part(part_writer, name, bytes);
-    ++count;
-  };
-  if (!record.writer_version.empty()) add(kWriterVersion, record.writer_version);
-  if (!record.tuples.empty()) add(kTuples, encode_list(record.tuples));
-  if (!record.unsigned_scalars.empty()) add(kUnsignedScalars, encode_list(record.unsigned_scalars));
-  if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
-  if (!record.strings_hash.empty()) add(kStringsHash, record.strings_hash);
-  if (!record.chunk_checksums.empty()) {
-    add(kChunkChecksums, internal::encode_checksums(record.chunk_checksums));
-  }
-  if (!record.codecs.empty()) add(kCodecs, internal::encode_codecs(record.codecs));
-  if (record.chunks) add(kChunks, internal::encode_traces(*record.chunks));
-  for (const auto& [name, bytes] : record.unknown) add(name, bytes);
+  return encode_within(record, std::numeric_limits<std::size_t>::max()).bytes;
+}
 
-  std::string encoded(kMagic);
-  ByteWriter writer(encoded, kStructure);
-  writer.varint(kVersion, "version");
-  writer.varint(count, "num_parts");
-  writer.bytes(parts);
-  writer.little_endian(checksum(encoded), "checksum");
-  return encoded;
+LimitedRecord encode_within(const CairnRecord& record, std::size_t bytes_max) {
+  EncodedParts parts = encode_parts(record);
+  LimitedRecord limited;
+  for (const std::string_view name : {kChunks, kCodecs, kChunkChecksums}) {
+    if (record_bytes(parts) <= bytes_max) break;
+    const auto one_less = std::erase_if(parts, [&](const auto& part) { return part.name == name; });
+    if (one_less > 0) limited.left_out.push_back(name);
+  }
+  if (const auto bytes = record_bytes(parts); bytes > bytes_max) {
+    throw std::invalid_argument(
+        fmt::format("_CAIRN record: {} bytes, at most {} are allowed", bytes, bytes_max));
+  }
+  limited.bytes = join(parts);
+  return limited;
 }
 
 CairnRecord decode_record(std::string_view bytes) {

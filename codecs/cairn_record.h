@@ -19,6 +19,10 @@
 namespace cairn {
 
 inline constexpr std::string_view kRecordFile = "_CAIRN";
+/// Of that file. A reader holds all of it, and about twice as much decoded: what is longer it takes
+/// for damage, so writers leave out what can be done without (encode_within). It is the traces of
+/// 35 million chunks.
+inline constexpr std::size_t kRecordBytesMax = std::size_t{1} << 30;
 
 /// XXH3-128, big-endian (its canonical form).
 using ContentHash = std::array<std::byte, 16>;
@@ -36,8 +40,8 @@ struct ChunkChecksums {
 struct CodecRecord {
   CodecRecord() = default;
   std::string array;
-  std::string codec;                       ///< for people: "blosc planes", "zstd(3)", ...
-  std::string reason;                      ///< likewise
+  std::string codec;   ///< for people: "blosc planes", "zstd(3)", ...; <= 255 bytes
+  std::string reason;  ///< likewise
   std::uint32_t expected_permille = 1000;  ///< bytes / stored_bytes by the sample, times 1000
   std::uint64_t bytes = 0;                 ///< of elements
   std::uint64_t stored_bytes = 0;
@@ -76,10 +80,13 @@ struct ChunkTraces {
   friend bool operator==(const ChunkTraces&, const ChunkTraces&) = default;
 };
 
+/// The names of a KeyPath: keys of dictionaries as they are, indices of sequences in decimal.
+using KeyNames = std::vector<std::string>;
+
 struct CairnRecord {
   std::string writer_version;  ///< of the library that wrote the item
-  /// Containers whose kind Orbax's metadata cannot tell: dotted paths of non-empty tuples.
-  std::vector<std::string> tuples;
+  /// Containers whose kind Orbax's metadata cannot tell: paths of non-empty tuples.
+  std::vector<KeyNames> tuples;
   /// Scalars saved as unsigned 64-bit (Orbax stores their dtype; this keeps the tree's kind).
   std::vector<std::string> unsigned_scalars;
   /// XXH3-128 of the manifest's bytes, hexadecimal; ties the record to the data it describes.
@@ -96,6 +103,15 @@ struct CairnRecord {
   std::vector<std::pair<std::string, std::string>> unknown;
 };
 [[nodiscard]] CAIRN_EXPORT std::string encode(const CairnRecord& record);
+/// The record in at most `bytes_max` bytes, and the names of the parts that it is without for that:
+/// `chunks`, `codecs`, `chunk_checksums`, in this order and no more than need be.
+struct LimitedRecord {
+  std::string bytes;
+  std::vector<std::string_view> left_out;
+};
+/// Throws std::invalid_argument where the rest is longer.
+[[nodiscard]] CAIRN_EXPORT LimitedRecord encode_within(const CairnRecord& record,
+                                                       std::size_t bytes_max = kRecordBytesMax);
 /// Throws FormatError.
 [[nodiscard]] CAIRN_EXPORT CairnRecord decode_record(std::string_view bytes);
 /// XXH3-128, 32 lower-case hexadecimal digits.

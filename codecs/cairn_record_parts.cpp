@@ -1,31 +1,37 @@
 #include <cairn/codecs/internal/byte_io.h>
 #include <cairn/codecs/internal/cairn_record_parts.h>
 
-#include <algorithm>
+#include <limits>
 #include <map>
 
 namespace cairn::internal {
 namespace {
 
+constexpr std::string_view kPaths = "_CAIRN record, part tuples";
 constexpr std::string_view kChecksums = "_CAIRN record, part chunk_checksums";
 constexpr std::string_view kCodecs = "_CAIRN record, part codecs";
 constexpr std::string_view kTraces = "_CAIRN record, part chunks";
 
 // The fewest bytes that one record of each kind takes: what a count must leave room for.
+constexpr std::uint64_t kMinPathBytes = 1;
+constexpr std::uint64_t kMinTextBytes = 1;
 constexpr std::uint64_t kMinChecksumArrayBytes = 2;
 constexpr std::uint64_t kMinKindBytes = 2;
 constexpr std::uint64_t kMinCodecBytes = 7;
 constexpr std::uint64_t kMinFileBytes = 3;
 constexpr std::uint64_t kMinTraceArrayBytes = 18;
 constexpr std::uint64_t kMinTraceBytes = 20;
+/// Of a codec's name and a reason, which every array that has them holds in memory.
+constexpr std::uint64_t kLabelBytesMax = 255;
 
 // One description for both directions: `io` is a ByteReader or a ByteWriter, and values are read
 // or written through the same references.
 
 template <class Io>
-void text(Io& io, std::string& value, const Field& field) {
+void text(Io& io, std::string& value, const Field& field,
+          std::uint64_t bytes_max = std::numeric_limits<std::uint64_t>::max()) {
   std::uint64_t length = value.size();
-  io.varint(length, field);
+  io.varint(length, field, bytes_max);
   if constexpr (Io::kReads) {
     value = io.bytes(static_cast<std::size_t>(length), field);
   } else {
@@ -40,6 +46,15 @@ void count(Io& io, std::vector<T>& values, std::uint64_t bytes_each, const Field
   if constexpr (Io::kReads) {
     io.expect_room(number, bytes_each, field);
     values.resize(static_cast<std::size_t>(number));
+  }
+}
+
+template <class Io>
+void transfer(Io& io, std::vector<KeyNames>& paths) {
+  count(io, paths, kMinPathBytes, "num_paths");
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    count(io, paths[i], kMinTextBytes, Field("path", i, "num_keys"));
+    for (std::string& key : paths[i]) text(io, key, Field("path", i, "key"));
   }
 }
 
@@ -94,8 +109,8 @@ template <class Io>
 void transfer(Io& io, std::vector<Kind>& kinds) {
   count(io, kinds, kMinKindBytes, "num_kinds");
   for (std::size_t i = 0; i < kinds.size(); ++i) {
-    text(io, kinds[i].codec, Field("kind", i, "codec"));
-    text(io, kinds[i].reason, Field("kind", i, "reason"));
+    text(io, kinds[i].codec, Field("kind", i, "codec"), kLabelBytesMax);
+    text(io, kinds[i].reason, Field("kind", i, "reason"), kLabelBytesMax);
   }
 }
 
@@ -112,10 +127,26 @@ void transfer(Io& io, CodecRecord& array, std::uint64_t& kind, std::uint64_t kin
 
 }  // namespace
 
+std::string encode_paths(const std::vector<KeyNames>& paths) {
+  std::string bytes;
+  ByteWriter writer(bytes, kPaths);
+  auto copy = paths;  // transfer() takes what it could read into
+  transfer(writer, copy);
+  return bytes;
+}
+
+std::vector<KeyNames> decode_paths(std::string_view bytes, std::uint64_t start) {
+  ByteReader reader(bytes, kPaths, start);
+  std::vector<KeyNames> paths;
+  transfer(reader, paths);
+  reader.expect_end();
+  return paths;
+}
+
 std::string encode_checksums(const std::vector<ChunkChecksums>& arrays) {
   std::string bytes;
   ByteWriter writer(bytes, kChecksums);
-  auto copy = arrays;  // transfer() takes what it could read into
+  auto copy = arrays;
   transfer(writer, copy);
   return bytes;
 }

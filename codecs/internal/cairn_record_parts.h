@@ -1,5 +1,5 @@
 #pragma once
-// The parts of a `_CAIRN` record that describe chunks (codecs/cairn_record_format.md, "Parts").
+// The parts of a `_CAIRN` record that are structures (codecs/cairn_record_format.md, "Parts").
 // Decoders get where their bytes begin in the file, for messages.
 
 #include <cairn/codecs/cairn_record.h>
@@ -14,6 +14,8 @@ namespace cairn::internal {
 /// What errors about a part call it.
 inline constexpr std::string_view kRecordStructure = "_CAIRN record";
 
+[[nodiscard]] std::string encode_paths(const std::vector<KeyNames>& paths);
+[[nodiscard]] std::vector<KeyNames> decode_paths(std::string_view bytes, std::uint64_t start);
 [[nodiscard]] std::string encode_checksums(const std::vector<ChunkChecksums>& arrays);
 [[nodiscard]] std::vector<ChunkChecksums> decode_checksums(std::string_view bytes,
                                                            std::uint64_t start);

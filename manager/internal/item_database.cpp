@@ -9,8 +9,6 @@ namespace cairn::internal {
 namespace {
 
 constexpr std::string_view kManifestName = "manifest.ocdbt";
-/// Orbax's are a few hundred bytes; with a full version list and long paths some megabytes.
-constexpr std::uint64_t kManifestBytesMax = 64u << 20;
 /// Small values that are read at once.
 constexpr std::size_t kFetchesInFlight = 64;
 

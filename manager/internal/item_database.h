@@ -33,6 +33,9 @@ using DamageSink = std::function<void(const Error&)>;
 /// The sink that stops.
 [[nodiscard]] DamageSink throw_damage();
 
+/// Orbax's are a few hundred bytes; with a full version list and long paths some megabytes.
+inline constexpr std::uint64_t kManifestBytesMax = 64u << 20;
+
 /// Where a value is.
 enum class ValuePlace : std::uint8_t {
   inlined,     ///< in the database itself

@@ -8,7 +8,6 @@ namespace cairn::internal {
 namespace {
 
 constexpr std::uint64_t kTreeMetadataBytesMax = std::uint64_t{2} << 30;
-constexpr std::uint64_t kRecordBytesMax = 256u << 20;
 constexpr std::uint64_t kStringsBytesMax = std::uint64_t{1} << 30;
 constexpr std::uint64_t kArrayMetadataBytesMax = 16u << 20;
 /// More wanted chunks of an array than this are found by walking all its keys; so are those of

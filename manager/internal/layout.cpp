@@ -98,7 +98,8 @@ class Planner {
     check_names(layout_, flat);
     close_pack(ExtentKind::direct, raw_pack_);
     close_pack(ExtentKind::encoded, encoded_pack_);
-    collect_tuples(tree, "", true);
+    KeyNames path;
+    collect_tuples(tree, &path);
     return std::move(layout_);
   }
 
@@ -262,16 +263,18 @@ class Planner {
     layout_.extents.push_back(extent);
   }
 
-  void collect_tuples(const Tree& node, const std::string& name, bool root) {
-    auto visit = [&](const Tree& child, const std::string& key) {
-      collect_tuples(child, root ? key : name + "." + key, false);
+  void collect_tuples(const Tree& node, KeyNames* path) {
+    auto visit = [&](const Tree& child, std::string key) {
+      path->push_back(std::move(key));
+      collect_tuples(child, path);
+      path->pop_back();
     };
     if (const auto* dict = std::get_if<Dict>(&node.value())) {
       for (const auto& [key, child] : *dict) visit(child, key);
     } else if (const auto* list = std::get_if<List>(&node.value())) {
       for (std::size_t i = 0; i < list->size(); ++i) visit((*list)[i], std::to_string(i));
     } else if (const auto* tuple = std::get_if<Tuple>(&node.value())) {
-      if (!tuple->empty()) layout_.tuples.push_back(name);
+      if (!tuple->empty()) layout_.tuples.push_back(*path);
       for (std::size_t i = 0; i < tuple->size(); ++i) visit((*tuple)[i], std::to_string(i));
     }
   }

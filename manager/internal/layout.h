@@ -13,6 +13,7 @@
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/blosc.h>
+#include <cairn/codecs/cairn_record.h>
 #include <cairn/codecs/orbax.h>
 #include <cairn/codecs/tree.h>
 #include <cairn/codecs/zarr.h>
@@ -112,7 +113,7 @@ struct ItemLayout {
   std::vector<Extent> extents;
   std::vector<orbax::TreeEntry> entries;  ///< for _METADATA, empty containers included
   std::string strings;                    ///< _strings.json; empty where no leaf is one
-  std::vector<std::string> tuples;        ///< see CairnRecord
+  std::vector<KeyNames> tuples;           ///< see CairnRecord
   std::vector<std::string> unsigned_scalars;
   std::uint64_t staging_bytes = 0;  ///< of all extents
   std::uint64_t fixed_bytes = 0;    ///< of the data file of known size

@@ -1,4 +1,5 @@
 #include <cairn/codecs/format_error.h>
+#include <cairn/manager/internal/item_database.h>
 #include <cairn/manager/internal/link_source.h>
 #include <cairn/manager/internal/step_directory.h>
 
@@ -7,9 +8,6 @@
 
 namespace cairn::internal {
 namespace {
-
-/// A record or manifest above this is not ours.
-constexpr std::uint64_t kRecordBytesMax = 1u << 30;
 
 /// True for "d/<name>": what DataFiles makes.
 bool is_data_path(const std::string& path) {
@@ -25,7 +23,7 @@ std::span<const std::byte> bytes_of(const std::string& text) {
 
 Task<void> LinkSource::read(FolderPtr item) {
   const auto text = co_await read_file_if_there(item, std::string(kRecordFile), kRecordBytesMax);
-  const auto manifest = co_await read_file_if_there(item, "manifest.ocdbt", kRecordBytesMax);
+  const auto manifest = co_await read_file_if_there(item, "manifest.ocdbt", kManifestBytesMax);
   if (!text || !manifest) co_return;
   CairnRecord record = decode_record(*text);
   if (record.manifest_hash != content_hash(*manifest)) co_return;  // somebody rewrote the item

@@ -4,7 +4,7 @@
 #include <cairn/manager/internal/chunk_sink.h>
 #include <cairn/manager/internal/tree_reader.h>
 
-#include <unordered_set>
+#include <charconv>
 
 namespace cairn::internal {
 namespace {
@@ -12,6 +12,26 @@ namespace {
 template <class Stored, class Number>
 Tree number_of(const Array& array) {
   return Tree(static_cast<Number>(array.values<Stored>()[0]));
+}
+
+/// Null where there is no such node.
+Tree* find_node(Tree& tree, const KeyNames& path) {
+  Tree* node = &tree;
+  for (const std::string& key : path) {
+    if (auto* dict = std::get_if<Dict>(&node->value())) {
+      node = dict->find(key);
+    } else {
+      std::vector<Tree>* children = std::get_if<List>(&node->value());
+      if (children == nullptr) children = std::get_if<Tuple>(&node->value());
+      std::size_t index = 0;
+      const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
+      const bool there = children != nullptr && error == std::errc() &&
+                         end == key.data() + key.size() && index < children->size();
+      node = there ? &(*children)[index] : nullptr;
+    }
+    if (node == nullptr) return nullptr;
+  }
+  return node;
 }
 
 /// A number of any width is a Python number to Orbax; what no number of ours holds exactly stays an
@@ -159,24 +179,15 @@ Tree TreeReader::value_of(const StoredLeaf& leaf, Tree array) {
 }
 
 void TreeReader::restore_tuples(Tree& tree) const {
-  const auto& tuples = index_.record()->tuples;
-  const std::unordered_set<std::string> names(tuples.begin(), tuples.end());
-  if (names.empty()) return;
-  std::function<void(Tree&, const std::string&, bool)> visit =
-      [&](Tree& node, const std::string& name, bool root) {
-        auto below = [&](const std::string& key) { return root ? key : name + "." + key; };
-        if (auto* dict = std::get_if<Dict>(&node.value())) {
-          for (auto& [key, child] : *dict) visit(child, below(key), false);
-        } else if (auto* list = std::get_if<List>(&node.value())) {
-          for (std::size_t i = 0; i < list->size(); ++i)
-            visit((*list)[i], below(std::to_string(i)), false);
-          if (!names.contains(name)) return;
-          Tuple tuple;
-          for (Tree& child : *list) tuple.push_back(std::move(child));
-          node = Tree(std::move(tuple));
-        }
-      };
-  visit(tree, "", true);
+  for (const KeyNames& path : index_.record()->tuples) {
+    Tree* const node = find_node(tree, path);
+    auto* list = node == nullptr ? nullptr : std::get_if<List>(&node->value());
+    if (list == nullptr) continue;  // not read, or the item was rewritten
+    Tuple tuple;
+    tuple.reserve(list->size());
+    for (Tree& child : *list) tuple.push_back(std::move(child));
+    *node = Tree(std::move(tuple));
+  }
 }
 
 }  // namespace cairn::internal

@@ -220,16 +220,23 @@ Task<void> TreeSaver::encode_and_store(std::size_t index, Selection selection,
 Task<void> TreeSaver::finish_data() {
   if (links_) co_await drop_unused_links();
   co_await store_->finish_data();
-  auto encode_metadata = [this] {
+  std::vector<std::string_view> left_out;
+  auto encode_metadata = [this, &left_out] {
     orbax::TreeMetadata metadata;
     metadata.entries = layout_.entries;
     metadata.use_ocdbt = uses_ocdbt(layout_.layout);
     metadata.use_zarr3 = uses_zarr3(layout_.layout);
     metadata.store_array_data_equal_to_fill_value = true;
     tree_metadata_ = orbax::encode(metadata);
-    record_ = encode(record());
+    LimitedRecord limited = encode_within(record());
+    record_ = std::move(limited.bytes);
+    left_out = std::move(limited.left_out);
   };
   co_await engine::async_run(engine_->cpu(), std::move(encode_metadata), asio::use_awaitable);
+  for (const std::string_view part : left_out) {
+    settings_.warn("item '" + item_ + "' is so large that its _CAIRN is without " +
+                   std::string(part));
+  }
   state_->stored += tree_metadata_.size() + record_.size() + layout_.strings.size();
 }
 

@@ -67,7 +67,7 @@ ChunkTraces traces() {
 CairnRecord sample() {
   CairnRecord record;
   record.writer_version = "0.1.0";
-  record.tuples = {"opt.state", ""};
+  record.tuples = {{"opt", "state"}, {"opt.state"}, {"layers", "0"}, {}};
   record.unsigned_scalars = {"step"};
   record.manifest_hash = content_hash("manifest");
   record.strings_hash = content_hash("strings");
@@ -119,11 +119,12 @@ TEST(CairnRecord, RoundTrips) {
 TEST(CairnRecord, IsEncodedAsDocumented) {
   CairnRecord one;
   one.writer_version = "0.1.0";
-  one.tuples = {"a.b", "c"};
+  one.tuples = {{"a", "b"}, {"c"}};
   EXPECT_EQ(encode(one), record(2, std::string("\x0ewriter_version\0\5"
                                                "0.1.0"
-                                               "\6tuples\0\7\2\3a.b\1c",
-                                               38)));
+                                               "\6tuples\0\x09\2\2\1a\1b\1\1c",
+                                               40)));
+  EXPECT_EQ(encode(one).substr(encode(one).size() - 4), "\x80\xf5\x45\xbb");
 }
 
 TEST(CairnRecord, UnknownPartsAreKeptUnlessTheyMustBeUnderstood) {
@@ -180,9 +181,35 @@ TEST(CairnRecord, EveryRuleHasItsError) {
   refuses(record(0, "x"), "1 bytes after the last field");
   refuses(record(1, std::string("\x0dmanifest_hash\0\2ab", 18)), "32 lower-case hexadecimal");
   refuses(record(1, std::string("\x0cstrings_hash\0\2ab", 17)), "strings_hash");
-  refuses(record(1, std::string("\6tuples\0\3\1\3a", 12)), "part tuples: string 0: length");
-  refuses(record(1, std::string("\6tuples\0\1\x7f", 10)), "part tuples: count");
-  refuses(record(1, std::string("\6tuples\0\4\1\1ax", 13)), "1 bytes after the last field");
+  refuses(record(1, std::string("\6tuples\0\4\1\1\3a", 13)), "part tuples: path 0: key");
+  refuses(record(1, std::string("\6tuples\0\1\x7f", 10)), "part tuples: num_paths");
+  refuses(record(1, std::string("\6tuples\0\2\1\x7f", 11)), "part tuples: path 0: num_keys");
+  refuses(record(1, std::string("\6tuples\0\5\1\1\1ax", 14)), "1 bytes after the last field");
+  const std::string scalars("\x10unsigned_scalars\0", 18);
+  refuses(record(1, scalars + "\3\1\3a"), "part unsigned_scalars: string 0: length");
+  refuses(record(1, scalars + "\1\x7f"), "part unsigned_scalars: count");
+  refuses(record(1, scalars + "\4\1\1ax"), "1 bytes after the last field");
+}
+
+TEST(CairnRecord, LeavesOutWhatCanBeDoneWithoutWhereItWouldBeTooLong) {
+  const auto whole = sample();
+  const std::size_t bytes = encode(whole).size();
+  EXPECT_THAT(encode_within(whole, bytes).left_out, IsEmpty());
+  EXPECT_EQ(encode_within(whole, bytes).bytes, encode(whole));
+  auto less = whole;
+  less.chunks.reset();
+  const LimitedRecord without_chunks = encode_within(whole, bytes - 1);
+  EXPECT_THAT(without_chunks.left_out, ElementsAre("chunks"));
+  expect_equal(decode_record(without_chunks.bytes), less);
+  less.codecs.clear();
+  EXPECT_EQ(encode_within(whole, without_chunks.bytes.size() - 1).bytes, encode(less));
+  less.chunk_checksums.clear();
+  const LimitedRecord least = encode_within(whole, encode(less).size());
+  EXPECT_THAT(least.left_out, ElementsAre("chunks", "codecs", "chunk_checksums"));
+  expect_equal(decode_record(least.bytes), less);
+  EXPECT_THROW(static_cast<void>(encode_within(whole, least.bytes.size() - 1)),
+               std::invalid_argument);
+  EXPECT_THAT(encode_within(less, least.bytes.size()).left_out, IsEmpty());
 }
 
 TEST(CairnRecord, PartsAboutChunksHaveTheirErrors) {
@@ -196,6 +223,8 @@ TEST(CairnRecord, PartsAboutChunksHaveTheirErrors) {
   refuses(part("chunk_checksums", std::string("\1\1a\1\0\0\0\0x", 9)), "after the last field");
   refuses(part("codecs", std::string("\0\1", 2)), "part codecs: num_arrays");
   refuses(part("codecs", "\1\1a\1b\1\1w\1\1\1\1\1\1"), "array 0: kind");
+  // Each array would hold them.
+  refuses(part("codecs", "\1\x80\2" + std::string(100, 'a')), "kind 0: codec");
   refuses(part("chunks", "\1\7d/x"), "part chunks: file 0: path");
   const std::string hash(16, 'h');
   refuses(part("chunks", "\1\1d\1\1\1\1w" + hash + "\1" + hash + "\1\1\1\1"),
@@ -216,6 +245,9 @@ TEST(CairnRecord, EncoderRefusesWhatTheDecoderWould) {
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
   bad = sample();
   bad.strings_hash = "0";
+  EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
+  bad = sample();
+  bad.codecs[0].reason = std::string(256, 'r');
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
   bad = sample();
   bad.unknown = {{"", "x"}};

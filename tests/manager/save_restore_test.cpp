@@ -44,6 +44,20 @@ TEST_P(SaveRestore, GivesBackTheTreeThatWasSaved) {
   EXPECT_EQ(restored.tree(), expected);
 }
 
+TEST_P(SaveRestore, KnowsTuplesApartWhoseNamesTheSameDotsJoin) {
+  const Tree tree(
+      Dict{{"a", Tree(Dict{{"b", Tree(Tuple{Tree(Dict{{"x", Tree(1)}})})}})},
+           {"a.b", Tree(List{Tree(Dict{{"y", Tree(2)}})})},
+           {"c", Tree(Dict{{"d", Tree(List{Tree(Tuple{Tree(3)}), Tree(List{Tree(4)})})}})},
+           {"c.d", Tree(Tuple{Tree(List{Tree(Dict{{"z", Tree(5)}})})})}});
+  CheckpointManager manager(root(), options());
+  EXPECT_TRUE(manager.save(0, tree).get());
+  EXPECT_EQ(manager.restore(0).get().tree(), tree);
+  const Tree bare(Tuple{Tree(1), Tree(Tuple{Tree(2)})});
+  EXPECT_TRUE(manager.save(1, bare).get());
+  EXPECT_EQ(manager.restore(1).get().tree(), bare);
+}
+
 TEST_P(SaveRestore, SplitsALargeArrayIntoChunksAndGivesItBack) {
   CheckpointManager manager(root(), options());
   const Tree tree(Dict{{"big", Tree(counting({9, 1 << 20}))}, {"odd", Tree(counting({123, 457}))}});
