@@ -1,13 +1,15 @@
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/chunk_files.h>
 
+#include <algorithm>
 #include <cassert>
 #include <set>
 
 namespace cairn::internal {
 namespace {
 
-/// Small files under way at once: their syncs share transactions of the file system's journal.
+/// Small files, or directories, under way at once: their syncs share transactions of the file
+/// system's journal.
 constexpr std::size_t kFilesInFlight = 32;
 
 /// The group's own metadata, by which zarr-python opens the item as a whole.
@@ -22,8 +24,8 @@ void add_parents(std::set<std::string>& folders, std::string_view key) {
   }
 }
 
-std::vector<std::string> folders_of(const ItemLayout& layout) {
-  std::set<std::string> folders;  // in their order a parent comes before its children
+std::vector<std::vector<std::string>> levels_of(const ItemLayout& layout) {
+  std::set<std::string> folders;
   for (const PlannedLeaf& leaf : layout.leaves) {
     add_parents(folders, metadata_key(leaf.name, layout.layout));
   }
@@ -31,19 +33,34 @@ std::vector<std::string> folders_of(const ItemLayout& layout) {
     add_parents(folders, chunk_entry_key(layout.leaves[place.leaf].name, layout.array_of(place),
                                          place.chunk));
   }
-  return {folders.begin(), folders.end()};
+  std::vector<std::vector<std::string>> levels;
+  for (const std::string& name : folders) {
+    const auto depth = static_cast<std::size_t>(std::ranges::count(name, '/'));
+    if (levels.size() <= depth) levels.resize(depth + 1);
+    levels[depth].push_back(name);
+  }
+  return levels;
 }
 
 }  // namespace
 
 ChunkFiles::ChunkFiles(std::shared_ptr<SaveState> state, ItemContent& content)
-    : state_(std::move(state)), content_(content), slots_(kFilesInFlight) {}
+    : state_(std::move(state)),
+      content_(content),
+      slots_(kFilesInFlight),
+      levels_(levels_of(content.layout)) {}
 
 Task<void> ChunkFiles::open(FolderPtr item) {
   item_ = item;
   assert(content_.layout.inlined.empty());
-  folders_ = folders_of(content_.layout);
-  for (const std::string& name : folders_) co_await make_directory(item_, name);
+  for (const std::vector<std::string>& level : levels_) {
+    engine::Nursery folders(state_->engine->executor());
+    for (const std::string& name : level) {
+      folders.spawn(make_directory(item_, name));
+      if (!co_await folders.wait_below(kFilesInFlight - 1)) break;
+    }
+    co_await folders.join();
+  }
 }
 
 Task<void> ChunkFiles::write_large(std::string name, std::span<const std::byte> bytes,
@@ -128,11 +145,20 @@ Task<void> ChunkFiles::finish_metadata() {
   co_await write_file(item_, name, std::move(text));
 }
 
+Task<void> ChunkFiles::sync_below(std::string name) {
+  const FolderPtr folder = co_await open_subfolder(item_, name);
+  co_await sync_folder(folder);
+}
+
 Task<void> ChunkFiles::sync_folders() {
-  // Children first.
-  for (auto name = folders_.rbegin(); name != folders_.rend(); ++name) {
-    const FolderPtr folder = co_await open_subfolder(item_, *name);
-    co_await sync_folder(folder);
+  // Children first; those of a level side by side, as files are.
+  for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
+    engine::Nursery folders(state_->engine->executor());
+    for (const std::string& name : *level) {
+      folders.spawn(sync_below(name));
+      if (!co_await folders.wait_below(kFilesInFlight - 1)) break;
+    }
+    co_await folders.join();
   }
 }
 

@@ -12,6 +12,7 @@ namespace cairn::internal {
 
 class ChunkFiles final : public ChunkStore {
  public:
+  /// Lists the directories; on the CPU pool.
   ChunkFiles(std::shared_ptr<SaveState> state, ItemContent& content);
   Task<void> open(FolderPtr item) override;
   Task<void> write(PieceList list, std::span<const std::byte> bytes, FileClass kind) override;
@@ -24,12 +25,15 @@ class ChunkFiles final : public ChunkStore {
   Task<void> write_piece(Piece piece, std::span<const std::byte> bytes);
   Task<void> write_large(std::string name, std::span<const std::byte> bytes, std::size_t length);
   Task<void> write_array_metadata(std::size_t leaf);
+  Task<void> sync_below(std::string name);
 
   std::shared_ptr<SaveState> state_;
   ItemContent& content_;
   engine::AsyncSemaphore slots_;
   FolderPtr item_;
-  std::vector<std::string> folders_;  ///< below the item, parents before children
+  /// Directories below the item by how deep they are: those of one level know nothing of each
+  /// other.
+  std::vector<std::vector<std::string>> levels_;
 };
 
 }  // namespace cairn::internal

@@ -57,12 +57,14 @@ std::unique_ptr<CheckpointManager> open_manager(std::shared_ptr<engine::Engine> 
                                                 const std::string& root,
                                                 std::shared_ptr<Logger> logger = nullptr,
                                                 std::optional<std::int64_t> max_to_keep = {},
-                                                bool incremental = false) {
+                                                bool incremental = false,
+                                                Layout layout = Layout::ocdbt_zarr3) {
   ManagerOptions options;
   options.engine = std::move(engine);
   options.logger = std::move(logger);
   options.max_to_keep = max_to_keep;
   options.incremental = incremental;
+  options.layout = layout;
   return std::make_unique<CheckpointManager>(root, options);
 }
 
@@ -88,14 +90,15 @@ void save_and_wait(CheckpointManager& manager, Step step, std::int64_t version) 
 
 RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
                          std::optional<std::int64_t> max_to_keep,
-                         std::shared_ptr<engine::FaultPlan> faults, bool incremental)
+                         std::shared_ptr<engine::FaultPlan> faults, bool incremental, Layout layout)
     : max_to_keep_(max_to_keep),
       incremental_(incremental),
+      layout_(layout),
       setup_(setup),
       faults_(std::move(faults)) {
   if (!setup.empty()) {
-    const auto manager =
-        open_manager(small_engine(make_backend(kind)), root(), nullptr, std::nullopt, incremental_);
+    const auto manager = open_manager(small_engine(make_backend(kind)), root(), nullptr,
+                                      std::nullopt, incremental_, layout_);
     for (const auto& [step, version] : setup) save_and_wait(*manager, step, version);
   }
   recording_ = std::make_shared<engine::Recording>(directory_.string());
@@ -104,7 +107,8 @@ RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
   auto engine = small_engine(engine::make_recording_backend(std::move(backend), recording_));
   auto logger = std::make_shared<AcknowledgementLogger>(
       [recording = recording_](std::string label) { recording->mark(std::move(label)); });
-  manager_ = open_manager(std::move(engine), root(), std::move(logger), max_to_keep, incremental_);
+  manager_ = open_manager(std::move(engine), root(), std::move(logger), max_to_keep, incremental_,
+                          layout_);
 }
 
 RecordedRun::~RecordedRun() = default;
@@ -271,7 +275,8 @@ std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed) {
 
 std::string CrashStates::go_on(const std::string& root, std::size_t prefix) {
   constexpr Step kNewStep = 1000;
-  const auto manager = open_manager(engine_, root, nullptr, std::nullopt, run_.incremental());
+  const auto manager =
+      open_manager(engine_, root, nullptr, std::nullopt, run_.incremental(), run_.layout());
   Steps expected = run_.steps_after(run_.acknowledged(prefix));
   for (const Change& change : run_.pending(prefix)) {
     change.apply(expected);

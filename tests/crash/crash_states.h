@@ -27,7 +27,8 @@ class RecordedRun {
   /// `faults`, when given, lie between the recording and the disk.
   RecordedRun(engine::BackendKind kind, const Steps& setup,
               std::optional<std::int64_t> max_to_keep = std::nullopt,
-              std::shared_ptr<engine::FaultPlan> faults = nullptr, bool incremental = false);
+              std::shared_ptr<engine::FaultPlan> faults = nullptr, bool incremental = false,
+              Layout layout = Layout::ocdbt_zarr3);
   ~RecordedRun();
   /// Saves, overwriting what is there; waits until the deletions that follow are over.
   void save(Step step, std::int64_t version);
@@ -50,6 +51,7 @@ class RecordedRun {
   [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
   /// Whether saves link what has not changed.
   [[nodiscard]] bool incremental() const { return incremental_; }
+  [[nodiscard]] Layout layout() const { return layout_; }
   /// How many changes had been acknowledged when the first `prefix` mutations were done.
   [[nodiscard]] std::size_t acknowledged(std::size_t prefix) const;
   /// What is there after the first `count` changes.
@@ -68,6 +70,7 @@ class RecordedRun {
   TempDirectory directory_ = TempDirectory::in_memory();
   std::optional<std::int64_t> max_to_keep_;
   bool incremental_;
+  Layout layout_;
   Steps setup_;
   std::shared_ptr<engine::Recording> recording_;
   std::unique_ptr<CheckpointManager> manager_;

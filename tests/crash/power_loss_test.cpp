@@ -33,7 +33,8 @@ enum class Story : std::uint8_t {
   deletion,
   overwrite,
   unknown_outcomes,
-  incremental_saves
+  incremental_saves,
+  plain_layout
 };
 
 std::string name_of(Story story) {
@@ -48,6 +49,8 @@ std::string name_of(Story story) {
       return "unknown_outcomes";
     case Story::incremental_saves:
       return "incremental_saves";
+    case Story::plain_layout:
+      return "plain_layout";
   }
   return "unknown";
 }
@@ -80,9 +83,15 @@ std::unique_ptr<RecordedRun> record(Story story, engine::BackendKind kind) {
       run->save(4, 40);
       break;
     case Story::incremental_saves:
-      // Each step holds a file of the one before it, which goes.
-      run = std::make_unique<RecordedRun>(kind, Steps{{1, 10}}, 1, nullptr, true);
-      for (Step step = 2; step <= 4; ++step) run->save(step, 10 * step);
+      // Each step holds a file of the one before it, which goes. (The first is saved here too: what
+      // a manager has not written itself it syncs again, to no effect where that was durable.)
+      run = std::make_unique<RecordedRun>(kind, Steps(), 1, nullptr, true);
+      for (Step step = 1; step <= 3; ++step) run->save(step, 10 * step);
+      break;
+    case Story::plain_layout:
+      // A file for each chunk, in directories of some depth.
+      run = std::make_unique<RecordedRun>(kind, Steps{{1, 10}}, 1, nullptr, false, Layout::zarr3);
+      run->save(2, 20);
       break;
   }
   run->finish();
@@ -99,16 +108,15 @@ class PowerLoss : public ::testing::TestWithParam<Parameter> {
   std::unique_ptr<RecordedRun> run_;
   CrashStates states_;
 };
-INSTANTIATE_TEST_SUITE_P(Stories, PowerLoss,
-                         ::testing::Combine(::testing::Values(Story::saves_with_retention,
-                                                              Story::deletion, Story::overwrite,
-                                                              Story::unknown_outcomes,
-                                                              Story::incremental_saves),
-                                            ::testing::ValuesIn(backend_kinds())),
-                         [](const ::testing::TestParamInfo<Parameter>& story) {
-                           return name_of(std::get<0>(story.param)) + "_" +
-                                  to_string(std::get<1>(story.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Stories, PowerLoss,
+    ::testing::Combine(::testing::Values(Story::saves_with_retention, Story::deletion,
+                                         Story::overwrite, Story::unknown_outcomes,
+                                         Story::incremental_saves, Story::plain_layout),
+                       ::testing::ValuesIn(backend_kinds())),
+    [](const ::testing::TestParamInfo<Parameter>& story) {
+      return name_of(std::get<0>(story.param)) + "_" + to_string(std::get<1>(story.param));
+    });
 
 TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
   const std::size_t mutations = run_->log().size();
@@ -138,6 +146,8 @@ TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
 TEST_P(PowerLoss, NeedsEverySync) {
   const std::size_t mutations = run_->log().size();
   for (const std::size_t sync : run_->recording().syncs()) {
+    // The group's own metadata is for zarr-python; what we read goes by _METADATA.
+    if (run_->describe(sync).ends_with("/default/zarr.json")) continue;
     const auto ignore = [sync](std::size_t index) { return index == sync; };
     std::string found;
     for (std::uint64_t i = 0; i < kSeeds && found.empty(); ++i) {
