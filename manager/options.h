@@ -172,7 +172,9 @@ struct ManagerOptions {
   /// Saves that may wait behind the running one with their arrays captured; the next save's
   /// staged() waits for a place.
   std::size_t max_pending = 1;
-  /// How long to wait for another process that writes in the same root; 0 = not at all.
+  /// How long to wait for another process that writes in the same root; 0 = not at all: then a
+  /// save's arrays are captured while the root's lock is taken. Otherwise the lock comes first, and
+  /// staged() waits for that process too; a save that does not get it fails with nothing captured.
   std::chrono::milliseconds lock_timeout{0};
   /// A save that takes longer, from its call to its commit, fails with timed_out, and so does a
   /// deletion; <= 0 is an error. What follows a commit (deleting old steps) may take as long again;

@@ -1,4 +1,3 @@
-#include <cairn/engine/clock.h>
 #include <cairn/manager/internal/root_lock.h>
 
 namespace cairn::internal {
@@ -10,12 +9,11 @@ constexpr std::chrono::milliseconds kRetryInterval{20};
 
 }  // namespace
 
-Task<std::string> RootLock::acquire(FolderPtr root) {
+Task<std::string> RootLock::acquire(FolderPtr root, engine::Clock::Duration give_up) {
   if (lock_) co_return std::string();
   FilePtr file = co_await open_file(root, std::string(kLockFile), engine::OpenMode::create_lock,
                                     engine::DirectIo::off);
   engine::Clock& clock = root->engine->clock();
-  const engine::Clock::Duration give_up = clock.steady() + timeout_;
   for (;;) {
     auto [error] = co_await file->file.async_lock(true, kAsTuple);
     beat(file);  // waiting for another process has a limit of its own

@@ -2,6 +2,7 @@
 // One writer per root: an flock on ROOT/.cairn.lock, held while saves or deletions are pending. The
 // file holds the writer's owner record, so that others can say who it is. Strand only.
 
+#include <cairn/engine/clock.h>
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/logger.h>
@@ -19,10 +20,12 @@ class RootLock {
   RootLock(std::string owner, std::chrono::milliseconds timeout)
       : owner_(std::move(owner)), timeout_(timeout) {}
 
-  /// Takes the lock unless it is held already. Throws busy, naming host and process, when another
-  /// holds it after the timeout. Returns a warning where the file system has no locks; empty
-  /// otherwise.
-  Task<std::string> acquire(FolderPtr root);
+  /// Takes the lock unless it is held already; one call at a time. Throws busy, naming host and
+  /// process, when another still holds it at `give_up`, a time of the engine's clock. Returns a
+  /// warning where the file system has no locks; empty otherwise.
+  Task<std::string> acquire(FolderPtr root, engine::Clock::Duration give_up);
+  /// How long to wait for another process; 0: not at all.
+  [[nodiscard]] std::chrono::milliseconds timeout() const noexcept { return timeout_; }
   void release() noexcept { lock_.reset(); }
   [[nodiscard]] bool held() const noexcept { return lock_ != nullptr; }
 

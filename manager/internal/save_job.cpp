@@ -22,10 +22,15 @@ std::int64_t steady_ns(engine::Engine& engine) {
 }
 
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
+  engine::Clock& clock = context->engine->clock();
+  const engine::Clock::Duration give_up = clock.steady() + context->lock.timeout();
   FolderPtr root = co_await open_folder(context->engine, context->root_path, context->heart);
   root->mode = context->directory_mode;
+  // Whoever finds the lock held must find the leftovers gone too: new ones look like them.
+  auto [error, permit] = co_await context->locking.async_acquire(1, kAsTuple);
+  if (error) raise_failure(error, "wait for the lock", context->root_path);
   if (context->lock.held()) co_return root;
-  const std::string warning = co_await context->lock.acquire(root);
+  const std::string warning = co_await context->lock.acquire(root, give_up);
   if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
   std::size_t removed = 0;
   std::exception_ptr trouble;
@@ -81,6 +86,11 @@ Task<std::optional<std::string>> SaveJob::run() {
   co_await wait_for(place);
   co_await wait_for(before_staged);
   check_cancelled();
+  if (context_->lock.timeout().count() > 0) {
+    // It may take as long as another process likes, and staging memory is for those that write.
+    root_ = co_await begin_writing(context_);
+    check_cancelled();
+  }
 
   engine::Nursery transfer(engine.executor());
   transfer.spawn(open_step());
@@ -106,7 +116,7 @@ Task<void> SaveJob::open_step() {
   auto [error, permit] = co_await context_->turn.async_acquire(1, kAsTuple);
   if (error) raise_failure(error, "wait for the turn", context_->root_path);
   permit_ = std::move(permit);
-  root_ = co_await begin_writing(context_);
+  if (!root_) root_ = co_await begin_writing(context_);
   directory_ = std::make_shared<StepDirectory>(root_, context_->rules, step, context_->owner);
   co_await directory_->create(options.overwrite);
   co_await write_step_metadata(false);

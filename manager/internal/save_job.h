@@ -4,7 +4,7 @@
 //
 //   1. plan every item on the CPU pool                            (validation errors end here)
 //   2. wait for a place, then until the save before is staged     (so it holds all the memory it
-//   needs)
+//   needs), then for the root's lock where it may take time       (holding none yet)
 //   3. side by side: capture the items in staging;                -> staged()
 //      wait for the writer's turn, take the root's lock, make the directory, write
 //   4. make data durable; item metadata; the user's callback; step metadata; seal
@@ -38,6 +38,7 @@ struct WriterContext {
         owner(std::move(o)),
         heart(std::make_shared<engine::Heartbeat>(engine->shared_clock())),
         lock(owner, lock_timeout),
+        locking(1),
         turn(1) {}
   EnginePtr engine;
   std::string root_path;
@@ -46,6 +47,7 @@ struct WriterContext {
   std::uint32_t directory_mode = kDirectoryMode;
   HeartPtr heart;  ///< of all saves and deletions: none is hung while another moves on
   RootLock lock;
+  engine::AsyncSemaphore locking;  ///< one takes the lock and clears leftovers
   engine::AsyncSemaphore
       turn;  ///< one save or deletion writes at a time, in the order of the calls
   std::shared_ptr<Pace> pace = std::make_shared<Pace>();  ///< strand
@@ -113,7 +115,8 @@ class SaveJob {
 
 /// The engine's steady clock in nanoseconds.
 [[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
-/// Takes the turn's lock and clears leftovers; opens the root.
+/// Takes the root's lock and clears leftovers, unless it is held; opens the root. The lock stays
+/// until no save or deletion is left.
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context);
 
 }  // namespace cairn::internal

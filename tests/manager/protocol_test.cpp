@@ -1,12 +1,17 @@
 // The commit, delete and lock protocols where a file system lacks a call or loses an answer, and
 // where another writer is at work.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include "support/manager_fixture.h"
+#include "support/settle.h"
 
 namespace cairn {
 namespace {
@@ -104,6 +109,78 @@ TEST_P(Protocol, ARenameThatDidNotHappenIsAFailureLikeOthers) {
 }
 
 // ---- another writer -----------------------------------------------------------------------------
+
+TEST_P(Protocol, ASaveThatMayWaitForTheLockHoldsNoMemoryMeanwhile) {
+  ManagerOptions patient = faulty();
+  patient.lock_timeout = std::chrono::seconds(10);
+  CheckpointManager manager(root(), patient);
+  faults_->hold(FaultPlan::only({IoOp::lock}));
+  const SaveFuture save = manager.save(0, state(0));
+  const SaveFuture next = manager.save(1, state(1));
+  faults_->wait_until_held(1);
+  test::settle(*manager.engine(), *faults_);
+  EXPECT_EQ(save.progress().staged, 0u);
+  EXPECT_EQ(manager.engine()->stats().staging.in_use_bytes, 0u);
+  EXPECT_EQ(faults_->held(), 1u) << "one asks for all";
+  faults_->release();
+  EXPECT_TRUE(save.get());
+  EXPECT_TRUE(next.get());
+}
+
+TEST_P(Protocol, ASaveThatDoesNotWaitForTheLockCapturesMeanwhile) {
+  CheckpointManager manager(root(), faulty());
+  faults_->hold(FaultPlan::only({IoOp::lock}));
+  const SaveFuture save = manager.save(0, state(0));
+  save.wait_staged();
+  EXPECT_GT(save.progress().staged, 0u);
+  EXPECT_FALSE(save.ready());
+  faults_->release();
+  EXPECT_TRUE(save.get());
+}
+
+TEST_P(Protocol, SavesAndDeletionsWaitForAnotherProcessAsLongAsTheyAreTold) {
+  EXPECT_TRUE(CheckpointManager(root(), options()).save(0, state(0)).get());
+  const auto clock = std::make_shared<engine::ManualClock>();
+  test::EngineSettings settings;
+  settings.clock = clock;
+  settings.faults = faults_;
+  ManagerOptions patient = options(settings);
+  patient.lock_timeout = std::chrono::seconds(1);
+  patient.async_timeout = std::chrono::hours(1000);
+  CheckpointManager manager(root(), patient);
+  std::atomic<int> attempts = 0;
+  const auto count = [&attempts](const engine::IoRequest& request) {
+    attempts += request.op == IoOp::lock ? 1 : 0;
+    return false;
+  };
+  faults_->fail(count, 1, EIO);
+  const auto pass_time_until = [&](const auto& over) {
+    while (!over()) {
+      test::settle(*manager.engine(), *faults_);
+      clock->advance(std::chrono::milliseconds(5));
+    }
+  };
+  const int other = ::open((root() + "/.cairn.lock").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  const auto begin = clock->steady();
+  const SaveFuture refused = manager.save(1, state(1));
+  Future<void> kept = manager.delete_step(0);
+  pass_time_until([&] { return refused.ready() && kept.ready(); });
+  EXPECT_GE(clock->steady() - begin, std::chrono::seconds(1));
+  EXPECT_EQ(error_of(refused).code(), ErrorCode::busy);
+  EXPECT_THROW(refused.wait_staged(), Error) << "nothing was captured";
+  EXPECT_THROW(kept.get(), Error);
+  EXPECT_GT(attempts, 2);
+  attempts = 0;
+  const SaveFuture save = manager.save(1, state(1));
+  Future<void> removed = manager.delete_step(0);
+  while (attempts == 0) std::this_thread::yield();
+  ::close(other);
+  pass_time_until([&] { return save.ready() && removed.ready(); });
+  EXPECT_TRUE(save.get());
+  removed.get();
+  EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{1}));
+}
 
 TEST_P(Protocol, TheBusyErrorNamesHostAndProcessOrSaysWhyItCannot) {
   CheckpointManager manager(root(), faulty());
