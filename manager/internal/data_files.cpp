@@ -137,12 +137,14 @@ Task<FilePlace> DataFiles::append(FileClass kind, std::span<const std::byte> byt
   co_return place;
 }
 
-std::uint32_t DataFiles::add_linked(std::string path, std::uint64_t bytes, std::uint32_t age) {
+std::uint32_t DataFiles::add_linked(std::string path, std::uint64_t bytes, std::uint32_t age,
+                                    FileId id) {
   DataFileState state;
   state.path = std::move(path);
   state.bytes = bytes;
   state.age = age;
   state.linked = true;
+  state.id = id;
   states_.push_back(std::move(state));
   open_.emplace_back();
   return static_cast<std::uint32_t>(states_.size() - 1);
@@ -151,6 +153,9 @@ std::uint32_t DataFiles::add_linked(std::string path, std::uint64_t bytes, std::
 Task<void> DataFiles::close(std::uint32_t number) {
   if (open_[number].reserved > states_[number].bytes) co_await cut(number);
   const FilePtr file = std::exchange(open_[number].file, nullptr);
+  auto [error, status] = co_await file->file.async_stat(kAsTuple);
+  if (error) raise_failure(error, "look at", file->path);
+  states_[number].id = FileId(status);
   co_await sync_and_close(file);
 }
 

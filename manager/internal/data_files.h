@@ -4,6 +4,7 @@
 
 #include <cairn/engine/async_semaphore.h>
 #include <cairn/manager/internal/chunk_store.h>
+#include <cairn/manager/internal/synced_files.h>
 
 #include <array>
 #include <cstdint>
@@ -35,6 +36,7 @@ struct DataFileState {
   std::uint64_t bytes = 0;  ///< used
   std::uint32_t age = 0;    ///< steps since it was written
   bool linked = false;
+  FileId id;  ///< of one that is linked, or written and closed
 };
 
 /// A growing file that is full is made durable and closed as its last write ends: no more of them
@@ -54,7 +56,7 @@ class DataFiles {
   /// The same to the next place of a growing file. The one that ends a full file makes it durable.
   Task<FilePlace> append(FileClass kind, std::span<const std::byte> bytes);
   /// Takes a file that is there already by a link; returns its number.
-  std::uint32_t add_linked(std::string path, std::uint64_t bytes, std::uint32_t age);
+  std::uint32_t add_linked(std::string path, std::uint64_t bytes, std::uint32_t age, FileId id);
   /// Cuts growing files to what they hold and makes all of them durable.
   Task<void> finish();
 

@@ -9,6 +9,7 @@
 #include <cairn/manager/internal/save_state.h>
 #include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/storage.h>
+#include <cairn/manager/internal/synced_files.h>
 #include <cairn/manager/options.h>
 
 #include <functional>
@@ -52,6 +53,7 @@ struct TreeSettings {
   Capture capture = Capture::copy;
   EncodePolicy encode_policy;
   std::shared_ptr<Pace> pace;
+  std::shared_ptr<SyncedFiles> synced;
   bool incremental = false;
   std::int64_t max_link_age = 0;
   std::uint64_t linkable_file_bytes = 0;

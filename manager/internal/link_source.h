@@ -4,8 +4,9 @@
 //
 // A file is linked when it was written by this library (the record names it, and the record is that
 // of the manifest), is younger than max_link_age, and was in use for at least half by the step
-// before. So a step holds no file of which more than half was dead weight already one step ago, and
-// the chunks of one that is dropped are written afresh beside those that rarely change.
+// before. One that this manager did not make durable itself is synced first (synced_files.h). So a
+// step holds no file of which more than half was dead weight already one step ago, and the chunks
+// of one that is dropped are written afresh beside those that rarely change.
 
 #include <cairn/codecs/cairn_record.h>
 #include <cairn/manager/internal/data_files.h>
@@ -24,12 +25,14 @@ inline constexpr double kLiveShareMin = 0.5;
 
 class LinkSource {
  public:
-  explicit LinkSource(const ItemLayout& layout) : layout_(layout) {}
+  /// All of these outlive it.
+  LinkSource(const ItemLayout& layout, std::string item, const SyncedFiles& synced)
+      : layout_(layout), item_(std::move(item)), synced_(synced) {}
 
-  /// Reads the record of `item` in the newest step below `root` and links its data files into
-  /// `files`. Returns why nothing, or not everything, could be linked; empty: nothing to say.
-  /// Throws what is the matter with the new step only.
-  Task<std::string> open(FolderPtr root, StepRules rules, std::string item, DataFiles* files,
+  /// Reads the record of the item in the newest step below `root` and links its data files into
+  /// `files`, durable. Returns why nothing, or not everything, could be linked; empty: nothing to
+  /// say. Throws what is the matter with the new step only.
+  Task<std::string> open(FolderPtr root, StepRules rules, DataFiles* files,
                          std::int64_t max_link_age);
 
   /// Whether there is anything to link.
@@ -43,11 +46,19 @@ class LinkSource {
  private:
   Task<void> read(FolderPtr item);
   void match_arrays();
-  Task<void> link(FolderPtr from, DataFiles* files, std::size_t file, std::string* trouble);
+  Task<void> link_all(FolderPtr data, DataFiles* files, std::int64_t max_link_age);
+  Task<void> link(FolderPtr from, DataFiles* files, std::size_t file);
+  /// None, and trouble_, where the file cannot be relied on. There may be a link all the same.
+  Task<std::optional<FileId>> try_link(FolderPtr from, FolderPtr to, std::string name,
+                                       std::uint64_t bytes);
   [[nodiscard]] std::vector<std::uint64_t> live_bytes() const;
 
   const ItemLayout& layout_;
+  const std::string item_;
+  const SyncedFiles& synced_;
   CairnRecord record_;
+  std::string trouble_;
+  std::vector<std::uint64_t> live_;                           ///< bytes in use of each file
   std::size_t linked_ = 0;                                    ///< files
   std::vector<const ArrayTrace*> array_of_leaf_;              ///< null: a new array
   std::vector<const ChunkChecksums*> checksums_of_leaf_;      ///< null: none kept

@@ -43,6 +43,7 @@ TreeSettings CheckpointManager::Impl::tree_settings(const SaveJob& job) const {
   settings.capture = job.options.capture;
   settings.encode_policy = options.encode_policy;
   settings.pace = writer_->pace;
+  settings.synced = writer_->synced;
   settings.incremental = options.incremental;
   settings.max_link_age = options.max_link_age;
   settings.linkable_file_bytes = options.linkable_file_bytes;

@@ -23,7 +23,7 @@ void require_at_least(const char* name, const T& value, std::int64_t least) {
 void check_saving(const ManagerOptions& options) {
   require_at_least("save_interval_steps", options.save_interval_steps, 1);
   require_at_least("max_link_age", options.max_link_age, 0);
-  require_at_least("linkable_file_bytes", options.linkable_file_bytes, 1);
+  if (options.linkable_file_bytes == 0) refuse("linkable_file_bytes is 0, it must be at least 1");
   require_at_least("async_timeout", options.async_timeout.count(), 1);
   require_at_least("no_progress_timeout", options.no_progress_timeout.count(), 0);
   require_at_least("lock_timeout", options.lock_timeout.count(), 0);

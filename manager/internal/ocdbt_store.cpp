@@ -56,14 +56,15 @@ Task<void> OcdbtStore::finish_data() {
   const std::int64_t now_ns = state_->engine->clock().now_ns();
   const std::string nodes_name = data_file_name();
   auto build = [this, now_ns, path = "d/" + nodes_name] {
-    return build_database(content_, files_->files(), path, now_ns);
+    EncodedDatabase database = build_database(content_, files_->files(), path, now_ns);
+    manifest_hash_ = content_hash(database.manifest);
+    return database;
   };
   EncodedDatabase database =
       co_await engine::async_run(state_->engine->cpu(), std::move(build), asio::use_awaitable);
   state_->stored += files_->written_bytes() + database.nodes.size() + database.manifest.size();
   co_await write_file(files_->folder(), nodes_name, std::move(database.nodes));
   manifest_ = std::move(database.manifest);
-  manifest_hash_ = content_hash(manifest_);
 }
 
 Task<void> OcdbtStore::finish_metadata() {

@@ -50,7 +50,8 @@ struct WriterContext {
   engine::AsyncSemaphore locking;  ///< one takes the lock and clears leftovers
   engine::AsyncSemaphore
       turn;  ///< one save or deletion writes at a time, in the order of the calls
-  std::shared_ptr<Pace> pace = std::make_shared<Pace>();  ///< strand
+  std::shared_ptr<Pace> pace = std::make_shared<Pace>();                  ///< strand
+  std::shared_ptr<SyncedFiles> synced = std::make_shared<SyncedFiles>();  ///< strand
   std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
 };
 

@@ -220,6 +220,7 @@ Task<void> TreeSaver::encode_and_store(std::size_t index, Selection selection,
 Task<void> TreeSaver::finish_data() {
   if (links_) co_await drop_unused_links();
   co_await store_->finish_data();
+  if (links_) note_synced();
   std::vector<std::string_view> left_out;
   auto encode_metadata = [this, &left_out] {
     orbax::TreeMetadata metadata;
@@ -228,7 +229,9 @@ Task<void> TreeSaver::finish_data() {
     metadata.use_zarr3 = uses_zarr3(layout_.layout);
     metadata.store_array_data_equal_to_fill_value = true;
     tree_metadata_ = orbax::encode(metadata);
-    LimitedRecord limited = encode_within(record());
+    const std::vector<LeafTotals> leaves = totals();
+    summary_ = summarize(leaves);
+    LimitedRecord limited = encode_within(record(leaves));
     record_ = std::move(limited.bytes);
     left_out = std::move(limited.left_out);
   };

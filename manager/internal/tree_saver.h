@@ -39,7 +39,7 @@ class TreeSaver final : public ItemSaver {
   Task<void> finish_data() override;
   Task<void> finish_metadata() override;
   [[nodiscard]] std::string_view handler() const override { return settings_.handler; }
-  [[nodiscard]] std::optional<ItemSummary> summary() const override;
+  [[nodiscard]] std::optional<ItemSummary> summary() const override { return summary_; }
 
  private:
   /// Memory of the caller's that can be written as it lies, and the file block behind it.
@@ -74,6 +74,7 @@ class TreeSaver final : public ItemSaver {
   Task<void> open_links(FolderPtr root);
   [[nodiscard]] std::vector<Selection> select(const Extent& extent);
   Task<void> drop_unused_links();
+  void note_synced();
   [[nodiscard]] ChunkTraces traces() const;
 
   /// An inlined chunk, once its value has gone into the database.
@@ -89,9 +90,10 @@ class TreeSaver final : public ItemSaver {
     std::uint64_t chunks_stored = 0;
   };
   [[nodiscard]] std::vector<LeafTotals> totals() const;
+  [[nodiscard]] ItemSummary summarize(const std::vector<LeafTotals>& totals) const;
   [[nodiscard]] std::vector<ChunkChecksums> checksums() const;
   [[nodiscard]] CodecRecord codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const;
-  [[nodiscard]] CairnRecord record() const;
+  [[nodiscard]] CairnRecord record(const std::vector<LeafTotals>& totals) const;
 
   std::string item_;
   args::TreeSave args_;
@@ -114,6 +116,7 @@ class TreeSaver final : public ItemSaver {
   FolderPtr folder_;
   std::string tree_metadata_;  ///< encoded
   std::string record_;         ///< likewise
+  std::optional<ItemSummary> summary_;
 };
 
 }  // namespace cairn::internal

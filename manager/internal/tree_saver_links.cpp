@@ -1,5 +1,6 @@
 // Incremental saves: what is not written because the step before has it.
 
+#include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_heat.h>
 #include <cairn/manager/internal/tree_saver.h>
 
@@ -8,10 +9,10 @@
 namespace cairn::internal {
 
 Task<void> TreeSaver::open_links(FolderPtr root) {
-  links_ = std::make_unique<LinkSource>(layout_);
+  links_ = std::make_unique<LinkSource>(layout_, item_, *settings_.synced);
   heat_.resize(layout_.placed.size());
   const std::string trouble =
-      co_await links_->open(root, settings_.rules, item_, &ocdbt_->files(), settings_.max_link_age);
+      co_await links_->open(root, settings_.rules, &ocdbt_->files(), settings_.max_link_age);
   if (links_->empty()) ocdbt_->files().expect(layout_.open_bytes);
   if (!trouble.empty() && settings_.warn) {
     settings_.warn("item '" + item_ +
@@ -57,13 +58,22 @@ std::vector<TreeSaver::Selection> TreeSaver::select(const Extent& extent) {
 Task<void> TreeSaver::drop_unused_links() {
   DataFiles& files = ocdbt_->files();
   std::vector<bool> used(files.files().size());
-  for (const StoredChunk& chunk : content_->placed) {
-    if (chunk.linked) used[chunk.file] = true;
-  }
+  auto mark = [this, &used] {
+    for (const StoredChunk& chunk : content_->placed) {
+      if (chunk.linked) used[chunk.file] = true;
+    }
+  };
+  co_await engine::async_run(engine_->cpu(), std::move(mark), asio::use_awaitable);
   for (std::size_t i = 0; i < used.size(); ++i) {
     const DataFileState& state = files.files()[i];
     if (state.linked && !used[i]) co_await remove_tree(files.folder(), state.path.substr(2));
   }
+}
+
+void TreeSaver::note_synced() {
+  std::set<FileId> files;
+  for (const DataFileState& state : ocdbt_->files().files()) files.insert(state.id);
+  settings_.synced->set(item_, std::move(files));
 }
 
 ChunkTraces TreeSaver::traces() const {

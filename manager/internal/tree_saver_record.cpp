@@ -71,7 +71,7 @@ CodecRecord TreeSaver::codec_record(const PlannedLeaf& leaf, const LeafTotals& s
   return record;
 }
 
-CairnRecord TreeSaver::record() const {
+CairnRecord TreeSaver::record(const std::vector<LeafTotals>& totals) const {
   CairnRecord record;
   record.writer_version = std::string(version());
   record.tuples = layout_.tuples;
@@ -79,7 +79,7 @@ CairnRecord TreeSaver::record() const {
   record.manifest_hash = store_->manifest_hash();
   if (!layout_.strings.empty()) record.strings_hash = content_hash(layout_.strings);
   if (!uses_zarr3(layout_.layout)) record.chunk_checksums = checksums();
-  for (std::size_t i = 0; const LeafTotals& sums : totals()) {
+  for (std::size_t i = 0; const LeafTotals& sums : totals) {
     const PlannedLeaf& leaf = layout_.leaves[i++];
     if (is_noteworthy(leaf.choice)) record.codecs.push_back(codec_record(leaf, sums));
   }
@@ -87,11 +87,11 @@ CairnRecord TreeSaver::record() const {
   return record;
 }
 
-std::optional<ItemSummary> TreeSaver::summary() const {
+ItemSummary TreeSaver::summarize(const std::vector<LeafTotals>& totals) const {
   ItemSummary summary;
   summary.item = item_;
   CodecTotals codecs;
-  for (std::size_t i = 0; const LeafTotals& sums : totals())
+  for (std::size_t i = 0; const LeafTotals& sums : totals)
     codecs.add(codec_record(layout_.leaves[i++], sums));
   summary.codecs = std::move(codecs).finish();
   for (const StoredChunk& stored : content_->placed) {
