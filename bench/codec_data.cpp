@@ -164,6 +164,53 @@ const std::vector<std::pair<std::string, Generate>>& generators() {
          return fill<std::int64_t>(
              bytes, [&](auto) { return last += static_cast<std::int64_t>(r.next() % 64); });
        }},
+      {"int64 positions",
+       [](auto bytes, auto&) {
+         return fill<std::int64_t>(bytes, [](auto i) { return static_cast<std::int64_t>(i); });
+       }},
+      {"int32 labels, sorted",
+       [](auto bytes, auto& r) {
+         std::int32_t label = 0;
+         return fill<std::int32_t>(bytes, [&](auto) { return label += r.next() % 500 == 0; });
+       }},
+      {"int8 quantized weights",
+       [](auto bytes, auto& r) {
+         return fill<std::int8_t>(bytes, [&](auto) {
+           return static_cast<std::int8_t>(
+               std::clamp(std::nearbyint(32 * r.normal()), -127., 127.));
+         });
+       }},
+      {"bool attention mask",
+       [](auto bytes, auto& r) {
+         // Sequences of 1024 tokens at most, padded.
+         std::uint64_t length = 0;
+         return fill<std::uint8_t>(bytes, [&](auto i) {
+           constexpr std::uint64_t kRow = 1024;
+           if (i % kRow == 0) length = r.next() % kRow;
+           return static_cast<std::uint8_t>(i % kRow < length ? 1 : 0);
+         });
+       }},
+      {"int32 counts, most 0",
+       [](auto bytes, auto& r) {
+         return fill<std::int32_t>(bytes, [&](auto) {
+           return r.next() % 16 == 0 ? static_cast<std::int32_t>(r.next() % 1000) : 0;
+         });
+       }},
+      {"bool mask, 1 in 100",
+       [](auto bytes, auto& r) {
+         return fill<std::uint8_t>(
+             bytes, [&](auto) { return static_cast<std::uint8_t>(r.next() % 100 == 0 ? 1 : 0); });
+       }},
+      {"bool mask, 1 in 30",
+       [](auto bytes, auto& r) {
+         return fill<std::uint8_t>(
+             bytes, [&](auto) { return static_cast<std::uint8_t>(r.next() % 30 == 0 ? 1 : 0); });
+       }},
+      {"bool pruning mask",
+       [](auto bytes, auto& r) {
+         return fill<std::uint8_t>(
+             bytes, [&](auto) { return static_cast<std::uint8_t>(r.next() % 10 == 0 ? 1 : 0); });
+       }},
   };
   return all;
 }

@@ -133,6 +133,7 @@ std::vector<Codec> codecs() {
   all.push_back(planes("planes-libzstd", blosc::PlaneCoder::libzstd));
   all.push_back(planes("planes-portable", blosc::PlaneCoder::portable));
   if (blosc::has_avx512_coder()) all.push_back(planes("planes-avx512", blosc::PlaneCoder::avx512));
+  all.push_back(planes("planes-matches", blosc::PlaneCoder::matches));
   all.push_back(stock("c-blosc zstd 1", blosc::Compressor::zstd, 1));
   all.push_back(stock("c-blosc zstd 5", blosc::Compressor::zstd, 5));
   all.push_back(stock("c-blosc lz4 5", blosc::Compressor::lz4, 5));

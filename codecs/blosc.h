@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace cairn::blosc {
 
@@ -71,10 +72,11 @@ enum class PlaneCoder : std::uint8_t {
   libzstd,    ///< no match search, literals forced to Huffman codes
   portable,   ///< our Huffman literals, any processor
   avx512,     ///< the same with AVX-512 VBMI; std::invalid_argument where the processor has none
+  matches,    ///< libzstd's level 1, which finds what repeats: in floats, next to nothing
 };
 /// The float-aware encoder: bytes of elements are shuffled into planes (exponents with exponents,
 /// mantissa bytes with mantissa bytes), and each plane of a block of 512 KiB is Huffman-coded, or
-/// left as it is where that gains nothing.
+/// left as it is where that gains nothing. With PlaneCoder::matches it is for integers.
 [[nodiscard]] CAIRN_EXPORT std::size_t encode_planes(std::span<const std::byte> content,
                                                      std::size_t typesize, std::span<std::byte> to,
                                                      PlaneCoder coder = PlaneCoder::automatic);
@@ -83,6 +85,10 @@ enum class PlaneCoder : std::uint8_t {
 /// nothing.
 [[nodiscard]] CAIRN_EXPORT double estimate_ratio(std::span<const std::byte> content,
                                                  std::size_t typesize);
+/// Pieces of `content` from all over it, of whole elements, 192 KiB in all at most: what to try a
+/// coder on that finds what repeats, which no entropy tells.
+[[nodiscard]] CAIRN_EXPORT std::vector<std::span<const std::byte>> trial_pieces(
+    std::span<const std::byte> content, std::size_t typesize);
 /// Whether PlaneCoder::avx512 works here.
 [[nodiscard]] CAIRN_EXPORT bool has_avx512_coder() noexcept;
 

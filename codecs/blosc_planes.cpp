@@ -1,5 +1,6 @@
 // The float-aware encoder. Block by block: shuffle into planes; for each plane a sample says
-// whether coding could pay; what does not pay is raw. Frames that save nothing are stored as they
+// whether coding could pay (not where matches are looked for: a sample does not show them); what
+// does not pay is raw. Frames that save nothing are stored as they
 // are. Format: codecs/blosc_format.md.
 
 #include <cairn/codecs/blosc.h>
@@ -36,9 +37,14 @@ Scratch& scratch() {
 
 class PlanesEncoder {
  public:
+  /// `sampling`: whether the distribution of its bytes tells what a plane will gain.
   PlanesEncoder(std::span<const std::byte> content, std::size_t typesize, std::span<std::byte> to,
-                EncodePlane encode_plane)
-      : content_(content), typesize_(typesize), to_(to), encode_plane_(encode_plane) {
+                EncodePlane encode_plane, bool sampling)
+      : content_(content),
+        typesize_(typesize),
+        to_(to),
+        encode_plane_(encode_plane),
+        sampling_(sampling) {
     const auto most = std::min(kBlockBytes, content.size());
     block_bytes_ = most - most % typesize;
     split_ = block_bytes_ != 0 && splits(false, typesize, block_bytes_);
@@ -54,11 +60,15 @@ class PlanesEncoder {
   bool add_stream(std::span<const std::byte> plane, std::size_t plane_bytes, bool try_coding);
   void write_header();
   [[nodiscard]] std::size_t room() const { return to_.size() - at_; }
+  [[nodiscard]] bool worth_coding(std::span<const std::byte> plane) const {
+    return !sampling_ || seems_compressible(plane);
+  }
 
   std::span<const std::byte> content_;
   std::size_t typesize_;
   std::span<std::byte> to_;
   EncodePlane encode_plane_;
+  bool sampling_;
   std::size_t block_bytes_;
   bool split_;
   std::size_t at_ = 0;
@@ -122,13 +132,13 @@ bool PlanesEncoder::place_planes(std::size_t elements) {
 
 bool PlanesEncoder::encode_split(std::span<const std::byte> block) {
   const auto elements = block.size() / typesize_;
-  if (typesize_ == 1) return add_stream(block, 0, seems_compressible(block));
+  if (typesize_ == 1) return add_stream(block, 0, worth_coding(block));
   const bool predicted = place_planes(elements);
   shuffle(block.data(), elements, typesize_, planes_.data());
   std::array<bool, kSplitTypesizeMax> compressible{};
   std::size_t raw_planes = 0;
   for (std::size_t j = 0; j < typesize_; ++j) {
-    compressible[j] = seems_compressible({planes_[j], elements});
+    compressible[j] = worth_coding({planes_[j], elements});
     if (!compressible[j] && raw_planes == j) ++raw_planes;
   }
   if (predicted && raw_planes < raw_planes_) {
@@ -181,7 +191,8 @@ std::size_t encode_planes(std::span<const std::byte> content, std::size_t typesi
   check_arguments(content, typesize, to);
   const EncodePlane encode_plane = plane_encoder(coder);
   // As large as storing, and no larger.
-  PlanesEncoder encoder(content, typesize, to.first(frame_bound(content.size())), encode_plane);
+  PlanesEncoder encoder(content, typesize, to.first(frame_bound(content.size())), encode_plane,
+                        coder != PlaneCoder::matches);
   const auto size = encoder.encode();
   return size != 0 ? size : store(content, typesize, to);
 }

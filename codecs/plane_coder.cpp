@@ -20,19 +20,26 @@ struct FreeCCtx {
 using Context = std::unique_ptr<ZSTD_CCtx, FreeCCtx>;
 
 /// Steps of so many bytes in the search for matches: in effect none.
-constexpr int kLevel = -1000;
+constexpr int kNoMatches = -1000;
+/// The fastest level that looks at every byte.
+constexpr int kMatches = 1;
 
+template <int level>
 Context make_context() {
   Context context(ZSTD_createCCtx());
   if (!context) throw std::bad_alloc();
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel);
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
+  // Negative levels leave literals as they are.
+  if (level < 0) {
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
+  }
   return context;
 }
 
+template <int level>
 std::size_t encode_by_libzstd(std::span<const std::byte> content, std::size_t /*plane_bytes*/,
                               std::byte* to, std::size_t limit) {
-  thread_local const Context context = make_context();
+  thread_local const Context context = make_context<level>();
   const auto size = ZSTD_compress2(context.get(), to, limit, content.data(), content.size());
   return ZSTD_isError(size) != 0 ? 0 : size;
 }
@@ -56,7 +63,9 @@ EncodePlane internal::plane_encoder(PlaneCoder coder) {
   }
   switch (coder) {
     case PlaneCoder::libzstd:
-      return encode_by_libzstd;
+      return encode_by_libzstd<kNoMatches>;
+    case PlaneCoder::matches:
+      return encode_by_libzstd<kMatches>;
     case PlaneCoder::portable:
       return encode_literals<encode_stream_portable>;
     case PlaneCoder::avx512:

@@ -54,6 +54,9 @@ using namespace internal;
 /// estimate_ratio()'s sample.
 constexpr std::size_t kSampleBytes = std::size_t{64} << 10, kSampleRuns = 32;
 
+/// trial_pieces()': what repeats does so nearby, and a piece is long enough to show most of it.
+constexpr std::size_t kPieceBytes = std::size_t{64} << 10, kPieces = 3;
+
 // Whole elements from all over `content`.
 std::vector<std::byte> take_sample(std::span<const std::byte> content, std::size_t typesize) {
   const auto elements = content.size() / typesize;
@@ -100,6 +103,21 @@ double estimate_ratio(std::span<const std::byte> content, std::size_t typesize) 
   // Planes and their streams have headers; a frame that gains nothing is stored with one.
   const double overhead = static_cast<double>(kHeaderBytes) / raw;
   return 1 / (std::min(stored_share, 1.0) + overhead);
+}
+
+std::vector<std::span<const std::byte>> trial_pieces(std::span<const std::byte> content,
+                                                     std::size_t typesize) {
+  std::vector<std::span<const std::byte>> pieces;
+  if (typesize == 0 || content.size() < typesize) return pieces;
+  const std::size_t bytes = std::min(content.size(), kPieceBytes) / typesize * typesize;
+  if (bytes == 0) return pieces;
+  const std::size_t last = (content.size() - bytes) / typesize;
+  const std::size_t count = std::clamp<std::size_t>(content.size() / kPieceBytes, 1, kPieces);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t first = count == 1 ? 0 : last * i / (count - 1);
+    pieces.push_back(content.subspan(first * typesize, bytes));
+  }
+  return pieces;
 }
 
 }  // namespace cairn::blosc

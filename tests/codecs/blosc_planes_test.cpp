@@ -10,7 +10,8 @@ namespace cairn::blosc {
 namespace {
 
 std::vector<PlaneCoder> coders() {
-  std::vector<PlaneCoder> all{PlaneCoder::automatic, PlaneCoder::libzstd, PlaneCoder::portable};
+  std::vector<PlaneCoder> all{PlaneCoder::automatic, PlaneCoder::libzstd, PlaneCoder::portable,
+                              PlaneCoder::matches};
   if (has_avx512_coder()) all.push_back(PlaneCoder::avx512);
   return all;
 }
@@ -63,6 +64,7 @@ TEST(PlanesEncoder, CodesTheExponentsOfWeightsAndLeavesTheirMantissas) {
   const auto bfloats = normal_bfloats(2'000'000);
   const auto floats = normal_floats(1'000'000);
   for (const auto coder : coders()) {
+    if (coder == PlaneCoder::matches) continue;  // it finds some, by chance
     EXPECT_GT(ratio(bfloats, 2, coder), 1.48);
     EXPECT_GT(ratio(floats, 4, coder), 1.19);
   }
@@ -95,6 +97,40 @@ TEST(PlanesEncoder, RepeatedBytesTakeNextToNothing) {
   const Bytes zeros(10'000'000);
   EXPECT_GT(ratio(zeros, 4, PlaneCoder::automatic), 3'000);
   expect_round_trip(zeros, 4);
+}
+
+TEST(PlanesEncoder, FindsWhatRepeatsWhereItIsToldToLook) {
+  Bytes counting(8 << 20);
+  for (std::uint32_t i = 0; i < counting.size() / 4; ++i) std::memcpy(&counting[i * 4], &i, 4);
+  // The lowest bytes are evenly distributed, and the same every 256 elements.
+  EXPECT_LT(ratio(counting, 4, PlaneCoder::automatic), 3);
+  EXPECT_GT(ratio(counting, 4, PlaneCoder::matches), 100);
+  expect_round_trip(counting, 4);
+}
+
+TEST(PlanesEncoder, IsTriedOnPiecesFromAllOverTheContent) {
+  const Bytes content = random_bytes(1 << 20);
+  const auto pieces = trial_pieces(content, 8);
+  ASSERT_EQ(pieces.size(), 3u);
+  EXPECT_EQ(pieces.front().data(), content.data());
+  EXPECT_EQ(pieces.back().data() + pieces.back().size(), content.data() + content.size());
+  for (const auto piece : pieces) {
+    EXPECT_EQ(piece.size(), std::size_t{64} << 10);
+    EXPECT_EQ((piece.data() - content.data()) % 8, 0);
+  }
+  for (const std::size_t count : {0U, 1U, 3U, 4U, 7U, 65'535U, 65'536U, 65'541U, 131'073U}) {
+    for (const std::size_t typesize : {1U, 3U, 4U, 255U}) {
+      const std::span<const std::byte> part(content.data(), count);
+      const auto some = trial_pieces(part, typesize);
+      EXPECT_EQ(some.empty(), count < typesize) << count << " " << typesize;
+      for (const auto piece : some) {
+        EXPECT_EQ(piece.size() % typesize, 0u);
+        EXPECT_LE(piece.data() + piece.size(), part.data() + part.size());
+      }
+    }
+  }
+  EXPECT_TRUE(trial_pieces(content, 0).empty());
+  EXPECT_TRUE(trial_pieces(content, content.size()).empty()) << "an element is not cut";
 }
 
 TEST(PlanesEncoder, FollowsContentThatChangesItsNatureBetweenBlocks) {

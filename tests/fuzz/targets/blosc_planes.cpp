@@ -29,8 +29,9 @@ void check(std::string_view input) {
   const auto content = generated(input.substr(1), large ? kLargeBytes : kShortBytes);
   const auto bound = blosc::frame_bound(content.size());
   std::string before;
-  for (const auto coder : {blosc::PlaneCoder::automatic, blosc::PlaneCoder::libzstd,
-                           blosc::PlaneCoder::portable, blosc::PlaneCoder::avx512}) {
+  for (const auto coder :
+       {blosc::PlaneCoder::automatic, blosc::PlaneCoder::libzstd, blosc::PlaneCoder::portable,
+        blosc::PlaneCoder::avx512, blosc::PlaneCoder::matches}) {
     if (coder == blosc::PlaneCoder::avx512 && !blosc::has_avx512_coder()) continue;
     std::string frame(bound, '\0');
     frame.resize(
@@ -41,6 +42,11 @@ void check(std::string_view input) {
   }
   const double ratio = blosc::estimate_ratio(bytes_of(content), typesize);
   require(std::isfinite(ratio) && ratio > 0, "an estimate is a number");
+  for (const auto piece : blosc::trial_pieces(bytes_of(content), typesize)) {
+    require(piece.size() % typesize == 0 && piece.data() >= bytes_of(content).data() &&
+                piece.data() + piece.size() <= bytes_of(content).data() + content.size(),
+            "pieces lie in the content");
+  }
 }
 
 Seeds seeds(const TestData&) {
