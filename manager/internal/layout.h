@@ -37,9 +37,10 @@ static_assert(kInlineBytes < kPackBytes && kPackBytes < kPackedExtentBytes &&
               kPackedExtentBytes < kChunkBytes);
 static_assert(kPackedExtentBytes % kFileAlignment == 0 && kFileAlignment % kPackAlignment == 0);
 
-/// Chunks of incremental saves: an array's bytes over kChunksPerArray, within these bounds. A
-/// change of 1 % of an array, in one region, then touches at most 4 % of its chunks' bytes; finer
-/// chunks would make each of them, and every read, cost more than they save.
+/// Chunks of incremental saves: an array's bytes over kChunksPerArray, within these bounds. Where 1
+/// % of an array's rows change that lie together, at most 4 % of its chunks' bytes are touched,
+/// from 8 MiB on; of a smaller array two chunks at most. Finer chunks would make each of them, and
+/// every read, cost more than they save.
 inline constexpr std::size_t kChunksPerArray = 128;
 inline constexpr std::size_t kFineChunkBytesMin = 128u << 10;
 inline constexpr std::size_t kFineChunkBytesMax = 4u << 20;
