@@ -46,7 +46,7 @@ struct CodecRecord {
   std::uint64_t bytes = 0;                 ///< of elements
   std::uint64_t stored_bytes = 0;
   std::uint64_t chunks = 0;
-  std::uint64_t chunks_stored = 0;  ///< left as they were
+  std::uint64_t chunks_stored = 0;  ///< left as they were by this save, linked ones not
   friend bool operator==(const CodecRecord&, const CodecRecord&) = default;
 };
 

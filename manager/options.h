@@ -24,7 +24,7 @@ namespace cairn {
 /// lately, by this save or the ones before it; 0: not known yet.
 struct EncodeLoad {
   EncodeLoad() = default;
-  std::uint64_t chunk_bytes = 0;      ///< elements of the chunk in question
+  std::uint64_t chunk_bytes = 0;      ///< elements of the chunk, or chunks, in question
   std::uint64_t queued_bytes = 0;     ///< that wait for the disk or are being written
   std::uint64_t encoding_bytes = 0;   ///< elements of chunks that are being encoded
   std::uint64_t capturing_bytes = 0;  ///< elements that are being copied
@@ -37,8 +37,9 @@ enum class EncodeDecision : std::uint8_t {
   store,  ///< as it is, 16 bytes more than raw
   wait    ///< ask again when the load has changed
 };
-/// Called on the engine's strand for each chunk of an array that pays to encode, in order, until it
-/// answers something else than wait; wait with nothing under way means encode.
+/// Called on the engine's strand for each chunk of an array that pays to encode, and for chunks
+/// below 256 KiB (of incremental saves) some MiB at a time; in order, until it answers something
+/// else than wait; wait with nothing under way means encode.
 using EncodePolicy = std::function<EncodeDecision(const EncodeLoad&)>;
 /// The default: encode what will be encoded before the disk has written what it has; store the
 /// rest, so that the disk never waits for the cores.

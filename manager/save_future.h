@@ -31,9 +31,10 @@ struct CodecSummary {
   std::uint64_t arrays = 0;
   std::uint64_t bytes = 0;         ///< of elements
   std::uint64_t stored_bytes = 0;  ///< of their chunks, linked ones included
-  std::uint64_t chunks = 0;
-  std::uint64_t chunks_stored = 0;  ///< left as they were because the disk was waiting
-  double expected_ratio = 1;        ///< bytes / stored_bytes by the samples; 1 where none was taken
+  std::uint64_t chunks = 0;        ///< likewise
+  /// Left as they were, because the disk was waiting or nothing was gained; linked ones not.
+  std::uint64_t chunks_stored = 0;
+  double expected_ratio = 1;  ///< bytes / stored_bytes by the samples; 1 where none was taken
 };
 
 /// What became of one item's arrays.

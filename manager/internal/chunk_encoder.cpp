@@ -29,8 +29,9 @@ std::size_t encode_raw(const ArrayLayout& array, const std::byte* elements,
 
 std::size_t encode_planes(const ArrayLayout& array, std::span<const std::byte> elements,
                           std::span<std::byte> to) {
-  const std::size_t frame = blosc::encode_planes(elements, size_of(array.metadata.dtype),
-                                                 to.first(blosc::frame_bound(elements.size())));
+  const std::size_t frame =
+      blosc::encode_planes(elements, size_of(array.metadata.dtype),
+                           to.first(blosc::frame_bound(elements.size())), coder_of(array.encoding));
   if (checksum_bytes(array) == 0) return frame;
   append_checksum(to.data(), frame);
   return frame + kChecksumBytes;
@@ -46,6 +47,7 @@ std::size_t encode_one(const ArrayLayout& array, const std::byte* elements,
     case Encoding::chain:
       return zarr::encode_chunk(array.metadata, dense, to);
     case Encoding::planes:
+    case Encoding::matches:
       return encode_planes(array, dense, to);
   }
   return 0;
@@ -92,17 +94,41 @@ PieceList pieces_as_staged(const ItemLayout& layout, const Extent& extent,
   for (std::size_t i = 0; i < extent.count; ++i) {
     const ChunkPlace& place = layout.placed[extent.first + i];
     const ArrayLayout& array = layout.array_of(place);
-    const bool framed = extent.kind == ExtentKind::gated;
+    const bool framed = is_gated(extent.encoding);
     const std::size_t header = framed ? blosc::kHeaderBytes : 0;
     Piece piece;
     piece.place = extent.first + i;
     piece.offset = place.offset - header;
     piece.length = header + array.chunk_bytes + checksum_bytes(array);
     piece.crc32c = load_checksum(staging + place.offset + array.chunk_bytes);
-    piece.as_is = framed;
     list.pieces.push_back(piece);
   }
   return list;
+}
+
+PieceList copy_as_staged(const ItemLayout& layout, const Extent& extent,
+                         const std::vector<bool>& wanted, const std::byte* staging,
+                         std::span<std::byte> to) {
+  PieceList list;
+  std::size_t end = 0;
+  for (Piece& piece : pieces_as_staged(layout, extent, staging).pieces) {
+    if (!wanted[piece.place - extent.first]) continue;
+    const std::size_t offset = align_up(end, kPackAlignment);
+    assert(offset + piece.length <= to.size());
+    std::memset(to.data() + end, 0, offset - end);
+    std::memcpy(to.data() + offset, staging + piece.offset, piece.length);
+    piece.offset = offset;
+    end = offset + piece.length;
+    list.pieces.push_back(std::move(piece));
+  }
+  list.bytes = align_up(end, kFileAlignment);
+  std::memset(to.data() + end, 0, list.bytes - end);
+  return list;
+}
+
+bool is_left_as_it_was(const ArrayLayout& array, std::uint64_t stored_bytes) {
+  return is_gated(array.encoding) &&
+         stored_bytes == blosc::frame_bound(array.chunk_bytes) + checksum_bytes(array);
 }
 
 std::string encode_value(const ArrayLayout& array, const std::byte* elements) {

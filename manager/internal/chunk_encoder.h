@@ -18,7 +18,6 @@ struct Piece {
   std::size_t offset = 0;    ///< in the buffer, bytes
   std::size_t length = 0;    ///< stored bytes
   std::uint32_t crc32c = 0;  ///< of them, without a checksum that the chain itself appends
-  bool as_is = false;        ///< left unencoded in an encoded array
   std::string value;         ///< the bytes themselves, where they go into the database
 };
 
@@ -35,9 +34,16 @@ struct PieceList {
 [[nodiscard]] PieceList encode_extent(const ItemLayout& layout, const Extent& extent,
                                       const std::vector<bool>& wanted, const std::byte* staging,
                                       std::span<std::byte> to);
-/// Those chunks as they lie in `staging`, raw or in a frame that holds them as they are.
+/// All of them as they lie in `staging`, raw or in frames that hold them as they are.
 [[nodiscard]] PieceList pieces_as_staged(const ItemLayout& layout, const Extent& extent,
                                          const std::byte* staging);
+/// The same of those that are `wanted`, one behind the other in `to`.
+[[nodiscard]] PieceList copy_as_staged(const ItemLayout& layout, const Extent& extent,
+                                       const std::vector<bool>& wanted, const std::byte* staging,
+                                       std::span<std::byte> to);
+/// Whether stored bytes of that many are a frame that holds the chunk of an encoded array as it is:
+/// because the disk was waiting, or because nothing was gained.
+[[nodiscard]] bool is_left_as_it_was(const ArrayLayout& array, std::uint64_t stored_bytes);
 /// The stored bytes of one chunk from its elements, behind which there is their crc32c.
 [[nodiscard]] std::string encode_value(const ArrayLayout& array, const std::byte* elements);
 

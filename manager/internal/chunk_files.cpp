@@ -99,7 +99,6 @@ Task<void> ChunkFiles::write_piece(Piece piece, std::span<const std::byte> bytes
   StoredChunk& stored = content_.placed[piece.place];
   stored.length = piece.length;
   stored.crc32c = piece.crc32c;
-  stored.as_is = piece.as_is;
 }
 
 Task<void> ChunkFiles::write(PieceList list, std::span<const std::byte> bytes, FileClass) {

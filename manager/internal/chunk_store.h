@@ -22,7 +22,6 @@ struct StoredChunk {
   std::uint64_t length = 0;  ///< stored bytes
   std::uint32_t file = 0;    ///< the store's number
   std::uint32_t crc32c = 0;  ///< of them, where the array's chain has no checksum
-  bool as_is = false;        ///< left unencoded in an encoded array
   bool linked = false;       ///< shared with the step before
   bool inlined = false;      ///< in the database instead
   std::string value;         ///< the bytes, until they are there

@@ -7,10 +7,6 @@
 namespace cairn {
 namespace {
 
-/// What is assumed before anything has been seen: a fast disk and slow cores, so that nothing is
-/// lost while the truth is found out.
-constexpr double kAssumedDiskRate = 4e9;
-constexpr double kAssumedEncodeRate = 1e9;
 /// Copying is about so much faster than encoding, and comes first.
 constexpr double kCopySpeed = 4;
 /// Of what is being encoded so much is expected to reach the disk at least.
@@ -24,8 +20,8 @@ constexpr std::uint64_t kLowWaterBytes = 128u << 20;
 }  // namespace
 
 EncodeDecision encode_by_load(const EncodeLoad& load) {
-  const double disk_rate = load.disk_rate > 0 ? load.disk_rate : kAssumedDiskRate;
-  const double encode_rate = load.encode_rate > 0 ? load.encode_rate : kAssumedEncodeRate;
+  const double disk_rate = load.disk_rate > 0 ? load.disk_rate : internal::kAssumedDiskRate;
+  const double encode_rate = load.encode_rate > 0 ? load.encode_rate : internal::kAssumedPlanesRate;
   const double workers = static_cast<double>(load.workers);
   const double chunk = static_cast<double>(load.chunk_bytes);
   const double encoding = static_cast<double>(load.encoding_bytes);
@@ -80,10 +76,14 @@ void EncodeGate::expect_write(std::uint64_t bytes) {
   load_.queued_bytes += bytes;
 }
 
-EncodeDecision EncodeGate::ask(std::uint64_t bytes) {
+EncodeDecision EncodeGate::ask(const Waiter& waiter) {
+  const std::uint64_t bytes = waiter.bytes;
   load_.chunk_bytes = bytes;
   load_.disk_rate = pace_->disk_rate;
-  load_.encode_rate = pace_->encode_rate;
+  load_.encode_rate = pace_->rate_of(waiter.encoding);
+  if (load_.encode_rate == 0 && waiter.encoding == Encoding::matches) {
+    load_.encode_rate = kAssumedMatchesRate;
+  }
   EncodeDecision decision = policy_(load_);
   const bool idle =
       load_.queued_bytes == 0 && load_.capturing_bytes == 0 && load_.encoding_bytes == 0;
@@ -93,9 +93,10 @@ EncodeDecision EncodeGate::ask(std::uint64_t bytes) {
   return decision;
 }
 
-Task<bool> EncodeGate::decide(std::uint64_t bytes) {
+Task<bool> EncodeGate::decide(std::uint64_t bytes, Encoding encoding) {
   auto waiter = std::make_shared<Waiter>();
   waiter->bytes = bytes;
+  waiter->encoding = encoding;
   waiters_.push_back(waiter);
   wake();
   const Future<void> decided(waiter->decided);
@@ -106,7 +107,7 @@ Task<bool> EncodeGate::decide(std::uint64_t bytes) {
 void EncodeGate::wake() {
   while (!waiters_.empty()) {
     const std::shared_ptr<Waiter> waiter = waiters_.front();
-    const EncodeDecision decision = ask(waiter->bytes);
+    const EncodeDecision decision = ask(*waiter);
     if (decision == EncodeDecision::wait) return;
     waiters_.pop_front();
     waiter->encode = decision == EncodeDecision::encode;
@@ -114,11 +115,12 @@ void EncodeGate::wake() {
   }
 }
 
-void EncodeGate::encoded(std::uint64_t bytes, std::uint64_t stored_bytes, std::int64_t worker_ns) {
+void EncodeGate::encoded(std::uint64_t bytes, Encoding encoding, std::uint64_t stored_bytes,
+                         std::int64_t worker_ns) {
   assert(load_.encoding_bytes >= bytes);
   load_.encoding_bytes -= bytes;
   expect_write(stored_bytes);
-  blend(&pace_->encode_rate, bytes, worker_ns);
+  blend(&pace_->rate_of(encoding), bytes, worker_ns);
   wake();
 }
 

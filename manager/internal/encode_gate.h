@@ -1,7 +1,9 @@
 #pragma once
-// Decides, chunk by chunk and in order, whether an array that pays to encode is encoded or left as
-// it is, so that the disk never waits for the cores (EncodePolicy). Used on the strand only.
+// Decides, extent by extent and in order, whether chunks of arrays that pay to encode are encoded
+// or left as they are, so that the disk never waits for the cores (EncodePolicy). Used on the
+// strand only.
 
+#include <cairn/manager/internal/codec_choice.h>
 #include <cairn/manager/internal/storage.h>
 #include <cairn/manager/options.h>
 
@@ -13,8 +15,13 @@ namespace cairn::internal {
 /// How fast disk and cores have been: kept by the manager from save to save. Strand only.
 struct Pace {
   Pace() = default;
-  double disk_rate = 0;    ///< bytes/s while something was being written; 0: not known
-  double encode_rate = 0;  ///< bytes/s of one worker, of elements; 0: likewise
+  double disk_rate = 0;     ///< bytes/s while something was being written; 0: not known
+  double planes_rate = 0;   ///< bytes/s of one worker, of elements; 0: likewise
+  double matches_rate = 0;  ///< likewise
+  /// Of a gated encoding.
+  [[nodiscard]] double& rate_of(Encoding encoding) noexcept {
+    return encoding == Encoding::matches ? matches_rate : planes_rate;
+  }
 };
 
 class EncodeGate {
@@ -25,11 +32,12 @@ class EncodeGate {
   /// Elements will be copied; and: they have been.
   void expect_capture(std::uint64_t bytes) { load_.capturing_bytes += bytes; }
   void captured(std::uint64_t bytes);
-  /// For a chunk of so many bytes of elements. True: encode it, then call encoded(). False: store
-  /// it, then call written().
-  Task<bool> decide(std::uint64_t bytes);
+  /// For a chunk, or chunks, of so many bytes of elements. True: encode it, then call encoded().
+  /// False: store it, then call written(). Both with the same number.
+  Task<bool> decide(std::uint64_t bytes, Encoding encoding);
   /// It took `worker_ns` and became `stored_bytes`, which will be written.
-  void encoded(std::uint64_t bytes, std::uint64_t stored_bytes, std::int64_t worker_ns);
+  void encoded(std::uint64_t bytes, Encoding encoding, std::uint64_t stored_bytes,
+               std::int64_t worker_ns);
   /// Bytes wait for the disk; and: they have been written. decide() and encoded() have counted
   /// theirs.
   void expect_write(std::uint64_t bytes);
@@ -41,12 +49,13 @@ class EncodeGate {
     Waiter() = default;
     std::shared_ptr<impl::SharedState<void>> decided = std::make_shared<impl::SharedState<void>>();
     std::uint64_t bytes = 0;
+    Encoding encoding = Encoding::planes;
     bool encode = false;
   };
   /// Time passes with the disk as it was until now.
   void note_busy();
   /// The policy's answer now; counts the chunk where it is decided.
-  [[nodiscard]] EncodeDecision ask(std::uint64_t bytes);
+  [[nodiscard]] EncodeDecision ask(const Waiter& waiter);
   void wake();
 
   EnginePtr engine_;

@@ -64,7 +64,7 @@ void ExtentCapture::fill_views(const Extent& extent, std::byte* to) {
     std::byte* const elements = to + place.offset;
     std::memset(to + end, 0, place.offset - end);  // the gap to the next aligned place
     end = place.offset + array.chunk_bytes + kChecksumBytes;
-    const std::uint32_t before = extent.kind == ExtentKind::gated ? put_header(array, elements) : 0;
+    const std::uint32_t before = is_gated(extent.encoding) ? put_header(array, elements) : 0;
     if (node.is<Leaf>()) {
       append_checksum(elements, array.chunk_bytes, before);
     } else {

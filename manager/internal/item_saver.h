@@ -23,8 +23,8 @@ namespace cairn::internal {
 class ItemSaver {
  public:
   virtual ~ItemSaver() = default;
-  /// Validates and lays out; throws Error(invalid_argument).
-  virtual void plan() = 0;
+  /// Validates and lays out; throws Error(invalid_argument). `disk_rate`: Pace's, as it is by now.
+  virtual void plan(double disk_rate) = 0;
   /// Bytes of staging that the item asks for.
   [[nodiscard]] virtual std::uint64_t staging_bytes() const = 0;
   [[nodiscard]] virtual std::uint64_t element_bytes() const = 0;

@@ -18,7 +18,7 @@ class JsonSaver final : public ItemSaver {
         value_(std::move(value)),
         state_(std::move(state)) {}
 
-  void plan() override { text_ = boost::json::serialize(value_); }
+  void plan(double) override { text_ = boost::json::serialize(value_); }
   [[nodiscard]] std::uint64_t staging_bytes() const override { return 0; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return 0; }
   Task<void> capture(engine::Nursery*) override { co_return; }

@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/layout.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <stdexcept>
 #include <unordered_map>
@@ -70,7 +71,7 @@ void check_coverage(const KeyPath& path, const Leaf& leaf) {
          "One process saves the whole array in this release");
 }
 
-/// Chunks of one kind that share an extent, in the making; offsets are relative to its start.
+/// Chunks of one encoding that share an extent, in the making; offsets are relative to its start.
 struct Pack {
   std::vector<ChunkPlace> places;
   std::size_t used = 0;   ///< bytes of staging
@@ -96,8 +97,7 @@ class Planner {
     for (const FlatEntry& entry : flat) add(entry);
     if (!strings_.empty()) layout_.strings = orbax::encode_strings(strings_);
     check_names(layout_, flat);
-    close_pack(ExtentKind::direct, raw_pack_);
-    close_pack(ExtentKind::encoded, encoded_pack_);
+    for (std::size_t i = 0; i < kEncodings; ++i) close_pack(static_cast<Encoding>(i));
     KeyNames path;
     collect_tuples(tree, &path);
     return std::move(layout_);
@@ -130,7 +130,8 @@ class Planner {
     const std::size_t bytes = byte_count(kind.dtype, *kind.shape);
     std::optional<Codec> codec;
     if (args_.codec_for) codec = args_.codec_for(entry.path, kind.dtype);
-    planned.choice = choose_codec(codec.value_or(settings_.codec), *entry.node, bytes);
+    planned.choice =
+        choose_codec(codec.value_or(settings_.codec), *entry.node, bytes, settings_.automatic);
     planned.layout = array_layout(kind, planned.choice, bytes);
     if (entry.node->is<std::uint64_t>()) layout_.unsigned_scalars.push_back(planned.name);
     layout_.leaves.push_back(std::move(planned));
@@ -199,47 +200,41 @@ class Planner {
     }
   }
 
+  /// Bytes before the elements of a chunk: for a frame's header, and so that they are aligned as
+  /// they mostly are where they come from. A file of a chunk alone begins with the header.
+  [[nodiscard]] std::size_t room_before(Encoding encoding) const {
+    if (!is_gated(encoding)) return 0;
+    return uses_ocdbt(settings_.layout) ? kPackAlignment : blosc::kHeaderBytes;
+  }
+
   void place_alone(ChunkPlace place, const ArrayLayout& array) {
     Extent extent;
-    switch (array.encoding) {
-      case Encoding::raw:
-        extent.kind = ExtentKind::direct;
-        break;
-      case Encoding::chain:
-        extent.kind = ExtentKind::encoded;
-        break;
-      case Encoding::planes:
-        extent.kind = ExtentKind::gated;
-        // Aligned as the elements mostly are where they come from; a file of its own begins with
-        // the header.
-        place.offset = uses_ocdbt(settings_.layout) ? kPackAlignment : blosc::kHeaderBytes;
-        break;
-    }
+    extent.encoding = array.encoding;
+    place.offset = room_before(array.encoding);
     extent.staging_bytes =
         align_up(place.offset + array.chunk_bytes + kChecksumBytes, kFileAlignment);
     extent.encoded_bytes = align_up(array.stored_bytes, kFileAlignment);
     append_extent(extent, std::span(&place, 1));
   }
 
-  /// Adds to the open pack of its kind, which is closed when it is full: large chunks pass it by,
-  /// so that the small arrays between them still share extents.
+  /// Adds to the open pack of its encoding, which is closed when it is full: large chunks pass it
+  /// by, so that the small arrays between them still share extents.
   void pack(ChunkPlace place, const ArrayLayout& array) {
-    const bool raw = array.encoding == Encoding::raw;
-    Pack& open = raw ? raw_pack_ : encoded_pack_;
-    const std::size_t size = array.chunk_bytes + kChecksumBytes;
-    if (open.used + size > kPackedExtentBytes) {
-      close_pack(raw ? ExtentKind::direct : ExtentKind::encoded, open);
-    }
-    place.offset = open.used;
+    Pack& open = packs_[static_cast<std::size_t>(array.encoding)];
+    const std::size_t before = room_before(array.encoding);
+    const std::size_t size = before + array.chunk_bytes + kChecksumBytes;
+    if (open.used + size > kPackedExtentBytes) close_pack(array.encoding);
+    place.offset = open.used + before;
     open.places.push_back(place);
     open.used = align_up(open.used + size, kPackAlignment);
     open.bound += align_up(array.stored_bytes, kPackAlignment);
   }
 
-  void close_pack(ExtentKind kind, Pack& open) {
+  void close_pack(Encoding encoding) {
+    Pack& open = packs_[static_cast<std::size_t>(encoding)];
     if (open.places.empty()) return;
     Extent extent;
-    extent.kind = kind;
+    extent.encoding = encoding;
     extent.staging_bytes = align_up(open.used, kFileAlignment);
     extent.encoded_bytes = align_up(open.bound, kFileAlignment);
     append_extent(extent, open.places);
@@ -253,7 +248,7 @@ class Planner {
     layout_.staging_bytes += extent.staging_bytes;
     // What is linked, and so not written, is not known beforehand either.
     extent.fixed =
-        extent.kind == ExtentKind::direct && uses_ocdbt(settings_.layout) && !settings_.incremental;
+        extent.encoding == Encoding::raw && uses_ocdbt(settings_.layout) && !settings_.incremental;
     if (extent.fixed) {
       extent.offset = layout_.fixed_bytes;
       layout_.fixed_bytes += extent.staging_bytes;
@@ -284,8 +279,7 @@ class Planner {
   ItemLayout layout_;
   boost::json::object strings_;
   std::unordered_map<std::string, std::uint32_t> known_;
-  Pack raw_pack_;
-  Pack encoded_pack_;
+  std::array<Pack, kEncodings> packs_;
 };
 
 }  // namespace

@@ -57,6 +57,7 @@ struct PlanSettings {
   Codec codec = Codec::raw();
   bool incremental = false;
   bool strings = false;  ///< may be leaves
+  AutoSettings automatic;
 };
 
 /// A leaf that is stored as an array.
@@ -87,15 +88,11 @@ struct ChunkPlace {
                              ///< inline values for an inline chunk
 };
 
-enum class ExtentKind : std::uint8_t {
-  direct,   ///< raw chunks, stored as they lie in staging
-  encoded,  ///< encoded into another buffer
-  gated     ///< one chunk: either of the two, as the load has it
-};
-
+/// Chunks of arrays with one encoding: raw ones are stored as they lie in staging, others encoded
+/// into another buffer, gated ones either of the two.
 struct Extent {
   Extent() = default;
-  ExtentKind kind = ExtentKind::direct;
+  Encoding encoding = Encoding::raw;
   std::size_t staging_bytes = 0;  ///< a multiple of kFileAlignment
   std::size_t encoded_bytes = 0;  ///< what encoding all its chunks takes at most, likewise
   std::size_t first = 0;          ///< its chunks: [first, first + count) of ItemLayout::placed

@@ -33,7 +33,6 @@ void OcdbtStore::note(PieceList list, const FilePlace& place) {
     stored.offset = place.offset + piece.offset;
     stored.length = piece.length;
     stored.crc32c = piece.crc32c;
-    stored.as_is = piece.as_is;
     stored.inlined = !piece.value.empty();
     stored.value = std::move(piece.value);
   }

@@ -75,8 +75,8 @@ Task<std::optional<std::string>> SaveJob::run() {
   engine::Engine& engine = *context_->engine;
   init_timestamp_ns_ = engine.clock().now_ns();
   check_cancelled();
-  auto plan = [this] {
-    for (auto& [name, item] : items) item->plan();
+  auto plan = [this, disk_rate = context_->pace->disk_rate] {
+    for (auto& [name, item] : items) item->plan(disk_rate);
   };
   co_await engine::async_run(engine.cpu(), std::move(plan), asio::use_awaitable);
   std::uint64_t staging = 0;

@@ -30,8 +30,11 @@ std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args
                                      std::move(state));
 }
 
-void TreeSaver::plan() {
+void TreeSaver::plan(double disk_rate) {
   PlanSettings settings;
+  settings.automatic.disk_rate = disk_rate;
+  settings.automatic.workers = engine_->cpu().concurrency();
+  settings.automatic.clock = &engine_->clock();
   settings.layout = settings_.layout;
   settings.codec = settings_.codec;
   settings.incremental = settings_.incremental;
@@ -149,11 +152,11 @@ Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
   extent_captured(index);
   const std::uint64_t bytes = element_bytes_of(extent);
   // What is written as it was copied counts as encoded now.
-  if (extent.kind == ExtentKind::direct) state_->encoded += bytes;
+  if (extent.encoding == Encoding::raw) state_->encoded += bytes;
   const Future<void> opened(opened_);
   co_await opened.result(asio::use_awaitable);
   co_await store_extent(index, std::move(staging));
-  if (extent.kind != ExtentKind::direct) state_->encoded += bytes;
+  if (extent.encoding != Encoding::raw) state_->encoded += bytes;
   state_->written += bytes;
 }
 
@@ -162,14 +165,14 @@ Task<void> TreeSaver::store_extent(std::size_t index, engine::Buffer staging) {
   const std::vector<Selection> selections = select(extent);
   for (std::size_t i = 0; i < selections.size(); ++i) {
     const Selection& selection = selections[i];
-    const bool gated = extent.kind == ExtentKind::gated;
-    bool encode = extent.kind == ExtentKind::encoded || !selection.wanted.empty();
-    if (gated) encode = co_await gate_.decide(extent.staging_bytes);
-    if (encode) {
+    bool encode = extent.encoding == Encoding::chain;
+    if (is_gated(extent.encoding)) {
+      encode = co_await gate_.decide(selection.bytes, extent.encoding);
+    }
+    if (encode || !selection.wanted.empty()) {
       const bool last = i + 1 == selections.size();
-      co_await encode_and_store(index, selection, &staging, last);
+      co_await rewrite_and_store(index, selection, encode, &staging, last);
     } else {
-      if (!gated) gate_.expect_write(extent.staging_bytes);
       co_await store_staged(index, selection.kind, staging.span());
     }
   }
@@ -180,6 +183,7 @@ Task<void> TreeSaver::store_staged(std::size_t index, FileClass kind,
   const Extent& extent = layout_.extents[index];
   PieceList list = pieces_as_staged(layout_, extent, staging.data());
   const std::size_t bytes = list.bytes;
+  if (!is_gated(extent.encoding)) gate_.expect_write(bytes);  // else decide() has counted it
   if (extent.fixed) {
     co_await ocdbt_->write_fixed(extent.offset, staging.first(bytes));
     ocdbt_->note_fixed(std::move(list), extent.offset);
@@ -189,8 +193,8 @@ Task<void> TreeSaver::store_staged(std::size_t index, FileClass kind,
   gate_.written(bytes);
 }
 
-Task<void> TreeSaver::encode_and_store(std::size_t index, Selection selection,
-                                       engine::Buffer* staging, bool last) {
+Task<void> TreeSaver::rewrite_and_store(std::size_t index, Selection selection, bool encode,
+                                        engine::Buffer* staging, bool last) {
   const Extent& extent = layout_.extents[index];
   auto [error, window] = co_await engine_->window().async_acquire(extent.encoded_bytes, kAsTuple);
   if (error) raise_failure(error, "wait for a buffer to encode into", "");
@@ -199,20 +203,23 @@ Task<void> TreeSaver::encode_and_store(std::size_t index, Selection selection,
   const std::span<std::byte> to = window.span();
   auto work = [&] {
     const auto begin = engine_->clock().steady();
-    PieceList list = encode_extent(layout_, extent, selection.wanted, from, to);
+    PieceList list = encode ? encode_extent(layout_, extent, selection.wanted, from, to)
+                            : copy_as_staged(layout_, extent, selection.wanted, from, to);
     worker_ns = (engine_->clock().steady() - begin).count();
     return list;
   };
   PieceList list = co_await engine::async_run(engine_->cpu(), std::move(work), asio::use_awaitable);
   if (last) staging->reset();
-  const std::size_t bytes = list.bytes;
-  if (extent.kind == ExtentKind::gated) {
-    gate_.encoded(extent.staging_bytes, bytes, worker_ns);
+  std::size_t queued = list.bytes;
+  if (!is_gated(extent.encoding)) {
+    gate_.expect_write(queued);
+  } else if (encode) {
+    gate_.encoded(selection.bytes, extent.encoding, queued, worker_ns);
   } else {
-    gate_.expect_write(bytes);
+    queued = selection.bytes;  // as decide() has counted it
   }
   co_await store_->write(std::move(list), window.span(), selection.kind);
-  gate_.written(bytes);
+  gate_.written(queued);
 }
 
 // ---- finish -------------------------------------------------------------------------------------

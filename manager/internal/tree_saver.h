@@ -31,7 +31,7 @@ class TreeSaver final : public ItemSaver {
   TreeSaver(std::string item, args::TreeSave args, TreeSettings settings,
             std::shared_ptr<SaveState> state);
 
-  void plan() override;
+  void plan(double disk_rate) override;
   [[nodiscard]] std::uint64_t staging_bytes() const override { return layout_.staging_bytes; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return layout_.element_bytes; }
   Task<void> capture(engine::Nursery* nursery) override;
@@ -53,14 +53,17 @@ class TreeSaver final : public ItemSaver {
     Selection() = default;
     std::vector<bool> wanted;
     FileClass kind = FileClass::cold;
+    std::size_t bytes = 0;  ///< that they take in staging
   };
 
   Task<void> transfer(std::size_t index, engine::Buffer staging);
   Task<void> store_extent(std::size_t index, engine::Buffer staging);
+  /// A whole extent from where it lies.
   Task<void> store_staged(std::size_t index, FileClass kind, std::span<const std::byte> staging);
-  /// `last`: staging is given back when it has been encoded.
-  Task<void> encode_and_store(std::size_t index, Selection selection, engine::Buffer* staging,
-                              bool last);
+  /// What is selected by way of the window, encoded or copied. `last`: staging is given back before
+  /// it is written.
+  Task<void> rewrite_and_store(std::size_t index, Selection selection, bool encode,
+                               engine::Buffer* staging, bool last);
   Task<void> borrow_and_write(std::size_t index, Borrowed memory);
   Task<void> write_borrowed(std::uint64_t offset, std::span<const std::byte> bytes);
   Task<void> capture_inlined();

@@ -24,6 +24,7 @@ std::vector<TreeSaver::Selection> TreeSaver::select(const Extent& extent) {
   std::vector<Selection> selections;
   if (!links_) {
     selections.emplace_back();
+    selections.back().bytes = extent.staging_bytes;
     return selections;
   }
   std::array<Selection, kFileClasses> classes;
@@ -44,12 +45,16 @@ std::vector<TreeSaver::Selection> TreeSaver::select(const Extent& extent) {
     selection.kind = kind;
     selection.wanted.resize(extent.count);
     selection.wanted[i] = true;
+    selection.bytes += align_up(layout_.array_of(place).stored_bytes, kPackAlignment);
     ++counts[static_cast<std::size_t>(kind)];
   }
   for (std::size_t kind = 0; kind < kFileClasses; ++kind) {
     if (counts[kind] == 0) continue;
-    // All of them: they can be written as they lie.
-    if (counts[kind] == extent.count) classes[kind].wanted.clear();
+    if (counts[kind] == extent.count) {
+      // All of them: they can be written as they lie.
+      classes[kind].wanted.clear();
+      classes[kind].bytes = extent.staging_bytes;
+    }
     selections.push_back(std::move(classes[kind]));
   }
   return selections;

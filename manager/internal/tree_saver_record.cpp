@@ -30,7 +30,10 @@ std::vector<TreeSaver::LeafTotals> TreeSaver::totals() const {
     LeafTotals& leaf = totals[layout_.placed[i].leaf];
     ++leaf.chunks;
     leaf.stored_bytes += stored.length;
-    leaf.chunks_stored += stored.as_is ? 1 : 0;
+    const ArrayLayout& array = layout_.array_of(layout_.placed[i]);
+    // Linked ones say nothing about the pace of this save.
+    const bool as_it_was = !stored.linked && is_left_as_it_was(array, stored.length);
+    leaf.chunks_stored += as_it_was ? 1 : 0;
   }
   return totals;
 }

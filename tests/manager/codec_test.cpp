@@ -137,6 +137,34 @@ TEST_P(Codecs, AutoEncodesWhatGainsAndSaysSo) {
   EXPECT_EQ(manager.restore(0).get().tree(), tree);
 }
 
+TEST_P(Codecs, AutoFindsWhatRepeatsInIntegersAndBooleans) {
+  ManagerOptions o = options();
+  o.codec = Codec::automatic();
+  o.encode_policy = always(EncodeDecision::encode);
+  CheckpointManager manager(root(), o);
+  Array positions = Array::uninitialized(DType::int32, {3 << 20});
+  std::int32_t next = 0;
+  for (std::int32_t& value : positions.values<std::int32_t>()) value = next++;
+  Array mask(DType::boolean, {1 << 20});
+  std::ranges::fill(mask.bytes().first(400'000), std::byte{1});
+  const Tree tree(Dict{{"positions", Tree(positions)}, {"mask", Tree(mask)}});
+  for (const Layout layout : kLayouts) {
+    SCOPED_TRACE(to_string(layout));
+    args::StandardSave save(tree);
+    save.layout = layout;
+    const Step step = static_cast<Step>(layout);
+    const SaveResult result = manager.save(step, std::move(save)).get();
+    const CodecSummary* matches = find(result, "blosc matches");
+    ASSERT_NE(matches, nullptr);
+    EXPECT_EQ(matches->arrays, 2u);
+    // Bytes by themselves: less than 3, and 8.
+    EXPECT_LT(matches->stored_bytes, matches->bytes / 50);
+    EXPECT_EQ(matches->chunks_stored, 0u);
+    EXPECT_EQ(manager.restore(step).get().tree(), tree);
+    EXPECT_TRUE(verify_step(o.engine, root() + "/" + std::to_string(step)).get().ok());
+  }
+}
+
 TEST_P(Codecs, AutoStoresChunksAsTheyAreWhenTheDiskWouldWait) {
   ManagerOptions o = options();
   o.codec = Codec::automatic();

@@ -10,6 +10,8 @@
 namespace cairn {
 namespace {
 
+using internal::Encoding;
+
 constexpr std::uint64_t kChunk = 16'000'000;
 
 /// Two workers of 2 GB/s (8 ms for a chunk), a disk of 1 GB/s (16 ms for a chunk).
@@ -61,6 +63,16 @@ TEST(EncodeByLoad, IsCarefulBeforeItKnowsDiskAndCores) {
   EXPECT_EQ(encode_by_load(unknown), EncodeDecision::encode);
 }
 
+// The fastest codec is not the one that gets most through, nor is the smallest.
+TEST(RateThrough, IsTheDisksWhereTheCoresKeepUpAndLessWhereTheyDoNot) {
+  using internal::rate_through;
+  EXPECT_DOUBLE_EQ(rate_through(2, 1e9, 8e9), 2e9) << "all is encoded";
+  EXPECT_DOUBLE_EQ(rate_through(1, 1e9, 8e9), 1e9);
+  EXPECT_DOUBLE_EQ(rate_through(0.9, 1e9, 8e9), 1e9) << "nothing is";
+  // In a second 0.5 GB are encoded to 0.125 GB; beside them the disk writes 0.875 GB as it is.
+  EXPECT_DOUBLE_EQ(rate_through(4, 1e9, 0.5e9), 1.375e9);
+}
+
 class Gate : public ::testing::Test {
  protected:
   Gate() {
@@ -86,10 +98,11 @@ class Gate : public ::testing::Test {
 
 TEST_F(Gate, DecidesInOrderAndCountsWhatItDecided) {
   pace->disk_rate = 1e9;
-  pace->encode_rate = 2e9;
+  pace->planes_rate = 2e9;
   auto gate = make();
   std::vector<test::Started<bool>> chunks;
-  for (int i = 0; i < 5; ++i) chunks.emplace_back(context.get_executor(), gate.decide(kChunk));
+  for (int i = 0; i < 5; ++i)
+    chunks.emplace_back(context.get_executor(), gate.decide(kChunk, Encoding::planes));
   drain();
   std::vector<bool> encode;
   for (std::size_t i = 0; i < 4; ++i) {
@@ -101,7 +114,7 @@ TEST_F(Gate, DecidesInOrderAndCountsWhatItDecided) {
   EXPECT_FALSE(chunks[4].done()) << "every worker has one, and there is one ahead";
   EXPECT_EQ(gate.load().queued_bytes, kChunk);
   EXPECT_EQ(gate.load().encoding_bytes, 3 * kChunk);
-  gate.encoded(kChunk, kChunk / 2, 0);
+  gate.encoded(kChunk, Encoding::planes, kChunk / 2, 0);
   drain();
   EXPECT_TRUE(chunks[4].done());
 }
@@ -112,7 +125,7 @@ TEST_F(Gate, AsksAgainWhenTheLoadChanges) {
       [&open](const EncodeLoad&) { return open ? EncodeDecision::store : EncodeDecision::wait; });
   gate.expect_capture(10);
   gate.expect_write(10);
-  test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk));
+  test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk, Encoding::planes));
   drain();
   EXPECT_FALSE(chunk.done());
   gate.captured(10);
@@ -126,7 +139,7 @@ TEST_F(Gate, AsksAgainWhenTheLoadChanges) {
 
 TEST_F(Gate, DoesNotWaitWhenNothingIsUnderWay) {
   auto gate = make([](const EncodeLoad&) { return EncodeDecision::wait; });
-  test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk));
+  test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk, Encoding::planes));
   drain();
   EXPECT_TRUE(chunk.get());
 }
@@ -144,11 +157,28 @@ TEST_F(Gate, LearnsHowFastDiskAndCoresAre) {
   gate.written(kBytes);
   EXPECT_DOUBLE_EQ(pace->disk_rate, 2e9);
   gate.expect_write(100 * kBytes);
-  test::Started<bool> chunk(context.get_executor(), gate.decide(kBytes));
+  test::Started<bool> chunk(context.get_executor(), gate.decide(kBytes, Encoding::planes));
   drain();
   EXPECT_TRUE(chunk.get());
-  gate.encoded(kBytes, kBytes / 2, 32'000'000);
-  EXPECT_DOUBLE_EQ(pace->encode_rate, 2e9);
+  gate.encoded(kBytes, Encoding::planes, kBytes / 2, 32'000'000);
+  EXPECT_DOUBLE_EQ(pace->planes_rate, 2e9);
+}
+
+TEST_F(Gate, KnowsThePaceOfEachEncoding) {
+  std::vector<double> rates;
+  auto gate = make([&rates](const EncodeLoad& load) {
+    rates.push_back(load.encode_rate);
+    return EncodeDecision::encode;
+  });
+  for (const Encoding encoding : {Encoding::planes, Encoding::matches}) {
+    test::Started<bool> chunk(context.get_executor(), gate.decide(kChunk, encoding));
+    drain();
+    EXPECT_TRUE(chunk.get());
+  }
+  gate.encoded(kChunk, Encoding::matches, kChunk / 8, 32'000'000);
+  EXPECT_DOUBLE_EQ(pace->matches_rate, 0.5e9);
+  EXPECT_EQ(pace->planes_rate, 0);
+  EXPECT_EQ(rates, (std::vector<double>{0, internal::kAssumedMatchesRate}));
 }
 
 }  // namespace

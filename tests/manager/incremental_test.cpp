@@ -318,6 +318,46 @@ TEST_P(Incremental, SmallArraysThatShareExtentsAreLinkedOneByOne) {
   }
 }
 
+// Chunks of 128 KiB, some of which share an extent.
+TEST_P(Incremental, APolicyDecidesAboutSmallChunksToo) {
+  for (const Layout layout : {Layout::ocdbt_zarr3, Layout::ocdbt_zarr2}) {
+    for (const EncodeDecision decision : {EncodeDecision::encode, EncodeDecision::store}) {
+      SCOPED_TRACE(std::string(to_string(layout)) +
+                   (decision == EncodeDecision::encode ? " e" : " s"));
+      ManagerOptions o = incremental();
+      o.codec = Codec::automatic();
+      o.layout = layout;
+      o.encode_policy = [decision](const EncodeLoad&) { return decision; };
+      CheckpointManager manager(root(), o);
+      State state(3, 1 << 20);
+      const Tree before = state.tree();
+      const auto chunks_stored = [&](const SaveResult& result) {
+        const CodecSummary& codec = result.items.at(0).codecs.at(0);
+        EXPECT_EQ(codec.codec, "blosc planes");
+        EXPECT_EQ(codec.chunks, 3u * 32);
+        return codec.chunks_stored;
+      };
+      const std::uint64_t stored = decision == EncodeDecision::store ? 3 * 32 : 0;
+      EXPECT_EQ(chunks_stored(manager.save(0, state.tree()).get()), stored);
+      // Some of an extent's chunks, and none of another's.
+      state.touch(0, 100'000, 200'000);
+      state.touch(1, 500'000, 10);
+      const SaveResult second = manager.save(1, state.tree()).get();
+      const std::uint64_t linked = second.items.at(0).chunks_linked;
+      EXPECT_GT(linked, 80u);
+      EXPECT_LT(linked, 3u * 32);
+      const std::uint64_t again = decision == EncodeDecision::store ? 3 * 32 - linked : 0;
+      EXPECT_EQ(chunks_stored(second), again) << "linked ones were not asked about";
+      std::uint64_t recorded = 0;
+      for (const CodecRecord& array : record(1).codecs) recorded += array.chunks_stored;
+      EXPECT_EQ(recorded, again);
+      expect_whole(manager, 0, before);
+      expect_whole(manager, 1, state.tree());
+      for (Step step = 0; step < 2; ++step) manager.delete_step(step).get();
+    }
+  }
+}
+
 TEST_P(Incremental, AStateLargerThanStagingIsLinkedToo) {
   test::EngineSettings settings;
   settings.staging_bytes = 8u << 20;
