@@ -20,9 +20,10 @@ class CAIRN_EXPORT Codec {
   /// The elements as they are: what the disk takes fastest.
   [[nodiscard]] static constexpr Codec raw() noexcept { return Codec(Kind::raw, 0); }
   /// As small as can be without taking longer than raw. Each array is sampled; where its byte
-  /// planes promise at least 5 % they are Huffman-coded (any Blosc decoder reads them), chunk by
-  /// chunk and only while the disk has enough to do meanwhile: a small save, or one on cores slower
-  /// than the disk, may store most chunks as they are (ManagerOptions::encode_policy). Raw
+  /// planes promise at least 5 % they are Huffman-coded, those of integers and booleans with
+  /// zstd's search for matches where that gets more through (any Blosc decoder reads both), chunk
+  /// by chunk and only while the disk has enough to do meanwhile: a small save, or one on cores
+  /// slower than the disk, may store most chunks as they are (ManagerOptions::encode_policy). Raw
   /// otherwise.
   [[nodiscard]] static constexpr Codec automatic() noexcept { return Codec(Kind::automatic, 0); }
   /// libblosc's zstd with a byte shuffle. Levels 0 (none) to 9; Error(invalid_argument) on others.
