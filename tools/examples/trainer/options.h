@@ -23,6 +23,7 @@ struct Options {
   std::string log;          ///< empty = none
   std::string final_state;  ///< empty = none
   std::string announce;     ///< empty = none; gets a line as each save begins and ends
+  std::string log_level = "warning";  ///< of the library's records; a name of spdlog's
   std::int64_t steps = 300;
   std::int64_t save_every = 20;
   std::optional<std::int64_t> max_to_keep = 3;
