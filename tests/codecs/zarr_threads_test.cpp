@@ -1,4 +1,5 @@
-// Contexts of compressors belong to threads: the one test of the codecs that the thread sanitizer runs.
+// Contexts of compressors belong to threads: the one test of the codecs that the thread sanitizer
+// runs.
 
 #include <cairn/codecs/zarr.h>
 #include <codecs/zarr_arrays.h>

@@ -20,8 +20,8 @@ class SpdlogLogger final : public cairn::Logger {
   std::shared_ptr<spdlog::logger> sink_;
 };
 
-/// A logger to standard error, without colours or times: lines begin with "trainer: ". `level` is one
-/// of spdlog's names: info shows each save and restore, warning what costs no step.
+/// A logger to standard error, without colours or times: lines begin with "trainer: ". `level` is
+/// one of spdlog's names: info shows each save and restore, warning what costs no step.
 [[nodiscard]] std::shared_ptr<cairn::Logger> log_to_stderr(const std::string& level);
 
 }  // namespace trainer
