@@ -88,7 +88,7 @@ class CAIRN_EXPORT BufferArena {
   /// Memory at once, or an empty buffer; never overtakes a waiting request.
   [[nodiscard]] Buffer try_acquire(std::size_t bytes, ArenaUse use = ArenaUse::write);
   /// Has the kernel provide [offset, offset + bytes) now rather than at first touch; cut to
-  /// capacity. Blocks for about 60 ms per GiB; may be called for several parts at once and while
+  /// capacity. Blocks while it does; may be called for several parts at once and while
   /// buffers are in use. An error (ENOMEM, for one) leaves the arena usable.
   error_code prefault(std::size_t bytes, std::size_t offset = 0) noexcept;
   [[nodiscard]] Stats stats() const;

@@ -63,7 +63,8 @@ class CAIRN_EXPORT CheckpointManager {
   /// The job is about to end. Async-signal-safe; never undone.
   void notify_preemption() noexcept;
 
-  /// Starts a save and returns at once; never throws (bad_alloc aside). Values given by value are
+  /// Starts a save and returns at once (unless options.enable_async_checkpointing or
+  /// create_directories_asynchronously is off); never throws (bad_alloc aside). Values given by value are
   /// captured here, arrays when staged() completes. Saves run in the order of the calls. Errors
   /// through the future: already_exists, invalid_argument (names item and key path), no_space, busy
   /// (another process writes here: host and pid), io_error, commit_unknown, cancelled, timed_out,

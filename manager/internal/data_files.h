@@ -17,7 +17,7 @@
 namespace cairn::internal {
 
 /// A growing file reserves what it is expected to hold at first, because ext4 lets writes end
-/// before it reserves more (a tenth of the time of a save that reserved step by step); beyond that,
+/// before it reserves more; beyond that,
 /// or where there is not as much space, as much ahead as it has already, within these bounds. What
 /// is left over is cut off before the sync, and so is what a reservation that failed half way got.
 inline constexpr std::uint64_t kReserveBytesMin = 8u << 20;

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <random>
-#include <thread>
 
 namespace cairn::zarr {
 namespace {
@@ -213,26 +212,6 @@ TEST(Chunk, HasAFixedSizeWithoutCompressorsAndShards) {
   EXPECT_EQ(fixed_chunk_size(array_of({Bytes{}, Zstd{}})), std::nullopt);
   EXPECT_EQ(fixed_chunk_size(array_of({Sharding{{2, 3}, {Bytes{}}, {Bytes{}}, false}})),
             std::nullopt);
-}
-
-TEST(Chunk, IsCodedByManyThreadsAtOnce) {
-  std::vector<std::thread> threads;
-  std::array<bool, 4> equal{};
-  for (unsigned t = 0; t < equal.size(); ++t) {
-    threads.emplace_back([t, &equal] {
-      std::mt19937 random(kSeed + t);
-      equal[t] = true;
-      for (int level = 1; level < 10; ++level) {
-        // Contexts change their settings from one call to the next.
-        const ArrayMetadata metadata =
-            array_of({Bytes{}, Zstd{level, level % 2 == 0}, Gzip{10 - level}}, DType::int16);
-        const Bytestring elements = elements_of(metadata, random);
-        equal[t] = equal[t] && decode(metadata, encode(metadata, elements)) == elements;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_THAT(equal, ::testing::Each(true));
 }
 
 TEST(Shard, WritesEveryCell) {

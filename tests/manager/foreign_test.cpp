@@ -159,13 +159,7 @@ TEST_P(Foreign, IntegersBelowAByteComeWithTheirSigns) {
   EXPECT_EQ(values[0].statistics.max, 7);
 }
 
-/// Where the public fixtures are when the repository stands beside them.
-std::optional<std::string> golden() {
-  for (const std::string path : {"../shared/golden/orbax", "../../shared/golden/orbax"}) {
-    if (fs::exists(path)) return path;
-  }
-  return std::nullopt;
-}
+const std::string kGolden = CAIRN_TEST_DATA "/golden";
 
 /// The file whose absence is why a fixture cannot be read, by the fixture's name.
 std::string missing_in(const std::string& name) {
@@ -175,12 +169,10 @@ std::string missing_in(const std::string& name) {
 }
 
 TEST_P(Foreign, GoldenCheckpointsAreReadOrRefusedAsByOrbax) {
-  const auto folder = golden();
-  if (!folder) GTEST_SKIP() << "no golden checkpoints beside this repository";
   std::size_t read = 0;
   std::size_t refused = 0;
   for (const auto& [name, wanted] : expected("golden")) {
-    const std::string path = *folder + "/" + std::string(name);
+    const std::string path = kGolden + "/" + std::string(name);
     SCOPED_TRACE(path);
     if (wanted.is_object()) {
       expect_tree(read_tree(engine_, path).get(), wanted.as_object());
@@ -205,14 +197,12 @@ TEST_P(Foreign, GoldenCheckpointsAreReadOrRefusedAsByOrbax) {
 }
 
 TEST_P(Foreign, AManagerRestoresGoldenCheckpointsAsItsSteps) {
-  const auto folder = golden();
-  if (!folder) GTEST_SKIP() << "no golden checkpoints beside this repository";
   fs::create_directories(root());
   Step step = 0;
   for (const auto& [name, wanted] : expected("golden")) {
     SCOPED_TRACE(std::string(name));
     const std::string path = root() + "/" + std::to_string(step);
-    fs::copy(*folder + "/" + std::string(name), path, fs::copy_options::recursive);
+    fs::copy(kGolden + "/" + std::string(name), path, fs::copy_options::recursive);
     CheckpointManager manager(root(), options());
     if (wanted.is_object()) {
       expect_tree(manager.restore(step, args::StandardRestore()).get().tree(), wanted.as_object());

@@ -69,6 +69,9 @@ void add_run_options(CLI::App& app, trainer::Options& options) {
   app.add_option("--final-state", options.final_state, "Write the final state to this file");
   app.add_option("--announce-saves", options.announce,
                  "Append 'saving N', then 'committed N' or 'failed N', to this file");
+  app.add_option("--log-level", options.log_level, "What the library may say on standard error")
+      ->check(CLI::IsMember({"info", "warning", "error", "off"}))
+      ->capture_default_str();
   app.add_option("--sample", options.sample_length, "Characters to let the model write at the end");
 }
 

@@ -20,9 +20,10 @@ enum class Resume : std::uint8_t {
 struct Options {
   std::string data = "/usr/share/common-licenses";
   std::string root;
-  std::string log;          ///< empty = none
-  std::string final_state;  ///< empty = none
-  std::string announce;     ///< empty = none; gets a line as each save begins and ends
+  std::string log;                    ///< empty = none
+  std::string final_state;            ///< empty = none
+  std::string announce;               ///< empty = none; gets a line as each save begins and ends
+  std::string log_level = "warning";  ///< of the library's records; a name of spdlog's
   std::int64_t steps = 300;
   std::int64_t save_every = 20;
   std::optional<std::int64_t> max_to_keep = 3;

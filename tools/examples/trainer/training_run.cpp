@@ -1,5 +1,7 @@
 #include "trainer/training_run.h"
 
+#include "trainer/spdlog_logger.h"
+
 #include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -29,20 +31,11 @@ std::string message_of(const std::exception_ptr& error) {
   }
 }
 
-/// The library is silent by itself; a person wants to see its warnings. Errors arrive through the
-/// futures.
-class WarningsToStderr final : public cairn::Logger {
- public:
-  void log(const cairn::LogRecord& record) override {
-    if (record.level == cairn::LogLevel::warning)
-      fmt::print(stderr, "trainer: {}\n", record.message);
-  }
-};
-
 cairn::ManagerOptions manager_options(const Options& options) {
   cairn::ManagerOptions result;
   result.max_to_keep = options.max_to_keep;
-  result.logger = std::make_shared<WarningsToStderr>();
+  // Errors arrive through the futures, too.
+  result.logger = log_to_stderr(options.log_level);
   return result;
 }
 
