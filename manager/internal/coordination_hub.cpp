@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <ranges>
 #include <utility>
 
 namespace cairn::internal {
@@ -227,7 +228,9 @@ void CoordinationHub::complete(Meetings::iterator meeting) {
       break;
     }
   }
-  for (const auto& [process, arrival] : arrivals) {
+  // This process, the hub's, is 0 and comes last: should it die of what it does next, the others
+  // know.
+  for (const auto& [process, arrival] : std::views::reverse(arrivals)) {
     Done done = process == form.root ? std::move(to_root) : to_others;
     done.sequence = arrival.sequence;
     send_(process, std::move(done));
