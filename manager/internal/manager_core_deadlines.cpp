@@ -59,6 +59,7 @@ void CheckpointManager::Impl::expire(const JobPtr& job, Reason reason) {
   job->quarantine = engine->quarantine(
       job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
   state.cancel_requested = true;
+  // committed() fails now, staged() when nothing reads the caller's memory any more.
   // A save that has failed and hangs while it cleans up failed for what it failed for.
   settle(job, job->failure ? job->failure
                            : std::make_exception_ptr(deadline_error(

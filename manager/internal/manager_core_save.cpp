@@ -294,7 +294,11 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
   auto seen = [entry] { entry->seen = true; };
   if (!state.staged_state->ready()) {
     state.staged_state->on_delivered = seen;
-    state.staged_state->set(impl::own_copy(failure), impl::Unit());
+    // After a missed deadline workers, sources and the kernel may still be reading what the caller
+    // may overwrite once this is set.
+    state.memory.let_go([staged = state.staged_state, error = impl::own_copy(failure)] {
+      if (!staged->ready()) staged->set(error, impl::Unit());
+    });
   }
   state.committed_state->on_delivered = seen;
   state.committed_state->set(impl::own_copy(failure), SaveResult());
