@@ -108,6 +108,7 @@ class CAIRN_EXPORT SaveFuture {
   [[nodiscard]] SaveProgress progress() const;
   /// Asks the save to stop: it removes what it wrote and fails with ErrorCode::cancelled. Once the
   /// commit's rename has been issued this does nothing, and the future says what really happened.
+  /// Throws closed in a child forked since, as waiting there does.
   void cancel() const;
 
   /// Used by the manager.

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/io_context.hpp>
 #include <functional>
 
 #include "support/manager_fixture.h"
@@ -91,6 +93,55 @@ TEST_P(Fork, TheChildIsRefusedAndTheParentsSaveGoesOn) {
   EXPECT_EQ(code_of_save(other(), 5), ErrorCode::busy) << "the lock is still the parent's";
   finish_save();
   EXPECT_TRUE(other().save(6, state(6)).get()) << "the lock is free";
+}
+
+TEST_P(Fork, TheChildsWaitsForTheParentsSaveFailAtOnce) {
+  Future<void> finished = manager_->wait_until_finished();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSeconds);
+    bool right = is_closed([&] { static_cast<void>(save_->get()); });
+    right = right && is_closed([&] { save_->wait_staged(); });
+    right = right && is_closed([&] { save_->cancel(); });
+    right = right && is_closed([&] { finished.get(); });
+    right = right && save_->ready();
+    // A handler without an executor runs at once, any other on its own.
+    bool inside = false;
+    bool posted = false;
+    save_->committed([&](std::exception_ptr error, const SaveResult&) {
+      inside = is_closed([&] { std::rethrow_exception(error); });
+    });
+    boost::asio::io_context context;
+    save_->staged(boost::asio::bind_executor(context.get_executor(), [&](std::exception_ptr error) {
+      posted = is_closed([&] { std::rethrow_exception(error); });
+    }));
+    right = right && inside && !posted;
+    context.run();
+    ::_exit(right && posted ? 0 : 1);
+  }
+  EXPECT_EQ(exit_status(child), 0);
+  finish_save();
+  finished.get();
+}
+
+TEST_P(Fork, TheChildIsToldThatItHasNoManager) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSeconds);
+    bool right = is_closed([&] { manager_->check_for_errors(); });
+    right = right && is_closed([&] { static_cast<void>(manager_->all_steps()); });
+    right = right && is_closed([&] { static_cast<void>(manager_->latest_step()); });
+    right = right && is_closed([&] { static_cast<void>(manager_->latest_committed_step()); });
+    right = right && is_closed([&] { static_cast<void>(manager_->best_step()); });
+    right = right && is_closed([&] { static_cast<void>(manager_->should_save(1)); });
+    right = right && is_closed([&] { static_cast<void>(manager_->is_saving_in_progress()); });
+    right = right && is_closed([&] { static_cast<void>(manager_->metrics(0).get()); });
+    right = right && is_closed([&] { static_cast<void>(manager_->metadata().get()); });
+    right = right && is_closed([&] { manager_->close().get(); });
+    ::_exit(right && manager_->directory() == root() ? 0 : 1);
+  }
+  EXPECT_EQ(exit_status(child), 0);
+  finish_save();
 }
 
 TEST_P(Fork, AChildThatLivesOnDoesNotKeepTheLock) {
