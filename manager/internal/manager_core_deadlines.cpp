@@ -72,7 +72,7 @@ void CheckpointManager::Impl::expire(const JobPtr& job, Reason reason) {
 void CheckpointManager::Impl::expire_clean_up(const JobPtr& job, Reason reason) {
   if (job->released) return;
   const Error error = deadline_error(reason, ErrorCode::timed_out,
-                                     "delete old steps after step " + std::to_string(job->step));
+                                     "clean up after step " + std::to_string(job->step));
   log(LogLevel::warning, "cleanup", job->step, error.what());
   job->quarantine = engine->quarantine(job, 1, 0);
   release(job);

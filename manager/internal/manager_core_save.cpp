@@ -248,16 +248,13 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   // A save that missed its deadline has returned its losers: they stay.
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
-  watchdog.reset();
-  if (deletes) {
-    watchdog = watch(job, &Impl::expire_clean_up);
-    trouble = co_await follow_commit(job, replaced);
-  }
+  watchdog = watch(job, &Impl::expire_clean_up);
+  if (deletes) trouble = co_await follow_commit(job, replaced);
   if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
-  watchdog.reset();
   job->items.clear();
   job->end_turn();
-  end_writing();
+  co_await end_writing();
+  watchdog.reset();
   release(job);
   job->quarantine.release();
 }

@@ -26,7 +26,8 @@ class RootLock {
   Task<std::string> acquire(FolderPtr root, engine::Clock::Duration give_up);
   /// How long to wait for another process; 0: not at all.
   [[nodiscard]] std::chrono::milliseconds timeout() const noexcept { return timeout_; }
-  void release() noexcept { lock_.reset(); }
+  /// Returns when it is free for others.
+  Task<void> release();
   [[nodiscard]] bool held() const noexcept { return lock_ != nullptr; }
 
  private:

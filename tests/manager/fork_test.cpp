@@ -1,12 +1,17 @@
 // A trainer forks its data loaders while a save is under way.
 
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <filesystem>
 #include <functional>
+#include <future>
+#include <thread>
 
 #include "support/manager_fixture.h"
 
@@ -142,6 +147,82 @@ TEST_P(Fork, TheChildIsToldThatItHasNoManager) {
   }
   EXPECT_EQ(exit_status(child), 0);
   finish_save();
+}
+
+/// This process's descriptor of an open file of that name; -1: it has none.
+int open_descriptor(const std::string& name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;  // the iterator's own, or one that another thread has closed
+    const std::filesystem::path target = std::filesystem::read_symlink(entry.path(), gone);
+    if (!gone && target.filename() == name) return std::stoi(entry.path().filename());
+  }
+  return -1;
+}
+
+int exit_status_of_child_without(const std::string& name) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSeconds);
+    ::_exit(open_descriptor(name) < 0 ? 0 : 1);
+  }
+  return exit_status(child);
+}
+
+TEST_P(Fork, AChildForkedWhileALockIsTakenDoesNotShareIt) {
+  finish_save();
+  faults_->hold(FaultPlan::only({IoOp::lock}));
+  const SaveFuture save = manager_->save(1, state(1));
+  faults_->wait_until_held(1);
+  EXPECT_GE(open_descriptor(".cairn.lock"), 0);
+  EXPECT_EQ(exit_status_of_child_without(".cairn.lock"), 0);
+  faults_->release();
+  EXPECT_TRUE(save.get());
+  manager_->wait_until_finished().get();
+  faults_->hold(FaultPlan::only({IoOp::lock}));
+  Future<Restored> restored = manager_->restore(1);
+  faults_->wait_until_held(1);
+  EXPECT_GE(open_descriptor("_CHECKPOINT_METADATA"), 0);
+  EXPECT_EQ(exit_status_of_child_without("_CHECKPOINT_METADATA"), 0);
+  faults_->release();
+  EXPECT_EQ(restored.get().tree(), state(1));
+}
+
+TEST_P(Fork, AChildThatHasTheLockFileBeforeItIsGuardedDoesNotShareTheLock) {
+  finish_save();
+  faults_->hold([](const engine::IoRequest& request) {
+    return request.op == IoOp::open && request.path == ".cairn.lock";
+  });
+  const SaveFuture save = manager_->save(1, state(1));
+  faults_->wait_until_held(1);
+  std::promise<void> blocked;
+  std::promise<void> go_on;
+  boost::asio::post(manager_->engine()->executor(), [&] {
+    blocked.set_value();
+    go_on.get_future().get();
+  });
+  blocked.get_future().get();
+  faults_->release();  // the file is opened, and the strand does not know yet
+  while (open_descriptor(".cairn.lock") < 0) std::this_thread::yield();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSeconds);
+    const int shared = open_descriptor(".cairn.lock");
+    char byte = 0;
+    if (::read(ends[0], &byte, 1) != 1 || shared < 0) ::_exit(2);
+    // Whoever shares the open file that is locked gets the lock again.
+    ::_exit(::flock(shared, LOCK_EX | LOCK_NB) == 0 ? 1 : 0);
+  }
+  faults_->hold(FaultPlan::only({IoOp::sync_data}));
+  go_on.set_value();
+  faults_->wait_until_held(1);  // the lock is taken
+  EXPECT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_EQ(exit_status(child), 0);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  faults_->release();
+  EXPECT_TRUE(save.get());
 }
 
 TEST_P(Fork, AChildThatLivesOnDoesNotKeepTheLock) {
