@@ -49,10 +49,20 @@ Task<std::string> RootLock::acquire(FolderPtr root, engine::Clock::Duration give
     if (waited) raise_failure(waited, "wait for the lock", file->path);
   }
   lock_ = std::move(opened.lock);
+  // It is the flock that keeps others out. On a full disk, where the record has no room, deleting
+  // steps is what helps.
+  try {
+    co_await write_owner(file);
+  } catch (const Error& error) {
+    co_return std::string("others will not be told who writes here: ") + error.what();
+  }
+  co_return std::string();
+}
+
+Task<void> RootLock::write_owner(FilePtr file) {
   auto [truncated] = co_await file->file.async_truncate(0, kAsTuple);
   if (truncated) raise_failure(truncated, "write owner", file->path);
   co_await write_at(file, 0, std::as_bytes(std::span(owner_)));
-  co_return std::string();
 }
 
 Task<void> RootLock::release() {

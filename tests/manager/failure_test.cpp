@@ -238,7 +238,7 @@ TEST_P(Failure, AHungFileSystemFailsTheSaveAtItsDeadline) {
 
 TEST_P(Failure, AnErrorIsDeliveredOnceToWhoeverAsksFirst) {
   CheckpointManager manager(root(), options(faulty()));
-  faults->fail(FaultPlan::only({IoOp::write}), 1, EIO);
+  faults->fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
   {
     const SaveFuture dropped = manager.save(0, state(0));
     EXPECT_THROW(manager.wait_until_finished().get(), Error);
@@ -246,7 +246,7 @@ TEST_P(Failure, AnErrorIsDeliveredOnceToWhoeverAsksFirst) {
   manager.check_for_errors();
   manager.wait_until_finished().get();
   faults->clear();
-  faults->fail(FaultPlan::only({IoOp::write}), 1, EIO);
+  faults->fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
   EXPECT_EQ(code_of_failure(manager.save(0, state(0))), ErrorCode::io_error);
   manager.check_for_errors();  // its own future has delivered it
   manager.close().get();

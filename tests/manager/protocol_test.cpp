@@ -113,6 +113,26 @@ TEST_P(Protocol, ARenameThatDidNotHappenIsAFailureLikeOthers) {
 
 // ---- the root's lock ----------------------------------------------------------------------------
 
+TEST_P(Protocol, AStepCanBeDeletedWhereTheOwnerRecordHasNoRoom) {
+  CheckpointManager manager(root(), faulty());
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  EXPECT_TRUE(manager.save(1, state(1)).get());
+  manager.wait_until_finished().get();
+  faults_->fail(FaultPlan::only({IoOp::write}), 1, ENOSPC, FaultPlan::kForever);
+  faults_->hold(FaultPlan::only({IoOp::rename}));
+  Future<void> deleted = manager.delete_step(0);
+  faults_->wait_until_held(1);
+  CheckpointManager other(root(), options());
+  const Error refused = error_of(other.save(2, state(2)));
+  EXPECT_EQ(refused.code(), ErrorCode::busy) << "the lock is held all the same";
+  EXPECT_THAT(refused.reason(), HasSubstr("has not written who it is"));
+  faults_->release();
+  deleted.get();
+  EXPECT_EQ(faults_->injected(), 1u);
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "1"}));
+  EXPECT_EQ(manager.restore(1).get().tree(), state(1));
+}
+
 bool is_unlock(const engine::IoRequest& request) {
   return request.op == IoOp::lock && request.flags == LOCK_UN;
 }
