@@ -74,6 +74,14 @@ TEST_P(Doctor, NamesWhatAKilledSaveLeftAndHowToRemoveIt) {
   EXPECT_TRUE(named);
 }
 
+TEST_P(Doctor, SuggestsToRemoveNothingOfAnothers) {
+  std::filesystem::create_directories(root() + "/backup.orbax-checkpoint-tmp");
+  std::filesystem::create_directories(root() + "/7.orbax-checkpoint-tmp.saved");
+  const Outcome outcome = cairn({"doctor", root()});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, Not(HasSubstr("rm -r")));
+}
+
 /// Mounts a file system of 16 KiB on `directory`, in namespaces of this process's own. False where
 /// the machine allows none.
 bool mount_small(const std::string& directory) {
