@@ -1,4 +1,6 @@
+#include <cairn/engine/coroutine_rules.h>
 #include <cairn/manager/future.h>
+#include <cairn/manager/internal/layout.h>
 #include <cairn/manager/internal/source_reader.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -7,6 +9,8 @@
 #include <cstring>
 
 namespace cairn::internal {
+
+static_assert(engine::CoroutineParameter<IndexRange> && engine::CoroutineParameter<ChunkPlace>);
 
 Task<void> await_source(std::shared_ptr<Source> source, IndexRange range, std::span<std::byte> to) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
