@@ -50,6 +50,10 @@ TEST(Error, ErrnosHaveTheKindThatACallerActsOn) {
   }
 }
 
+TEST(Error, NoRemedyNamesAnOptionThatDoesNotExist) {
+  EXPECT_EQ(engine::remedy(from_errno(ENOLCK)).find("off"), std::string_view::npos);
+}
+
 TEST(Error, AsiosOwnAbortIsACancellation) {
   EXPECT_EQ(classify(boost::asio::error::operation_aborted), ErrorKind::cancelled);
 }
