@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,6 +16,9 @@ namespace cairn {
 
 /// A box of elements: [origin, origin + shape).
 struct IndexRange {
+  // No aggregate: g++ 12 destroys one that is made inside a co_await expression twice.
+  IndexRange() = default;
+  IndexRange(Shape first, Shape extents) : origin(std::move(first)), shape(std::move(extents)) {}
   Shape origin;
   Shape shape;
   friend bool operator==(const IndexRange&, const IndexRange&) = default;

@@ -227,7 +227,7 @@ std::string_view remedy_of_errno(int value) noexcept {
     case ENOTCONN:
       return "Mount the file system again: its daemon is gone.";
     case ENOLCK:
-      return "Make file locks work on this mount (nfs lock daemon), or turn locking off.";
+      return "Make file locks work on this mount (nfs lock daemon): they keep two writers apart.";
     case EXDEV:
       return "Keep both names on one file system and inside the directory.";
     case ELOOP:

@@ -93,12 +93,19 @@ class TbbPool final : public CpuPool {
   void enqueue(std::function<void()> task) override {
     internal::check_not_forked(generation_, "this CPU pool");
     internal::TaskQueue* const queue = &parts_->queue;
-    queue->push(std::move(task));
+    const std::uint64_t pushed = queue->push(std::move(task));
     tell_sanitizer_handed_over(queue);
-    parts_->arena.enqueue([queue] {
-      tell_sanitizer_received(queue);
+    try {
+      parts_->arena.enqueue([queue] {
+        tell_sanitizer_received(queue);
+        queue->run_one();
+      });
+    } catch (...) {
+      // Whoever asked is told, so the task must not run later. Where a worker has taken it already,
+      // another is left without a worker.
+      if (queue->take_back(pushed)) throw;
       queue->run_one();
-    });
+    }
   }
 
   [[nodiscard]] unsigned concurrency() const noexcept override { return parts_->threads; }

@@ -42,22 +42,27 @@ const std::shared_ptr<engine::Engine>& CheckpointManager::engine() const noexcep
 }
 
 std::vector<Step> CheckpointManager::all_steps(bool read) const {
+  impl_->check_usable();
   if (read) impl_->reload();
   return impl_->index.all();
 }
 std::optional<Step> CheckpointManager::latest_step() const {
+  impl_->check_usable();
   return impl_->index.latest();
 }
 std::optional<Step> CheckpointManager::latest_committed_step() const {
+  impl_->check_usable();
   return impl_->index.latest_committed();
 }
 std::optional<Step> CheckpointManager::best_step() const {
+  impl_->check_usable();
   return impl_->best_step();
 }
 void CheckpointManager::reload() {
   impl_->reload();
 }
 bool CheckpointManager::should_save(Step step) const {
+  impl_->check_usable();
   return impl_->should_save(step);
 }
 
@@ -88,9 +93,11 @@ Future<void> CheckpointManager::wait_until_finished() {
   return impl_->wait_until_finished();
 }
 void CheckpointManager::check_for_errors() {
+  impl_->check_usable();
   impl_->board.check();
 }
 bool CheckpointManager::is_saving_in_progress() const {
+  impl_->check_usable();
   return impl_->saving();
 }
 Future<void> CheckpointManager::close() {

@@ -18,7 +18,8 @@
 namespace cairn {
 
 /// Every member may be called from any thread, at any time; members that give Futures do no disk
-/// I/O before they return. Getters read the cached list of steps. Errors are of type Error.
+/// I/O before they return. Getters read the cached list of steps. Errors are of type Error; in a
+/// child forked after the manager was made whatever needs its state fails with closed.
 ///
 ///     cairn::CheckpointManager manager("/data/run7", {.max_to_keep = 3});
 ///     cairn::SaveFuture save = manager.save(step, cairn::Dict{{"w", cairn::ArrayView(w)}});

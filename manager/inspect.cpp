@@ -153,7 +153,9 @@ Task<StepInfo> describe_step(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_step(engine, path);
   std::exception_ptr failure;
   try {
-    co_return co_await describe_open_step(step);
+    StepInfo info = co_await describe_open_step(step);
+    co_await close_step(step);
+    co_return info;
   } catch (...) {
     failure = std::current_exception();
   }
@@ -171,7 +173,9 @@ Task<OpenStepPtr> open_item(EnginePtr engine, std::string path) {
 
 Task<ItemInfo> describe_zarr(EnginePtr engine, std::string path) {
   OpenStepPtr step = co_await open_item(engine, path);
-  co_return co_await describe_item(step, "");
+  ItemInfo info = co_await describe_item(step, "");
+  co_await close_step(step);
+  co_return info;
 }
 
 Task<ItemInfo> describe_item_at(EnginePtr engine, std::string path, bool follow_links) {
@@ -197,6 +201,7 @@ Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path
   TreeReader reader(folder, item, item_form(*step, item));
   co_await reader.open(std::move(selection));
   const std::vector<Statistics> statistics = co_await reader.statistics();
+  co_await close_step(step);
   std::vector<LeafValues> values;
   for (std::size_t i = 0; i < statistics.size(); ++i) {
     const StoredLeaf& leaf = reader.leaves()[i];

@@ -115,7 +115,7 @@ struct VerifyReport {
 struct Leftover {
   Leftover() = default;
   std::string name;              ///< below the root
-  std::optional<Step> step;      ///< none where the name tells none
+  Step step = 0;                 ///< by the name
   bool deletion = false;         ///< it was a step once; false: it was to become one
   std::int64_t modified_ns = 0;  ///< of its first level, since the Unix epoch
   std::string writer;            ///< "host H, pid P"; empty where it cannot be told

@@ -11,8 +11,6 @@ namespace {
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
                            // the two
 
-constexpr std::string_view kDeletedInfix = "-deleted-";
-
 /// Whom the owner record names; empty where there is none, as in directories of Orbax.
 Task<std::string> find_writer(FolderPtr folder) {
   const std::optional<std::string> record =
@@ -43,15 +41,15 @@ Task<std::vector<Leftover>> find_leftovers(EnginePtr engine, std::string root_pa
   FolderPtr root = co_await open_folder(engine, root_path);
   const std::vector<engine::DirectoryEntry> entries = co_await list_folder(root);
   std::vector<Leftover> leftovers;
+  const StepRules rules;
   for (const engine::DirectoryEntry& entry : entries) {
-    const auto infix = entry.name.find(orbax::kTemporaryInfix);
-    if (entry.type != engine::FileType::directory || infix == std::string::npos) continue;
+    const bool ours = is_leftover_name(rules, entry.name);
+    if (entry.type != engine::FileType::directory || !ours) continue;
     Leftover leftover;
     leftover.name = entry.name;
-    leftover.step = orbax::step_from_name(std::string_view(entry.name).substr(0, infix));
-    leftover.deletion = std::string_view(entry.name)
-                            .substr(infix + orbax::kTemporaryInfix.size())
-                            .starts_with(kDeletedInfix);
+    const auto infix = entry.name.find(orbax::kTemporaryInfix);
+    leftover.step = rules.names->parse(std::string_view(entry.name).substr(0, infix)).value();
+    leftover.deletion = is_trash_name(rules, entry.name);
     if (co_await look_at(root, &leftover)) leftovers.push_back(std::move(leftover));
   }
   std::ranges::sort(leftovers, {}, &Leftover::name);

@@ -51,7 +51,9 @@ Task<Tree> read_checkpoint(EnginePtr engine, std::string path, PathKind kind, Re
   OpenStepPtr step = co_await open_step_or_item(engine, path);
   std::exception_ptr failure;
   try {
-    co_return co_await read_item(step, kind, std::move(options), how);
+    Tree tree = co_await read_item(step, kind, std::move(options), how);
+    if (how == Elements::read) co_await close_step(step);
+    co_return tree;
   } catch (...) {
     failure = std::current_exception();
   }

@@ -35,6 +35,7 @@ SaveProgress SaveFuture::progress() const {
 }
 
 void SaveFuture::cancel() const {
+  if (committed_->forked()) std::rethrow_exception(impl::forked_failure());
   state_->request_cancel();
 }
 
@@ -61,6 +62,14 @@ std::exception_ptr own_copy(const std::exception_ptr& error) {
   } catch (...) {
     return error;
   }
+}
+
+std::exception_ptr forked_failure() {
+  ErrorContext context;
+  context.operation = "wait";
+  context.remedy = "Wait for it in the parent";
+  return std::make_exception_ptr(
+      Error(ErrorCode::closed, "it was begun before this process was forked", context));
 }
 
 void refuse_blocking_on_engine_threads() {

@@ -84,8 +84,10 @@ class SaveState;
 /// wait_until_finished(), check_for_errors() or close().
 class CAIRN_EXPORT SaveFuture {
  public:
-  /// Completes with void(std::exception_ptr) when the arrays given to save() may be overwritten:
-  /// they are captured, the save was skipped, or it failed (then with its error).
+  /// Completes with void(std::exception_ptr) when the arrays given to save() may be overwritten and
+  /// freed: they are captured, the save was skipped, or it failed (then with its error). After a
+  /// missed deadline that may be later than committed(), which fails at once: copies under way are
+  /// finished first, a Source has to answer, and the kernel has to let go of borrowed arrays.
   template <class Token = boost::asio::use_awaitable_t<>>
   auto staged(Token&& token = Token()) const {
     return Future<void>(staged_).result(std::forward<Token>(token));
@@ -106,6 +108,7 @@ class CAIRN_EXPORT SaveFuture {
   [[nodiscard]] SaveProgress progress() const;
   /// Asks the save to stop: it removes what it wrote and fails with ErrorCode::cancelled. Once the
   /// commit's rename has been issued this does nothing, and the future says what really happened.
+  /// Throws closed in a child forked since, as waiting there does.
   void cancel() const;
 
   /// Used by the manager.

@@ -106,6 +106,7 @@ Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report, bool valu
     co_await report_on(verify_item(step, name, &report, values), name, join_path(path, name),
                        &report);
   }
+  co_await close_step(step);
   if (report.ok() && report.unchecked.empty()) co_return report;
   const bool gone = co_await is_gone(step->folder);
   if (!gone) co_return report;

@@ -2,6 +2,7 @@
 #include <cairn/engine/internal/task_queue.h>
 #include <cairn/engine/internal/thread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <semaphore>
@@ -9,11 +10,23 @@
 
 namespace cairn::engine::internal {
 
-void TaskQueue::push(std::function<void()> task) {
+std::uint64_t TaskQueue::push(std::function<void()> task) {
   assert(task != nullptr);
   const std::lock_guard lock(mutex_);
-  tasks_.push_back(std::move(task));
+  tasks_.push_back({last_number_ + 1, std::move(task)});
   ++unfinished_;
+  return ++last_number_;
+}
+
+bool TaskQueue::take_back(std::uint64_t pushed) {
+  std::function<void()> task;  // destroyed without the lock
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::lower_bound(tasks_, pushed, {}, &Task::number);
+  if (found == tasks_.end() || found->number != pushed) return false;
+  task = std::move(found->run);
+  tasks_.erase(found);
+  if (--unfinished_ == 0) idle_.notify_all();
+  return true;
 }
 
 void TaskQueue::run_one() noexcept {
@@ -21,7 +34,7 @@ void TaskQueue::run_one() noexcept {
   {
     const std::lock_guard lock(mutex_);
     assert(!tasks_.empty());
-    task = std::move(tasks_.front());
+    task = std::move(tasks_.front().run);
     tasks_.pop_front();
   }
   {

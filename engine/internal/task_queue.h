@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -17,7 +18,11 @@ namespace cairn::engine::internal {
 /// First in, first out. Thread-safe.
 class TaskQueue {
  public:
-  void push(std::function<void()> task);
+  /// Returns what take_back() needs.
+  std::uint64_t push(std::function<void()> task);
+  /// Undoes a push() for which nobody will call run_one(). False where another's call has taken the
+  /// task: then one call of run_one() is owed all the same.
+  [[nodiscard]] bool take_back(std::uint64_t pushed);
   /// Runs the oldest task on this thread, as an engine thread. One call for each push(). A task
   /// that throws ends the process.
   void run_one() noexcept;
@@ -27,7 +32,12 @@ class TaskQueue {
  private:
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::deque<std::function<void()>> tasks_;
+  struct Task {
+    std::uint64_t number;
+    std::function<void()> run;
+  };
+  std::deque<Task> tasks_;  ///< by their numbers
+  std::uint64_t last_number_ = 0;
   std::size_t unfinished_ = 0;
 };
 

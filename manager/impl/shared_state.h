@@ -2,6 +2,7 @@
 // What stands behind every future of the public interface: a result that is set once, waited for
 // from any thread, by blocking or with a completion token.
 
+#include <cairn/engine/impl/completion.h>
 #include <cairn/export.h>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -52,7 +53,15 @@ struct DeliverByCopy : std::is_void<T> {};
 /// library.
 CAIRN_EXPORT void refuse_blocking_on_engine_threads();
 
-/// Thread-safe. set() is called once.
+/// How many fork()s lie between the first call in this line of processes and the calling one. Costs
+/// no system call.
+[[nodiscard]] CAIRN_EXPORT std::uint64_t fork_generation() noexcept;
+/// ErrorCode::closed: what in a forked child becomes of a wait for what the parent began.
+[[nodiscard]] CAIRN_EXPORT std::exception_ptr forked_failure();
+
+/// Thread-safe. set() is called once. In a child of the process that made it nothing will ever set
+/// it, and threads that the child does not have may hold its mutex: there it is ready, and every
+/// wait fails with closed.
 template <class T>
 class SharedState : public std::enable_shared_from_this<SharedState<T>> {
  public:
@@ -75,7 +84,10 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
     for (auto& [id, waiter] : waiters) waiter(nullptr);
   }
 
+  [[nodiscard]] bool forked() const noexcept { return generation_ != fork_generation(); }
+
   [[nodiscard]] bool ready() const {
+    if (forked()) return true;
     const std::lock_guard lock(mutex_);
     return value_.has_value();
   }
@@ -115,6 +127,7 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
   }
 
   void wait() const {
+    if (forked()) std::rethrow_exception(forked_failure());
     {
       const std::lock_guard lock(mutex_);
       if (value_.has_value()) return;
@@ -143,6 +156,7 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
   }
 
  private:
+  const std::uint64_t generation_ = fork_generation();
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   std::exception_ptr error_;
@@ -161,6 +175,19 @@ void complete_with(Handler&& handler, std::exception_ptr error, Stored<T> value)
   }
 }
 
+/// A wait in a forked child. A handler without an executor runs inside the call: Asio's own threads
+/// may be the parent's.
+template <class T, class Handler>
+void refuse_wait(Handler&& handler) {
+  if constexpr (std::is_void_v<T>) {
+    engine::impl::make_completion<std::exception_ptr>(std::forward<Handler>(handler))
+        ->refuse(forked_failure());
+  } else {
+    engine::impl::make_completion<std::exception_ptr, T>(std::forward<Handler>(handler))
+        ->refuse(forked_failure(), T());
+  }
+}
+
 /// Starts a wait: the body of every token-taking member. The handler's executor has its work
 /// tracked from here until the handler has been posted to it; cancelling the slot ends the wait,
 /// not what is waited for.
@@ -169,6 +196,10 @@ void start_wait(const std::shared_ptr<SharedState<T>>& state, Handler&& handler,
                 const boost::asio::any_io_executor& fallback) {
   namespace asio = boost::asio;
   using H = std::decay_t<Handler>;
+  if (state->forked()) {
+    refuse_wait<T>(std::forward<Handler>(handler));
+    return;
+  }
   auto slot = asio::get_associated_cancellation_slot(handler);
   auto executor =
       asio::prefer(asio::any_io_executor(asio::get_associated_executor(handler, fallback)),

@@ -2,6 +2,7 @@
 // Descriptors that a forked child must not share. CLOEXEC helps only a child that executes: a data
 // loader that lives on would keep a lock held, and a connection open whose end others wait to see.
 
+#include <cstdint>
 #include <mutex>
 
 namespace cairn::internal {
@@ -11,7 +12,10 @@ namespace cairn::internal {
 class ForkGuard {
  public:
   ForkGuard();
-  /// Registers a descriptor that has been made under this guard, so that no child has missed it.
+  /// How many fork()s of this process there have been. Where it is what it was before a descriptor
+  /// was made without a guard, no child has that descriptor.
+  [[nodiscard]] std::uint64_t forks() const;
+  /// Registers a descriptor that no child has.
   void add(int descriptor);
   /// Before it is closed, under the same guard.
   void remove(int descriptor);

@@ -97,7 +97,7 @@ Task<void> CheckpointManager::Impl::clean_up_root() {
   } catch (...) {
     failure = std::current_exception();
   }
-  end_writing();
+  co_await end_writing();
   if (!failure) co_return;
   // Another writer's temporary directories are in use, and this manager may never write.
   if (code_of(failure) != ErrorCode::busy) std::rethrow_exception(failure);

@@ -122,7 +122,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void expire(const JobPtr& job, Reason reason);
   void expire_clean_up(const JobPtr& job, Reason reason);
   void expire_delete(const DeletePtr& job, Reason reason);
-  void end_writing();
+  /// Returns when the root's lock is free, if this was the last writer.
+  internal::Task<void> end_writing();
   void begin_background();
   void end_background(const std::exception_ptr& trouble);
   internal::Task<void> close_all();

@@ -59,6 +59,7 @@ void CheckpointManager::Impl::expire(const JobPtr& job, Reason reason) {
   job->quarantine = engine->quarantine(
       job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
   state.cancel_requested = true;
+  // committed() fails now, staged() when nothing reads the caller's memory any more.
   // A save that has failed and hangs while it cleans up failed for what it failed for.
   settle(job, job->failure ? job->failure
                            : std::make_exception_ptr(deadline_error(
@@ -71,7 +72,7 @@ void CheckpointManager::Impl::expire(const JobPtr& job, Reason reason) {
 void CheckpointManager::Impl::expire_clean_up(const JobPtr& job, Reason reason) {
   if (job->released) return;
   const Error error = deadline_error(reason, ErrorCode::timed_out,
-                                     "delete old steps after step " + std::to_string(job->step));
+                                     "clean up after step " + std::to_string(job->step));
   log(LogLevel::warning, "cleanup", job->step, error.what());
   job->quarantine = engine->quarantine(job, 1, 0);
   release(job);

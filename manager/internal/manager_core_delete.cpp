@@ -127,9 +127,9 @@ Task<void> CheckpointManager::Impl::remove_trash(FolderPtr root, std::vector<std
   }
 }
 
-void CheckpointManager::Impl::end_writing() {
+Task<void> CheckpointManager::Impl::end_writing() {
   assert(writers_ > 0);
-  if (--writers_ == 0) writer_->lock.release();
+  if (--writers_ == 0) co_await writer_->lock.release();
 }
 
 void CheckpointManager::Impl::begin_background() {
@@ -213,7 +213,7 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
     }
   }
   permit.reset();
-  end_writing();
+  co_await end_writing();
   if (failure) {
     failure = as_error(failure, "delete step " + std::to_string(step), directory);
     if (!job->settled) log(LogLevel::error, "delete", step, message_of(failure));

@@ -248,16 +248,13 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   // A save that missed its deadline has returned its losers: they stay.
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
-  watchdog.reset();
-  if (deletes) {
-    watchdog = watch(job, &Impl::expire_clean_up);
-    trouble = co_await follow_commit(job, replaced);
-  }
+  watchdog = watch(job, &Impl::expire_clean_up);
+  if (deletes) trouble = co_await follow_commit(job, replaced);
   if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
-  watchdog.reset();
   job->items.clear();
   job->end_turn();
-  end_writing();
+  co_await end_writing();
+  watchdog.reset();
   release(job);
   job->quarantine.release();
 }
@@ -294,7 +291,11 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
   auto seen = [entry] { entry->seen = true; };
   if (!state.staged_state->ready()) {
     state.staged_state->on_delivered = seen;
-    state.staged_state->set(impl::own_copy(failure), impl::Unit());
+    // After a missed deadline workers, sources and the kernel may still be reading what the caller
+    // may overwrite once this is set.
+    state.memory.let_go([staged = state.staged_state, error = impl::own_copy(failure)] {
+      if (!staged->ready()) staged->set(error, impl::Unit());
+    });
   }
   state.committed_state->on_delivered = seen;
   state.committed_state->set(impl::own_copy(failure), SaveResult());

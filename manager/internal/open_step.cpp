@@ -32,19 +32,17 @@ void refuse_temporary(std::string path) {
 /// Orbax.
 Task<void> read_step_metadata(OpenStepPtr step) {
   const std::string name(orbax::kStepMetadataFile);
-  auto [error, file] = co_await step->folder->handle.async_open_file(
-      name, engine::OpenMode::read, engine::DirectIo::off, kAsTuple);
-  if (error) {
-    if (engine::classify(error) == engine::ErrorKind::not_found) co_return;
-    raise_open_failure(error, "open", join_path(step->folder->path, name));
+  LockFile opened = co_await open_lock_file(step->folder, name, engine::OpenMode::read);
+  if (opened.error) {
+    if (engine::classify(opened.error) == engine::ErrorKind::not_found) co_return;
+    raise_open_failure(opened.error, "open", join_path(step->folder->path, name));
   }
-  auto opened = std::make_shared<OpenFile>(std::move(file), join_path(step->folder->path, name));
-  auto [lock_error] = co_await opened->file.async_lock(false, kAsTuple);
+  const engine::error_code lock_error = co_await opened.lock->lock(false);
   if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
     throw step_error(ErrorCode::step_deleted, "the step is being deleted", step->folder->path);
   }
   // Elsewhere than busy (no locks here) reading goes on: a deletion is then noticed afterwards.
-  if (!lock_error) step->lock = std::make_unique<HeldLock>(opened);
+  if (!lock_error) step->lock = std::move(opened.lock);
   const std::string text = co_await read_file(step->folder, name, kStepMetadataBytesMax);
   try {
     step->metadata = orbax::decode_step_metadata(text);
@@ -186,6 +184,11 @@ Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path) {
   step->folder = co_await open_folder(engine, path);
   co_await read_step_items(step);
   co_return step;
+}
+
+Task<void> close_step(OpenStepPtr step) {
+  const std::unique_ptr<HeldLock> lock = std::move(step->lock);
+  if (lock) co_await lock->unlock();
 }
 
 Task<FolderPtr> item_folder(OpenStepPtr step, std::string item) {

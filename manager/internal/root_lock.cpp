@@ -11,16 +11,20 @@ constexpr std::chrono::milliseconds kRetryInterval{20};
 
 Task<std::string> RootLock::acquire(FolderPtr root, engine::Clock::Duration give_up) {
   if (lock_) co_return std::string();
-  FilePtr file = co_await open_file(root, std::string(kLockFile), engine::OpenMode::create_lock,
-                                    engine::DirectIo::off);
+  LockFile opened =
+      co_await open_lock_file(root, std::string(kLockFile), engine::OpenMode::create_lock);
+  if (opened.error) {
+    raise_open_failure(opened.error, "create", join_path(root->path, std::string(kLockFile)));
+  }
+  const FilePtr file = opened.lock->file();
   engine::Clock& clock = root->engine->clock();
   for (;;) {
-    auto [error] = co_await file->file.async_lock(true, kAsTuple);
+    const engine::error_code error = co_await opened.lock->lock(true);
     beat(file);  // waiting for another process has a limit of its own
     if (!error) break;
     const engine::ErrorKind kind = engine::classify(error);
     if (kind == engine::ErrorKind::not_supported || error.value() == ENOLCK) {
-      lock_ = std::make_unique<HeldLock>(file);
+      lock_ = std::move(opened.lock);
       co_return "this file system has no locks: make sure that one process at a time writes in " +
           root->path;
     }
@@ -44,11 +48,26 @@ Task<std::string> RootLock::acquire(FolderPtr root, engine::Clock::Duration give
     auto [waited] = co_await engine::async_wait_until(clock, next, kAsTuple);
     if (waited) raise_failure(waited, "wait for the lock", file->path);
   }
-  lock_ = std::make_unique<HeldLock>(file);
+  lock_ = std::move(opened.lock);
+  // It is the flock that keeps others out. On a full disk, where the record has no room, deleting
+  // steps is what helps.
+  try {
+    co_await write_owner(file);
+  } catch (const Error& error) {
+    co_return std::string("others will not be told who writes here: ") + error.what();
+  }
+  co_return std::string();
+}
+
+Task<void> RootLock::write_owner(FilePtr file) {
   auto [truncated] = co_await file->file.async_truncate(0, kAsTuple);
   if (truncated) raise_failure(truncated, "write owner", file->path);
   co_await write_at(file, 0, std::as_bytes(std::span(owner_)));
-  co_return std::string();
+}
+
+Task<void> RootLock::release() {
+  const std::unique_ptr<HeldLock> lock = std::move(lock_);
+  if (lock) co_await lock->unlock();
 }
 
 }  // namespace cairn::internal

@@ -22,14 +22,16 @@ class RootLock {
 
   /// Takes the lock unless it is held already; one call at a time. Throws busy, naming host and
   /// process, when another still holds it at `give_up`, a time of the engine's clock. Returns a
-  /// warning where the file system has no locks; empty otherwise.
+  /// warning where the file system has no locks, or no room for the owner record; empty otherwise.
   Task<std::string> acquire(FolderPtr root, engine::Clock::Duration give_up);
   /// How long to wait for another process; 0: not at all.
   [[nodiscard]] std::chrono::milliseconds timeout() const noexcept { return timeout_; }
-  void release() noexcept { lock_.reset(); }
+  /// Returns when it is free for others.
+  Task<void> release();
   [[nodiscard]] bool held() const noexcept { return lock_ != nullptr; }
 
  private:
+  Task<void> write_owner(FilePtr file);
   std::string owner_;
   std::chrono::milliseconds timeout_;
   std::unique_ptr<HeldLock> lock_;

@@ -78,12 +78,17 @@ Task<std::optional<std::string>> SaveJob::run() {
   auto plan = [this, disk_rate = context_->pace->disk_rate] {
     for (auto& [name, item] : items) item->plan(disk_rate);
   };
+  CallerMemory::Use sampled = state->memory.use();
   co_await engine::async_run(engine.cpu(), std::move(plan), asio::use_awaitable);
+  sampled.reset();
+  check_cancelled();
   std::uint64_t staging = 0;
   for (auto& [name, item] : items) staging += item->staging_bytes();
   streamed_ = staging > engine.staging().capacity();
   check_staging();
+  // A cancellation ends one wait, not those that begin after it.
   co_await wait_for(place);
+  check_cancelled();
   co_await wait_for(before_staged);
   check_cancelled();
   if (context_->lock.timeout().count() > 0) {

@@ -9,7 +9,9 @@
 #include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 namespace cairn::internal {
 
@@ -31,6 +33,38 @@ class ProgressCount {
   engine::Heartbeat* heart_;
 };
 
+/// Who reads the memory that the caller gave to save(): the CPU pool, sources, writes of borrowed
+/// arrays. Strand only.
+class CallerMemory {
+ public:
+  /// While one lives, it is read.
+  using Use = std::shared_ptr<void>;
+  /// Throws operation_aborted once it has been let go.
+  [[nodiscard]] Use use() const {
+    if (!lease_) throw boost::system::system_error(boost::asio::error::operation_aborted);
+    return lease_;
+  }
+  /// No use begins any more; calls `gone` when the last one has ended, or now. The first call
+  /// counts.
+  void let_go(std::function<void()> gone) {
+    if (!lease_) return;
+    lease_->gone = std::move(gone);
+    lease_.reset();
+  }
+
+ private:
+  struct Lease {
+    Lease() = default;
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+      if (gone) gone();
+    }
+    std::function<void()> gone;
+  };
+  std::shared_ptr<Lease> lease_ = std::make_shared<Lease>();
+};
+
 class SaveState : public std::enable_shared_from_this<SaveState> {
  public:
   explicit SaveState(std::shared_ptr<engine::Engine> e,
@@ -47,6 +81,7 @@ class SaveState : public std::enable_shared_from_this<SaveState> {
   ProgressCount encoded{heart.get()};
   ProgressCount written{heart.get()};
   std::atomic<std::uint64_t> stored{0};     ///< bytes of all files
+  CallerMemory memory;                      ///< strand
   boost::asio::cancellation_signal signal;  ///< strand
   bool cancel_requested = false;            ///< strand
   bool past_recall = false;                 ///< strand: the commit's rename is issued

@@ -1,4 +1,6 @@
+#include <cairn/engine/coroutine_rules.h>
 #include <cairn/manager/future.h>
+#include <cairn/manager/internal/layout.h>
 #include <cairn/manager/internal/source_reader.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -8,6 +10,8 @@
 
 namespace cairn::internal {
 
+static_assert(engine::CoroutineParameter<IndexRange> && engine::CoroutineParameter<ChunkPlace>);
+
 Task<void> await_source(std::shared_ptr<Source> source, IndexRange range, std::span<std::byte> to) {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
@@ -15,10 +19,20 @@ Task<void> await_source(std::shared_ptr<Source> source, IndexRange range, std::s
   std::function<void(std::exception_ptr)> done = [state](std::exception_ptr error) {
     state->set(std::move(error), impl::Unit());
   };
-  source->read(range, to, std::move(done));
-  const Future<void> future(state);
-  auto [failure] =
-      co_await future.result(asio::bind_cancellation_slot(asio::cancellation_slot(), kAsTuple));
+  std::exception_ptr failure;
+  bool asked = false;
+  try {
+    source->read(range, to, std::move(done));
+    asked = true;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (asked) {
+    const Future<void> future(state);
+    auto [answer] =
+        co_await future.result(asio::bind_cancellation_slot(asio::cancellation_slot(), kAsTuple));
+    failure = answer;
+  }
   co_await asio::this_coro::throw_if_cancelled(throws);
   if (failure) std::rethrow_exception(failure);
 }

@@ -1,4 +1,5 @@
 #include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/random.h>
 #include <cairn/manager/internal/step_directory.h>
@@ -196,22 +197,20 @@ Task<void> StepDirectory::discard() {
 namespace {
 
 /// Throws busy while a reader holds the step. The handle is kept until the step is gone.
-Task<FilePtr> exclude_readers(FolderPtr root, std::string name) {
+Task<std::unique_ptr<HeldLock>> exclude_readers(FolderPtr root, std::string name) {
   FolderPtr folder = co_await open_subfolder(root, name);
   // Readers hold a shared lock on the step's metadata file while they read.
-  auto [open_error, metadata] = co_await folder->handle.async_open_file(
-      std::string(orbax::kStepMetadataFile), engine::OpenMode::read, engine::DirectIo::off,
-      kAsTuple);
-  if (!open_error) {
-    auto [lock_error] = co_await metadata.async_lock(true, kAsTuple);
+  LockFile metadata = co_await open_lock_file(folder, std::string(orbax::kStepMetadataFile),
+                                              engine::OpenMode::read);
+  if (!metadata.error) {
+    const engine::error_code lock_error = co_await metadata.lock->lock(true);
     if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
       ErrorContext context = at("delete step " + name, folder->path);
       context.remedy = "Delete it when the reader is done";
       throw Error(ErrorCode::busy, "a reader holds the step", context);
     }
-    co_return std::make_shared<OpenFile>(std::move(metadata), folder->path);
   }
-  co_return nullptr;
+  co_return std::move(metadata.lock);
 }
 
 Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
@@ -232,7 +231,7 @@ Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
 }  // namespace
 
 Task<std::string> move_step_to_trash(FolderPtr root, std::string name) {
-  const FilePtr held = co_await exclude_readers(root, name);
+  const std::unique_ptr<HeldLock> held = co_await exclude_readers(root, name);
   const std::string trash = trash_name(name);
   co_await rename_entry(root, name, trash);
   co_await sync_folder(root);
@@ -240,7 +239,7 @@ Task<std::string> move_step_to_trash(FolderPtr root, std::string name) {
 }
 
 Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir) {
-  const FilePtr held = co_await exclude_readers(root, name);
+  const std::unique_ptr<HeldLock> held = co_await exclude_readers(root, name);
   FolderPtr aside = co_await open_or_make_subfolder(root, subdir);
   std::string target = name;
   const auto taken = co_await find_status(aside, target);

@@ -126,7 +126,10 @@ Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, arg
   OpenStepPtr step = co_await open_step(engine, path);
   std::exception_ptr failure;
   try {
-    co_return co_await restore_open_step(step, number, std::move(args), std::move(item_name));
+    Restored restored =
+        co_await restore_open_step(step, number, std::move(args), std::move(item_name));
+    co_await close_step(step);
+    co_return restored;
   } catch (...) {
     failure = std::current_exception();
   }
@@ -139,6 +142,7 @@ Task<boost::json::object> read_metrics(EnginePtr engine, std::string path) {
   if (std::ranges::find(step->items, "metrics") == step->items.end())
     co_return boost::json::object();
   boost::json::value value = co_await read_json(step, "metrics");
+  co_await close_step(step);
   if (!value.is_object()) {
     throw step_error(ErrorCode::data_loss, "the metrics are not a JSON object",
                      join_path(path, "metrics"), "metrics");

@@ -46,6 +46,9 @@ Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
 /// A directory that may be a step or an item: what it has of a step is optional. Errors as above;
 /// an item of a temporary directory is incomplete too.
 Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path);
+/// Lets deletions go on: what was to be read is read. Where it is not called, that comes a little
+/// after the last owner of `step` has gone.
+Task<void> close_step(OpenStepPtr step);
 /// The directory of an item.
 Task<FolderPtr> item_folder(OpenStepPtr step, std::string item);
 /// What a handler that we know keeps; none for others.

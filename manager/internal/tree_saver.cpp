@@ -91,6 +91,7 @@ void TreeSaver::capture_inlined_views() {
 }
 
 Task<void> TreeSaver::capture_inlined() {
+  const CallerMemory::Use use = state_->memory.use();
   auto views = [this] { capture_inlined_views(); };
   co_await engine::async_run(engine_->cpu(), std::move(views), asio::use_awaitable);
   std::uint64_t bytes = 0;
@@ -147,7 +148,9 @@ Task<void> TreeSaver::open(FolderPtr root, FolderPtr step) {
 
 Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
   const Extent& extent = layout_.extents[index];
+  CallerMemory::Use use = state_->memory.use();
   co_await extents_->fill(index, staging.data());
+  use.reset();
   gate_.captured(extent.staging_bytes);
   extent_captured(index);
   const std::uint64_t bytes = element_bytes_of(extent);

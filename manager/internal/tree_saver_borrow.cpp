@@ -39,6 +39,7 @@ Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
   auto [error, tail] = co_await engine_->staging().async_acquire(
       extent.staging_bytes - memory.body.size(), kAsTuple);
   if (error) raise_failure(error, "wait for staging memory", "");
+  const CallerMemory::Use use = state_->memory.use();
   std::byte* const block = tail.data();
   auto checksum = [memory] { return crc32c(memory.rest, crc32c(memory.body)); };
   auto first = checksum;

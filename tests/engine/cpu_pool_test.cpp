@@ -84,6 +84,28 @@ TEST(AvailableCpus, IsAtLeastOneAndNoMoreThanTheMachineHas) {
   EXPECT_EQ(make_tbb_pool()->concurrency(), available_cpus());
 }
 
+TEST(TaskQueue, ATaskThatIsTakenBackNeverRuns) {
+  internal::TaskQueue queue;
+  std::string ran;
+  static_cast<void>(queue.push([&] { ran += "a"; }));
+  const std::uint64_t refused = queue.push([&] { ran += "b"; });
+  static_cast<void>(queue.push([&] { ran += "c"; }));
+  EXPECT_TRUE(queue.take_back(refused));
+  EXPECT_FALSE(queue.take_back(refused));
+  queue.run_one();
+  queue.run_one();
+  queue.wait_idle();
+  EXPECT_EQ(ran, "ac");
+}
+
+TEST(TaskQueue, ATaskThatRunsCannotBeTakenBack) {
+  internal::TaskQueue queue;
+  const std::uint64_t pushed = queue.push([] {});
+  queue.run_one();
+  EXPECT_FALSE(queue.take_back(pushed));
+  queue.wait_idle();
+}
+
 TEST(ManualPool, RunsNothingUntilToldAndTheSameOrderForTheSameSeed) {
   const std::uint64_t seed = test::make_seed();
   const auto order = [](std::uint64_t with) {

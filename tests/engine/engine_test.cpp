@@ -75,6 +75,20 @@ TEST_P(EngineTest, IsWhatTheOptionsSay) {
   EXPECT_EQ(stats.operations_submitted, 0u);
 }
 
+TEST_P(EngineTest, EveryEnginesStrandIsAStrand) {
+  const auto engine = Engine::create(options());
+  const auto other = Engine::create(options());
+  EXPECT_FALSE(on_any_strand());
+  std::promise<std::array<bool, 3>> promise;
+  asio::post(engine->executor(), [&] {
+    promise.set_value({on_any_strand(), engine->on_strand(), other->on_strand()});
+  });
+  EXPECT_EQ(promise.get_future().get(), (std::array{true, true, false}));
+  std::promise<bool> worker;
+  engine->cpu().enqueue([&] { worker.set_value(on_any_strand()); });
+  EXPECT_FALSE(worker.get_future().get());
+}
+
 TEST_P(EngineTest, StrandIsOneThreadWithSignalsBlocked) {
   std::promise<bool> promise;
   const auto engine = Engine::create(options());

@@ -50,6 +50,22 @@ TEST(Error, ErrnosHaveTheKindThatACallerActsOn) {
   }
 }
 
+TEST(Error, CodesOfTheEngineHaveItsCategoryAndAText) {
+  EXPECT_STREQ(engine::engine_category().name(), "cairn.engine");
+  for (const Errc code :
+       {Errc::forked_child, Errc::engine_closed, Errc::request_too_large, Errc::timed_out,
+        Errc::direct_io_unavailable, Errc::exchange_unavailable}) {
+    const engine::error_code made = code;
+    EXPECT_EQ(made.category(), engine::engine_category());
+    EXPECT_NE(made.message(), "");
+    EXPECT_NE(made.message(), engine::engine_category().message(0)) << "one of its own";
+  }
+}
+
+TEST(Error, NoRemedyNamesAnOptionThatDoesNotExist) {
+  EXPECT_EQ(engine::remedy(from_errno(ENOLCK)).find("off"), std::string_view::npos);
+}
+
 TEST(Error, AsiosOwnAbortIsACancellation) {
   EXPECT_EQ(classify(boost::asio::error::operation_aborted), ErrorKind::cancelled);
 }

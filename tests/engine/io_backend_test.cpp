@@ -5,9 +5,6 @@
 #include <cairn/engine/internal/execute_blocking.h>
 #include <cairn/engine/internal/threads_backend.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,6 +24,7 @@
 
 #include "support/backends.h"
 #include "support/io_calls.h"
+#include "support/refuse_call.h"
 #include "support/temp_directory.h"
 
 namespace cairn::test {
@@ -168,24 +166,6 @@ TEST_P(IoBackendTest, ALateCancelDoesNotHitTheNextOperationAtItsAddress) {
 
 // ---- choosing a backend -------------------------------------------------------------------------
 
-// Makes system call `number` fail with `error` in this thread and those it starts from now on, as
-// the seccomp filter of a container does.
-void refuse(long number, int error) {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K,
-               SECCOMP_RET_ERRNO | (static_cast<unsigned>(error) & SECCOMP_RET_DATA)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{std::size(code), code};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-    std::fprintf(stderr, "no seccomp here: io_uring threads\n");
-    std::_Exit(0);
-  }
-}
-
 [[noreturn]] void report(const engine::BackendOptions& options) {
   try {
     const auto info = engine::make_backend(options)->info();
@@ -198,7 +178,7 @@ void refuse(long number, int error) {
 
 [[noreturn]] void report_without_io_uring(int error, BackendKind kind) {
   ::unsetenv("CAIRN_IO_BACKEND");
-  refuse(SYS_io_uring_setup, error);
+  refuse_call(SYS_io_uring_setup, error);
   engine::BackendOptions options;
   options.kind = kind;
   report(options);
@@ -206,7 +186,7 @@ void refuse(long number, int error) {
 
 [[noreturn]] void report_without_eventfd(BackendKind kind) {
   ::unsetenv("CAIRN_IO_BACKEND");
-  refuse(SYS_eventfd2, EMFILE);
+  refuse_call(SYS_eventfd2, EMFILE);
   engine::BackendOptions options;
   options.kind = kind;
   report(options);
@@ -214,8 +194,8 @@ void refuse(long number, int error) {
 
 [[noreturn]] void report_without_threads(BackendKind kind) {
   ::unsetenv("CAIRN_IO_BACKEND");
-  refuse(SYS_clone3, ENOSYS);
-  refuse(SYS_clone, EAGAIN);
+  refuse_call(SYS_clone3, ENOSYS);
+  refuse_call(SYS_clone, EAGAIN);
   engine::BackendOptions options;
   options.kind = kind;
   report(options);

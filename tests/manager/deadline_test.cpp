@@ -2,6 +2,7 @@
 // it does.
 
 #include <gmock/gmock.h>
+#include <sys/file.h>
 
 #include "support/manager_fixture.h"
 
@@ -170,6 +171,22 @@ TEST_P(Deadline, DeletingOldStepsDoesNotHoldUpThoseWhoWaitForEver) {
   manager.wait_until_finished().get();
   EXPECT_EQ(quarantined(manager), 0u);
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "2"}));
+}
+
+TEST_P(Deadline, AnUnlockThatHangsDoesNotHoldUpThoseWhoWaitForEver) {
+  CheckpointManager manager(root(), watched());
+  faults_->hold([](const engine::IoRequest& request) {
+    return request.op == IoOp::lock && request.flags == LOCK_UN;
+  });
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  faults_->wait_until_held(1);
+  Future<void> finished = manager.wait_until_finished();
+  clock_->advance(kTotal + 1s);
+  finished.get();
+  EXPECT_EQ(quarantined(manager), 1u);
+  faults_->release();
+  EXPECT_TRUE(manager.save(1, state(1)).get());
+  EXPECT_EQ(quarantined(manager), 0u);
 }
 
 TEST_P(Deadline, ASaveThatHangsWhileItCleansUpSaysWhatItFailedFor) {

@@ -5,6 +5,7 @@
 
 #include <boost/asio/bind_executor.hpp>
 #include <future>
+#include <thread>
 
 #include "support/manager_fixture.h"
 
@@ -120,6 +121,53 @@ TEST_P(Failure, ASaveThatWaitsForItsTurnCanBeCancelled) {
   EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{0}));
 }
 
+TEST_P(Failure, ASaveThatWaitsForAPlaceAndForMemoryCanBeCancelled) {
+  test::EngineSettings settings = faulty();
+  settings.staging_bytes = 4u << 20;
+  ManagerOptions o = options(settings);
+  o.max_pending = 0;
+  CheckpointManager manager(root(), o);
+  Dict arrays;  // more than staging holds: the first save is not staged while the disk hangs
+  for (const std::string name : {"a", "b", "c", "d", "e"})
+    arrays[name] = Tree(Array(DType::float32, {1 << 18}));
+  faults->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture first = manager.save(0, Tree(arrays));
+  faults->wait_until_held(1);
+  // One cancellation ends the wait for a place; the wait for the first save's arrays is behind it.
+  const SaveFuture second = manager.save(1, Tree(arrays));
+  while (second.progress().total == 0) std::this_thread::yield();  // planned
+  second.cancel();
+  EXPECT_EQ(code_of_failure(second), ErrorCode::cancelled);
+  EXPECT_FALSE(first.ready());
+  faults->release();
+  EXPECT_TRUE(first.get());
+}
+
+TEST_P(Failure, ASaveThatIsBeingPlannedCanBeCancelled) {
+  const auto pool = std::make_shared<engine::ManualPool>(1);
+  test::EngineSettings settings = faulty();
+  settings.cpu_pool = pool;
+  ManagerOptions o = options(settings);
+  o.max_pending = 0;
+  CheckpointManager manager(root(), o);
+  faults->hold(FaultPlan::only({IoOp::sync_data}));
+  const SaveFuture first = manager.save(0, state(0));
+  while (first.progress().staged < (1u << 20)) pool->run_one();
+  const SaveFuture second = manager.save(1, state(1));
+  second.cancel();
+  std::promise<void> noticed;
+  boost::asio::post(manager.engine()->executor(), [&] { noticed.set_value(); });
+  noticed.get_future().get();  // the pool has the plan, and the save its cancellation
+  while (!second.ready()) pool->run_one();
+  EXPECT_EQ(code_of_failure(second), ErrorCode::cancelled);
+  EXPECT_FALSE(first.ready());
+  faults->release();
+  while (!first.ready()) pool->run_one();
+  EXPECT_TRUE(first.get());
+  Future<void> finished = manager.wait_until_finished();
+  while (!finished.ready()) pool->run_one();
+}
+
 TEST_P(Failure, CancellingAWaitLeavesTheSaveAlone) {
   CheckpointManager manager(root(), options(faulty()));
   faults->hold(FaultPlan::only({IoOp::write}));
@@ -190,7 +238,7 @@ TEST_P(Failure, AHungFileSystemFailsTheSaveAtItsDeadline) {
 
 TEST_P(Failure, AnErrorIsDeliveredOnceToWhoeverAsksFirst) {
   CheckpointManager manager(root(), options(faulty()));
-  faults->fail(FaultPlan::only({IoOp::write}), 1, EIO);
+  faults->fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
   {
     const SaveFuture dropped = manager.save(0, state(0));
     EXPECT_THROW(manager.wait_until_finished().get(), Error);
@@ -198,7 +246,7 @@ TEST_P(Failure, AnErrorIsDeliveredOnceToWhoeverAsksFirst) {
   manager.check_for_errors();
   manager.wait_until_finished().get();
   faults->clear();
-  faults->fail(FaultPlan::only({IoOp::write}), 1, EIO);
+  faults->fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
   EXPECT_EQ(code_of_failure(manager.save(0, state(0))), ErrorCode::io_error);
   manager.check_for_errors();  // its own future has delivered it
   manager.close().get();

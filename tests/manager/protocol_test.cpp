@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/post.hpp>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "support/manager_fixture.h"
@@ -106,6 +109,61 @@ TEST_P(Protocol, ARenameThatDidNotHappenIsAFailureLikeOthers) {
   EXPECT_EQ(error_of(overwrite(manager, 1)).code(), ErrorCode::io_error);
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0"}));
   EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+}
+
+// ---- the root's lock ----------------------------------------------------------------------------
+
+TEST_P(Protocol, AStepCanBeDeletedWhereTheOwnerRecordHasNoRoom) {
+  CheckpointManager manager(root(), faulty());
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  EXPECT_TRUE(manager.save(1, state(1)).get());
+  manager.wait_until_finished().get();
+  faults_->fail(FaultPlan::only({IoOp::write}), 1, ENOSPC, FaultPlan::kForever);
+  faults_->hold(FaultPlan::only({IoOp::rename}));
+  Future<void> deleted = manager.delete_step(0);
+  faults_->wait_until_held(1);
+  CheckpointManager other(root(), options());
+  const Error refused = error_of(other.save(2, state(2)));
+  EXPECT_EQ(refused.code(), ErrorCode::busy) << "the lock is held all the same";
+  EXPECT_THAT(refused.reason(), HasSubstr("has not written who it is"));
+  faults_->release();
+  deleted.get();
+  EXPECT_EQ(faults_->injected(), 1u);
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "1"}));
+  EXPECT_EQ(manager.restore(1).get().tree(), state(1));
+}
+
+bool is_unlock(const engine::IoRequest& request) {
+  return request.op == IoOp::lock && request.flags == LOCK_UN;
+}
+
+TEST_P(Protocol, AnUnlockThatHangsHoldsUpNothingButTheNextWriter) {
+  CheckpointManager manager(root(), faulty());
+  faults_->hold(is_unlock);
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  faults_->wait_until_held(1);
+  std::promise<void> passed;
+  boost::asio::post(manager.engine()->executor(), [&] { passed.set_value(); });
+  passed.get_future().get();
+  const pid_t child = ::fork();  // blocks where a guard is held meanwhile
+  if (child == 0) ::_exit(0);
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  Future<void> finished = manager.wait_until_finished();
+  EXPECT_FALSE(finished.ready()) << "others could not write yet";
+  const SaveFuture next = manager.save(1, state(1));
+  faults_->release();
+  finished.get();
+  EXPECT_TRUE(next.get());
+}
+
+TEST_P(Protocol, AnUnlockThatFailsLeavesTheRootFree) {
+  CheckpointManager manager(root(), faulty());
+  CheckpointManager other(root(), options());
+  faults_->fail(is_unlock, 1, EIO, FaultPlan::kForever);
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  manager.wait_until_finished().get();
+  EXPECT_TRUE(other.save(1, state(1)).get());
+  EXPECT_GE(faults_->injected(), 1u);
 }
 
 // ---- another writer -----------------------------------------------------------------------------

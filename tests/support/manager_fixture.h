@@ -22,6 +22,7 @@ struct EngineSettings {
   std::size_t io_window_bytes = 64u << 20;
   engine::DirectIo direct_io = engine::DirectIo::automatic;
   std::shared_ptr<engine::Clock> clock;
+  std::shared_ptr<engine::CpuPool> cpu_pool;
   std::shared_ptr<engine::FaultPlan> faults;  ///< none = a healthy disk
 };
 
@@ -33,6 +34,7 @@ inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind,
   options.io_window_bytes = settings.io_window_bytes;
   options.direct_io = settings.direct_io;
   options.clock = settings.clock;
+  options.cpu_pool = settings.cpu_pool;
   options.registered_buffers = engine::RegisteredBuffers::automatic;  // the default is off
   if (settings.faults)
     options.io_backend =

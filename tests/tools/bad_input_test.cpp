@@ -20,6 +20,29 @@ void expect_refused(const Outcome& outcome, const std::string& why) {
   EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
 }
 
+/// Bytes of files that are no safetensors, and what is said of each.
+std::vector<std::pair<std::string, std::string>> unsound_files() {
+  const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  return {
+      {"", "safetensors file: size: found 0 bytes"},
+      {"1234", "safetensors file: size: found 4 bytes"},
+      {raw_file(good, 8).substr(0, 20), "where the file ends"},
+      {raw_file(good, 7), "where the file ends"},
+      {raw_file(good, 9), "data section: found 9 bytes"},
+      {raw_file("{}", 0), "the file has no tensors"},
+      {raw_file("no JSON", 0), "'{' first"},
+      {raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+                12),
+       "without holes or overlap"},
+      {raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})", 8), "data_offsets"},
+      {raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                R"("a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})",
+                16),
+       "the name twice"},
+  };
+}
+
 class BadInput : public CommandTest {
  protected:
   void refuses_file(const std::string& bytes, const std::string& why) {
@@ -31,24 +54,24 @@ class BadInput : public CommandTest {
 CAIRN_ON_EVERY_BACKEND(BadInput);
 
 TEST_P(BadInput, RefusesSafetensorsFilesThatAreNotSound) {
-  const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
-  refuses_file("", "safetensors file: size: found 0 bytes");
-  refuses_file("1234", "safetensors file: size: found 4 bytes");
-  refuses_file(raw_file(good, 8).substr(0, 20), "where the file ends");
-  refuses_file(raw_file(good, 7), "where the file ends");
-  refuses_file(raw_file(good, 9), "data section: found 9 bytes");
-  refuses_file(raw_file("{}", 0), "the file has no tensors");
-  refuses_file(raw_file("no JSON", 0), "'{' first");
-  refuses_file(raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-                        R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
-                        12),
-               "without holes or overlap");
-  refuses_file(raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})", 8),
-               "data_offsets");
-  refuses_file(raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-                        R"("a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})",
-                        16),
-               "the name twice");
+  for (const auto& [bytes, why] : unsound_files()) refuses_file(bytes, why);
+}
+
+TEST_P(BadInput, KeepsEarlierStepsWhateverAnImportIsGiven) {
+  const Tree before(Dict{{"w", Tree(Array(DType::float32, {1000}))}, {"n", 1}});
+  save(0, before);
+  for (const auto& [bytes, why] : unsound_files()) {
+    write_bytes(file("bad"), bytes);
+    for (const std::vector<std::string>& how :
+         {std::vector<std::string>{"--step", "1"}, {"--step", "0", "--overwrite"}}) {
+      std::vector<std::string> line{"import", file("bad"), root()};
+      line.insert(line.end(), how.begin(), how.end());
+      expect_refused(cairn(line), why);
+    }
+  }
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0"}));
+  CheckpointManager manager(root(), options());
+  EXPECT_EQ(manager.restore(0).get().tree(), before);
 }
 
 TEST_P(BadInput, RefusesAHeaderAboveTheLimit) {

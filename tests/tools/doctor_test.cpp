@@ -1,6 +1,12 @@
 // cairn doctor.
 
 #include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "tools/command.h"
 
@@ -9,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Doctor : public CommandTest {};
 CAIRN_ON_EVERY_BACKEND(Doctor);
@@ -65,6 +72,46 @@ TEST_P(Doctor, NamesWhatAKilledSaveLeftAndHowToRemoveIt) {
   for (const auto& finding : document.at("findings").as_array())
     named = named || finding.at("subject") == "leftover";
   EXPECT_TRUE(named);
+}
+
+TEST_P(Doctor, SuggestsToRemoveNothingOfAnothers) {
+  std::filesystem::create_directories(root() + "/backup.orbax-checkpoint-tmp");
+  std::filesystem::create_directories(root() + "/7.orbax-checkpoint-tmp.saved");
+  const Outcome outcome = cairn({"doctor", root()});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, Not(HasSubstr("rm -r")));
+}
+
+/// Mounts a file system of 16 KiB on `directory`, in namespaces of this process's own. False where
+/// the machine allows none.
+bool mount_small(const std::string& directory) {
+  const std::string uid = std::to_string(::getuid());
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  std::ofstream("/proc/self/uid_map") << "0 " + uid + " 1";
+  return ::mount("none", directory.c_str(), "tmpfs", 0, "size=16k") == 0;
+}
+
+TEST_P(Doctor, SaysOfAFullFileSystemThatItIsFull) {
+  constexpr int kNotAllowed = 2;
+  std::filesystem::create_directory(root());
+  const pid_t child = ::fork();  // mounts are its own
+  if (child == 0) {
+    if (!mount_small(root())) ::_exit(kNotAllowed);
+    const Outcome outcome = cairn({"doctor", root()});
+    write_bytes(file("out"), std::to_string(outcome.status) + outcome.out);
+    ::_exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAllowed)
+    GTEST_SKIP() << "no mounts in a user namespace here";
+  const std::string out = read_bytes(file("out"));
+  EXPECT_EQ(out.front(), '1');
+  EXPECT_THAT(out, AllOf(HasSubstr("free space: 16.0 KiB are free"),
+                         HasSubstr("no file can be written here: No space left on device. Free "
+                                   "space on the file system or keep fewer steps.\n"),
+                         Not(HasSubstr("owner"))));
+  EXPECT_LT(out.find(": free space:"), out.find(": write:")) << "the cause comes first";
 }
 
 TEST_P(Doctor, RefusesWhatIsNoDirectory) {

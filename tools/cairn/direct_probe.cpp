@@ -61,7 +61,7 @@ asio::awaitable<DirectProbe> probe(EnginePtr engine, std::string path) {
   const engine::error_code write_error =
       co_await try_write(engine, directory, plain_name, engine::DirectIo::off, &ignored);
   result.writable = !write_error;
-  if (write_error) result.write_error = write_error.message();
+  result.write_error = write_error;
 
   if (result.writable && !result.direct) {
     // What is left of the refused file has the name.

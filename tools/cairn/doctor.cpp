@@ -111,14 +111,28 @@ void judge_machine(Examination& found, const Settings& settings) {
   }
 }
 
+/// Of a file that cannot be written; without the full stop.
+std::string remedy_of(const engine::error_code& error) {
+  std::string remedy(engine::remedy(error));
+  if (remedy.empty()) return "Choose another directory, or change its owner, mode or mount";
+  while (remedy.ends_with('.')) remedy.pop_back();
+  return remedy;
+}
+
 void judge_directory(Examination& found) {
   const auto add = [&](Level level, std::string subject, std::string message, std::string remedy) {
     found.findings.push_back({level, std::move(subject), std::move(message), std::move(remedy)});
   };
   const DirectProbe& probe = found.probe;
+  if (found.free_bytes < kFreeBytesMin) {
+    add(found.free_bytes == 0 ? Level::problem : Level::warning, "free space",
+        fmt::format("{} are free", human_bytes(found.free_bytes)),
+        "Make room, or delete steps (max_to_keep)");
+  }
   if (!probe.writable) {
-    return add(Level::problem, "write", "no file can be written here: " + probe.write_error,
-               "Choose another directory, or change its owner, mode or mount");
+    return add(Level::problem, "write",
+               "no file can be written here: " + probe.write_error.message(),
+               remedy_of(probe.write_error));
   }
   if (!probe.direct) {
     add(Level::warning, "direct I/O", "refused: " + probe.direct_error,
@@ -127,11 +141,6 @@ void judge_directory(Examination& found) {
   if (!probe.exchange) {
     add(Level::warning, "exchange", "two names cannot be exchanged: " + probe.exchange_error,
         "Steps cannot be overwritten here; delete them first");
-  }
-  if (found.free_bytes < kFreeBytesMin) {
-    add(found.free_bytes == 0 ? Level::problem : Level::warning, "free space",
-        fmt::format("{} are free", human_bytes(found.free_bytes)),
-        "Make room, or delete steps (max_to_keep)");
   }
   if (found.file_system == "tmpfs" || found.file_system == "ramfs") {
     add(Level::warning, "file system", found.file_system + " keeps files in memory",
@@ -222,7 +231,7 @@ void print_examination(const Examination& found) {
   table.add(
       {"file system", fmt::format("{}, {} free of {}", found.file_system,
                                   human_bytes(found.free_bytes), human_bytes(found.total_bytes))});
-  table.add({"write", probe.writable ? "works" : "fails: " + probe.write_error});
+  table.add({"write", probe.writable ? "works" : "fails: " + probe.write_error.message()});
   table.add({"direct I/O", probe.direct ? fmt::format("works, alignment {} bytes", probe.alignment)
                                         : "refused: " + probe.direct_error});
   table.add({"exchange", probe.exchange ? "works" : "fails: " + probe.exchange_error});

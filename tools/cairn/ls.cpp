@@ -55,7 +55,7 @@ boost::json::object leftover_json(const Leftover& leftover, const std::string& r
   boost::json::object out;
   out["name"] = leftover.name;
   out["path"] = join_path(root, leftover.name);
-  out["step"] = optional_json(leftover.step);
+  out["step"] = leftover.step;
   out["kind"] = leftover.deletion ? "deletion" : "save";
   out["modified_ns"] = leftover.modified_ns;
   out["age_s"] = static_cast<double>(now - leftover.modified_ns) * 1e-9;
