@@ -165,7 +165,8 @@ ValueType value_type_of(const Tree& node) {
   };
   if (node.is<Null>()) return ValueType::none;
   if (node.is<std::string>()) return ValueType::string;
-  if (node.is<Array>() || node.is<ArrayView>() || node.is<Leaf>()) return ValueType::np_ndarray;
+  if (node.is<Array>() || node.is<ArrayView>() || node.is<MutableArrayView>() || node.is<Leaf>())
+    return ValueType::np_ndarray;
   if (node.is<LeafSpec>()) {
     throw std::invalid_argument("a leaf spec (" + to_string(node.as<LeafSpec>()) +
                                 ") has no elements; it belongs in the target of a restore");

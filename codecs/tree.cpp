@@ -45,16 +45,6 @@ void dismantle(Tree& tree) noexcept {
   }
 }
 
-// By their elements, wherever they lie: a view equals an array.
-bool is_array_like(const Tree& tree) noexcept {
-  return tree.is<Array>() || tree.is<ArrayView>();
-}
-
-ArrayView view_of(const Tree& tree) {
-  if (const auto* view = std::get_if<ArrayView>(&tree.value())) return *view;
-  return ArrayView(tree.as<Array>());
-}
-
 bool leaves_equal(const Leaf& a, const Leaf& b) {
   if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
   return std::equal(a.parts().begin(), a.parts().end(), b.parts().begin(), b.parts().end(),
@@ -70,6 +60,7 @@ Tree::Tree(std::string_view v) : value_(std::string(v)) {}
 Tree::Tree(const char* v) : value_(std::string(v)) {}
 Tree::Tree(Array v) : value_(std::move(v)) {}
 Tree::Tree(ArrayView v) : value_(std::move(v)) {}
+Tree::Tree(MutableArrayView v) : value_(std::move(v)) {}
 Tree::Tree(Leaf v) : value_(std::move(v)) {}
 Tree::Tree(LeafSpec v) : value_(std::move(v)) {}
 Tree::Tree(Placeholder v) : value_(LeafSpec(v)) {}
@@ -91,6 +82,13 @@ Tree& Tree::operator=(Tree&& other) noexcept {
 }
 Tree::~Tree() {
   if (is_container(*this)) dismantle(*this);
+}
+
+std::optional<ArrayView> view_of(const Tree& node) {
+  if (const auto* array = std::get_if<Array>(&node.value())) return ArrayView(*array);
+  if (const auto* view = std::get_if<ArrayView>(&node.value())) return *view;
+  const auto* memory = std::get_if<MutableArrayView>(&node.value());
+  return memory == nullptr ? std::nullopt : std::optional(memory->view());
 }
 
 std::string_view Tree::kind() const noexcept {
@@ -122,7 +120,11 @@ Tree& Tree::at(std::size_t index) {
 }
 
 bool operator==(const Tree& a, const Tree& b) {
-  if (is_array_like(a) && is_array_like(b)) return view_of(a) == view_of(b);
+  // By their elements, wherever they lie: a view equals an array.
+  if (const auto view = view_of(a)) {
+    const auto other = view_of(b);
+    return other && *view == *other;
+  }
   if (a.value_.index() != b.value_.index()) return false;
   return std::visit(
       [&b](const auto& left) -> bool {

@@ -6,6 +6,7 @@
 #include <cairn/codecs/dtype.h>
 #include <cairn/codecs/leaf.h>
 #include <cairn/codecs/leaf_spec.h>
+#include <cairn/codecs/mutable_array_view.h>
 #include <cairn/export.h>
 
 #include <concepts>
@@ -13,6 +14,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -110,7 +112,7 @@ struct CAIRN_EXPORT Tuple : std::vector<Tree> {
 class CAIRN_EXPORT Tree {
  public:
   using Value = std::variant<Null, bool, std::int64_t, std::uint64_t, double, std::string, Array,
-                             ArrayView, Leaf, LeafSpec, Dict, List, Tuple>;
+                             ArrayView, MutableArrayView, Leaf, LeafSpec, Dict, List, Tuple>;
   Tree() noexcept = default;  ///< null
   Tree(Null) noexcept {}
   /// bool alone: a pointer, which would convert to bool, is refused.
@@ -131,6 +133,7 @@ class CAIRN_EXPORT Tree {
   Tree(std::nullptr_t) = delete;
   Tree(Array v);
   Tree(ArrayView v);
+  Tree(MutableArrayView v);
   Tree(Leaf v);
   Tree(LeafSpec v);  ///< in targets alone: a save refuses it, naming its path
   Tree(Placeholder v);
@@ -147,7 +150,7 @@ class CAIRN_EXPORT Tree {
   [[nodiscard]] const Value& value() const noexcept { return value_; }
   [[nodiscard]] Value& value() noexcept { return value_; }
   /// "dict", "list", "tuple", "null", "bool", "int", "uint", "float", "string", "array", "view",
-  /// "leaf", "spec".
+  /// "memory" (of a MutableArrayView), "leaf", "spec".
   [[nodiscard]] std::string_view kind() const noexcept;
   template <class T>
   [[nodiscard]] bool is() const noexcept {
@@ -165,13 +168,17 @@ class CAIRN_EXPORT Tree {
   [[nodiscard]] const Tree& at(std::size_t index) const;
   [[nodiscard]] Tree& at(std::size_t index);
 
-  /// Equal kinds and values, except that an Array and an ArrayView are equal when dtype, shape and
-  /// element bytes are. NaN equals NaN. Leaves are equal when their parts are, sources by identity.
+  /// Equal kinds and values, except that arrays and views of either kind are equal when dtype, shape
+  /// and element bytes are. NaN equals NaN. Leaves are equal when their parts are, sources by identity.
   friend CAIRN_EXPORT bool operator==(const Tree& a, const Tree& b);
 
  private:
   Value value_;
 };
+
+/// The elements of an array, or of a view of either kind; none of any other node. Borrows `node`
+/// where it is an array.
+[[nodiscard]] CAIRN_EXPORT std::optional<ArrayView> view_of(const Tree& node);
 
 /// A leaf or an empty container (an empty dict, list or tuple, or null) with its path.
 struct FlatEntry {
@@ -208,9 +215,9 @@ struct DictInit {
 };
 
 /// The names that kind() gives, by the variant's index.
-inline constexpr std::string_view kTreeKinds[] = {"null",   "bool",  "int",  "uint", "float",
-                                                  "string", "array", "view", "leaf", "spec",
-                                                  "dict",   "list",  "tuple"};
+inline constexpr std::string_view kTreeKinds[] = {"null",   "bool",  "int",  "uint",   "float",
+                                                  "string", "array", "view", "memory", "leaf",
+                                                  "spec",   "dict",  "list", "tuple"};
 static_assert(std::size(kTreeKinds) == std::variant_size_v<Tree::Value>);
 
 template <class T, std::size_t kIndex = 0>

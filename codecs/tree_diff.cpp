@@ -40,8 +40,7 @@ const std::vector<Tree>* elements_of(const Tree& node) {
 LeafSpec wanted(const Tree& node) {
   const Tree::Value& value = node.value();
   if (const auto* spec = std::get_if<LeafSpec>(&value)) return *spec;
-  if (const auto* array = std::get_if<Array>(&value)) return {array->dtype(), array->shape()};
-  if (const auto* view = std::get_if<ArrayView>(&value)) return {view->dtype(), view->shape()};
+  if (const auto view = view_of(node)) return {view->dtype(), view->shape()};
   if (const auto* leaf = std::get_if<Leaf>(&value)) return {leaf->dtype(), leaf->shape()};
   if (node.is<bool>()) return {DType::boolean, {}};
   if (node.is<std::int64_t>()) return {DType::int64, {}};

@@ -10,6 +10,11 @@ std::string list_names(const std::vector<std::pair<std::string, Restored::Item>>
   return names.empty() ? "none" : names;
 }
 
+std::string kind_of(const Restored::Item& item) {
+  if (std::holds_alternative<Tree>(item)) return "tree";
+  return std::holds_alternative<LazyTree>(item) ? "lazy tree" : "JSON document";
+}
+
 [[noreturn]] void refuse(std::string reason) {
   ErrorContext context;
   context.operation = "use restored items";
@@ -26,16 +31,28 @@ args::Composite& args::Composite::add(std::string name, ItemSave item) {
 Restored::Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items)
     : step_(step), items_(std::move(items)) {}
 
-Tree& Restored::tree() {
-  Tree* only = nullptr;
+template <class Kind>
+Kind& Restored::only(const char* kind) {
+  Kind* found = nullptr;
   for (auto& [name, item] : items_) {
-    auto* tree = std::get_if<Tree>(&item);
-    if (tree == nullptr) continue;
-    if (only != nullptr) refuse("there are several trees, name one: " + list_names(items_));
-    only = tree;
+    auto* here = std::get_if<Kind>(&item);
+    if (here == nullptr) continue;
+    if (found != nullptr)
+      refuse("there are several " + std::string(kind) + "s, name one: " + list_names(items_));
+    found = here;
   }
-  if (only == nullptr) refuse("there is no tree; items: " + list_names(items_));
-  return *only;
+  if (found == nullptr) {
+    refuse("there is no " + std::string(kind) + "; items: " + list_names(items_));
+  }
+  return *found;
+}
+
+Tree& Restored::tree() {
+  return only<Tree>("tree");
+}
+
+LazyTree& Restored::lazy() {
+  return only<LazyTree>("lazy tree");
 }
 
 Restored::Item& Restored::find(std::string_view name) {
@@ -46,13 +63,21 @@ Restored::Item& Restored::find(std::string_view name) {
 }
 
 Tree& Restored::tree(std::string_view item) {
-  if (auto* tree = std::get_if<Tree>(&find(item))) return *tree;
-  refuse("item '" + std::string(item) + "' is a JSON document, not a tree");
+  Item& found = find(item);
+  if (auto* tree = std::get_if<Tree>(&found)) return *tree;
+  refuse("item '" + std::string(item) + "' is a " + kind_of(found) + ", not a tree");
 }
 
 boost::json::value& Restored::json(std::string_view item) {
-  if (auto* value = std::get_if<boost::json::value>(&find(item))) return *value;
-  refuse("item '" + std::string(item) + "' is a tree, not a JSON document");
+  Item& found = find(item);
+  if (auto* value = std::get_if<boost::json::value>(&found)) return *value;
+  refuse("item '" + std::string(item) + "' is a " + kind_of(found) + ", not a JSON document");
+}
+
+LazyTree& Restored::lazy(std::string_view item) {
+  Item& found = find(item);
+  if (auto* tree = std::get_if<LazyTree>(&found)) return *tree;
+  refuse("item '" + std::string(item) + "' is a " + kind_of(found) + ", not a lazy tree");
 }
 
 }  // namespace cairn

@@ -5,7 +5,10 @@
 #include <cairn/codecs/tree.h>
 #include <cairn/export.h>
 #include <cairn/manager/codec.h>
+#include <cairn/manager/lazy_tree.h>
+#include <cairn/manager/restore_args.h>
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
 #include <functional>
@@ -22,6 +25,9 @@ namespace cairn {
 /// planned.
 using CodecChooser = std::function<std::optional<Codec>(const KeyPath&, DType)>;
 
+/// The dtype that an array is stored as, or none for the item's; called likewise.
+using DTypeChooser = std::function<std::optional<DType>(const KeyPath&, DType)>;
+
 namespace args {
 
 /// What is common to the items that are trees. Empty trees are refused.
@@ -31,6 +37,12 @@ struct TreeSave {
   std::optional<Codec> codec;    ///< none: the manager's
   CodecChooser codec_for;        ///< per leaf; may be empty
   std::optional<Layout> layout;  ///< none: the manager's
+  /// The dtype that arrays are stored as; none: their own. They are cast (codecs/cast.h) while they
+  /// are captured, into the copy that is written. Numbers stay what they are.
+  std::optional<DType> cast;
+  DTypeChooser cast_for;  ///< per leaf; may be empty
+  /// Stored with the tree, as Orbax does; LazyTree::custom_metadata() gives it.
+  boost::json::object custom_metadata;
 };
 
 /// A tree of arrays, integers, floats and bools as one item. Strings are refused.
@@ -41,7 +53,7 @@ struct StandardSave : TreeSave {
 /// The same with strings, UTF-8, as leaves beside the others: they are kept in one JSON file of the
 /// item. Orbax restores such an item without arguments, or with PyTreeRestore.
 struct PyTreeSave : TreeSave {
-  PyTreeSave(Tree t) : TreeSave(std::move(t)) {}  // NOLINT(google-explicit-constructor)
+  explicit PyTreeSave(Tree t) : TreeSave(std::move(t)) {}
 };
 
 /// A JSON document as one item.
@@ -52,7 +64,7 @@ struct JsonSave {
 
 using ItemSave = std::variant<StandardSave, PyTreeSave, JsonSave>;
 
-/// Several items by name.
+/// Several items by name; a Tree alone means StandardSave.
 struct Composite {
   using Entry = std::pair<std::string, ItemSave>;
   Composite() = default;
@@ -76,28 +88,6 @@ class SaveArgs {
   std::variant<StandardSave, PyTreeSave, JsonSave, Composite> value;
 };
 
-/// Part of a tree: everything at and below a path, or of the one array there the elements of a
-/// range.
-struct Selection {
-  explicit Selection(KeyPath p, std::optional<IndexRange> r = std::nullopt)
-      : path(std::move(p)), range(std::move(r)) {}
-  /// `text` as to_string() writes a path: a/b[3].
-  explicit Selection(std::string text, std::optional<IndexRange> r = std::nullopt)
-      : path(std::move(text)), range(std::move(r)) {}
-  std::variant<KeyPath, std::string> path;  ///< the kinds of its keys do not count
-  std::optional<IndexRange> range;          ///< in elements; none: all
-};
-
-/// A tree as it was saved, or parts of it; strings come back as strings.
-struct StandardRestore {
-  StandardRestore() = default;
-  explicit StandardRestore(std::vector<Selection> s) : selection(std::move(s)) {}
-  /// Empty: everything. Otherwise what it names alone is read, chunk by chunk, and comes in its
-  /// place in the tree; elements of a list that were not asked for are null. Errors: not_found for
-  /// a path that is not there, with names like it; invalid_argument for a range that does not lie
-  /// in its array, a range of several arrays, and an array that is named twice.
-  std::vector<Selection> selection;
-};
 /// A JSON document.
 struct JsonRestore {
   JsonRestore() = default;
@@ -106,7 +96,12 @@ struct JsonRestore {
 struct AnyRestore {
   AnyRestore() = default;
 };
-using ItemRestore = std::variant<AnyRestore, StandardRestore, JsonRestore>;
+/// A tree whose elements are read when somebody asks.
+struct LazyRestore {
+  LazyRestore() = default;
+};
+using ItemRestore =
+    std::variant<AnyRestore, StandardRestore, PyTreeRestore, JsonRestore, LazyRestore>;
 
 /// Some items by name; none = every item of the step.
 struct CompositeRestore {
@@ -116,14 +111,21 @@ struct CompositeRestore {
   std::vector<Entry> items;
 };
 
-/// What restore() takes; nothing = every item as the step's metadata says.
+/// What restore() takes; nothing = every item as the step's metadata says, a Tree alone =
+/// StandardRestore into it.
 class RestoreArgs {
  public:
   RestoreArgs() : value(CompositeRestore()) {}
   RestoreArgs(StandardRestore a) : value(std::move(a)) {}   // NOLINT(google-explicit-constructor)
+  RestoreArgs(PyTreeRestore a) : value(std::move(a)) {}     // NOLINT(google-explicit-constructor)
   RestoreArgs(JsonRestore a) : value(a) {}                  // NOLINT(google-explicit-constructor)
+  RestoreArgs(LazyRestore a) : value(a) {}                  // NOLINT(google-explicit-constructor)
   RestoreArgs(CompositeRestore a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
-  std::variant<StandardRestore, JsonRestore, CompositeRestore> value;
+  RestoreArgs(Tree target)
+      : value(StandardRestore(std::move(target))) {}  // NOLINT(google-explicit-constructor)
+  RestoreArgs(Dict target)
+      : value(StandardRestore(Tree(std::move(target)))) {}  // NOLINT(google-explicit-constructor)
+  std::variant<StandardRestore, PyTreeRestore, JsonRestore, LazyRestore, CompositeRestore> value;
 };
 
 }  // namespace args
@@ -131,7 +133,7 @@ class RestoreArgs {
 /// What restore() gives: the items by name.
 class CAIRN_EXPORT Restored {
  public:
-  using Item = std::variant<Tree, boost::json::value>;
+  using Item = std::variant<Tree, boost::json::value, LazyTree>;
   Restored() = default;
   Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items);
 
@@ -145,9 +147,14 @@ class CAIRN_EXPORT Restored {
   /// An item by name; throws Error naming the items there are, or the item's real kind.
   [[nodiscard]] Tree& tree(std::string_view item);
   [[nodiscard]] boost::json::value& json(std::string_view item);
+  /// Of args::LazyRestore: the only such tree there is, or one by name; errors as above.
+  [[nodiscard]] LazyTree& lazy();
+  [[nodiscard]] LazyTree& lazy(std::string_view item);
 
  private:
   Item& find(std::string_view item);
+  template <class Kind>
+  Kind& only(const char* kind);
   std::int64_t step_ = 0;
   std::vector<std::pair<std::string, Item>> items_;
 };

@@ -3,7 +3,10 @@
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/dtype.h>
+#include <cairn/codecs/key_transform.h>
 #include <cairn/codecs/leaf.h>
+#include <cairn/codecs/leaf_spec.h>
+#include <cairn/codecs/mutable_array_view.h>
 #include <cairn/codecs/tree.h>
 #include <cairn/engine/engine.h>
 #include <cairn/manager/args.h>
@@ -14,6 +17,8 @@
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/latest_valid.h>
+#include <cairn/manager/lazy_tree.h>
 #include <cairn/manager/local_coordination.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/metadata.h>
@@ -21,6 +26,7 @@
 #include <cairn/manager/preemption.h>
 #include <cairn/manager/preservation_policy.h>
 #include <cairn/manager/read_tree.h>
+#include <cairn/manager/restore_args.h>
 #include <cairn/manager/safetensors.h>
 #include <cairn/manager/save_future.h>
 #include <cairn/manager/save_policy.h>

@@ -80,6 +80,10 @@ Future<Restored> CheckpointManager::restore(std::optional<Step> step, args::Rest
                                             RestoreOptions options) const {
   return impl_->restore(step, std::move(args), std::move(options));
 }
+Future<LatestValid> CheckpointManager::restore_latest_valid(args::RestoreArgs args,
+                                                            RestoreOptions options) const {
+  return impl_->restore_latest_valid(std::move(args), std::move(options));
+}
 Future<boost::json::object> CheckpointManager::metrics(Step step) const {
   return impl_->metrics(step);
 }

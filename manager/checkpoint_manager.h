@@ -5,6 +5,7 @@
 #include <cairn/manager/args.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
+#include <cairn/manager/latest_valid.h>
 #include <cairn/manager/metadata.h>
 #include <cairn/manager/options.h>
 #include <cairn/manager/save_future.h>
@@ -74,9 +75,19 @@ class CAIRN_EXPORT CheckpointManager {
 
   /// Reads a step (none = latest_committed_step(), or the newest of options.directory) and checks
   /// every checksum. Errors: not_found (lists the steps or items there are), incomplete_checkpoint,
-  /// data_loss (file, offset, array, chunk), step_deleted, not_supported.
+  /// data_loss (file, offset, array, chunk), step_deleted, not_supported. Future::cancel() stops
+  /// it.
   Future<Restored> restore(std::optional<Step> step = std::nullopt, args::RestoreArgs args = {},
                            RestoreOptions options = {}) const;
+
+  /// The same for the newest step that can be restored with every checksum of what is read right;
+  /// newer ones were skipped, and are in the result with the error of each. Steps are tried from
+  /// the newest on, into the same arrays and memory; what says that the arguments or this process
+  /// are at fault (invalid_argument, resource_exhausted, ...) ends it. A step below the latest is a
+  /// roll-back, as it is for restore(). Errors: not_found without steps; where none is sound, the
+  /// newest one's.
+  Future<LatestValid> restore_latest_valid(args::RestoreArgs args = {},
+                                           RestoreOptions options = {}) const;
 
   /// The metrics stored with a step; empty when there are none.
   Future<boost::json::object> metrics(Step step) const;

@@ -36,6 +36,12 @@ class [[nodiscard]] Future {
     if (error) std::rethrow_exception(error);
     if constexpr (!std::is_void_v<T>) return std::move(value);
   }
+  /// Asks the operation to stop, where its member says that it can be stopped; does nothing
+  /// elsewhere and when it is over. It then fails with ErrorCode::cancelled, once it no longer uses
+  /// anybody's memory. Returns at once.
+  void cancel() const {
+    if (state_->on_cancel) state_->on_cancel();
+  }
   /// Completes with void(std::exception_ptr, T) (void(std::exception_ptr) where T is void), on the
   /// handler's associated executor. Cancelling the wait leaves the operation alone.
   template <class Token = boost::asio::use_awaitable_t<>>

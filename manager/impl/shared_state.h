@@ -71,6 +71,8 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
   /// Called at most once when a result is delivered, under no lock: tells that somebody has seen
   /// it.
   std::function<void()> on_delivered;
+  /// Asks what will set the result to stop; may be empty. Set before anybody else has the state.
+  std::function<void()> on_cancel;
 
   void set(std::exception_ptr error, Value value) {
     std::map<std::uint64_t, Waiter> waiters;

@@ -1,5 +1,5 @@
 #pragma once
-// Boxes of elements between two dense C-order arrays. Pure; runs on the CPU pool.
+// Boxes of elements within larger arrays, and where they go. Pure; runs on the CPU pool.
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/leaf.h>
@@ -7,29 +7,44 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace cairn::internal {
 
-/// An array in memory that stands for a box of a larger one.
-struct BoxView {
-  BoxView(IndexRange b, std::byte* d) : box(std::move(b)), data(d) {}
-  IndexRange box;   ///< what it covers of the larger array
-  std::byte* data;  ///< dense C order
-};
-
-/// Copies the elements of `what`, which lies within both boxes, from one to the other.
-void copy_box(DType dtype, const IndexRange& what, const IndexRange& from_box,
-              const std::byte* from, const BoxView& to);
+/// Bytes from the first element of `box` to that of `what`, which lies in it, by strides of the
+/// box.
+[[nodiscard]] std::ptrdiff_t distance(const IndexRange& box, const IndexRange& what,
+                                      std::span<const Index> strides);
 /// Calls `use` with each run of elements of `what` that is dense in `from`, in C order.
 void for_each_run(DType dtype, const IndexRange& what, const IndexRange& from_box,
                   const std::byte* from,
                   const std::function<void(std::span<const std::byte>)>& use);
-/// Fills `what`, which lies within the box, with copies of `element`.
-void fill_box(DType dtype, const IndexRange& what, const BoxView& to,
-              std::span<const std::byte> element);
-/// The memory of `what` in `to` where it is one dense run; empty where it is not.
-[[nodiscard]] std::span<std::byte> run_of(DType dtype, const IndexRange& what, const BoxView& to);
-/// Fills with copies of `element`; zeros where it is empty.
-void fill_elements(std::span<std::byte> to, std::span<const std::byte> element);
+
+/// Room for the elements of a box: memory with a dtype and strides of its own.
+struct LoadTarget {
+  LoadTarget(DType t, std::byte* d, std::vector<Index> s)
+      : dtype(t), data(d), strides(std::move(s)) {}
+  /// In dense C order.
+  [[nodiscard]] static LoadTarget dense(DType dtype, std::byte* data, const Shape& shape) {
+    return {dtype, data, c_strides(dtype, shape)};
+  }
+  DType dtype;
+  std::byte* data;             ///< of the box's first element
+  std::vector<Index> strides;  ///< bytes; one for each axis
+  /// Where the first element of `what` goes, which lies in `box`.
+  [[nodiscard]] std::byte* at(const IndexRange& box, const IndexRange& what) const {
+    return data + distance(box, what, strides);
+  }
+};
+
+/// Whether a box of `shape` is one dense run, in C order, of what `to` describes.
+[[nodiscard]] bool is_run(std::span<const Index> shape, const LoadTarget& to);
+/// Copies of `element`, cast from `dtype`, to the elements of `shape` from `at` on.
+void fill_region(std::span<const std::byte> element, DType dtype, std::span<const Index> shape,
+                 std::byte* at, const LoadTarget& to);
+/// Zeros to those elements of `to`, a place of shape `whole`, that are not below `used` on every
+/// axis.
+void zero_beyond(std::span<const Index> used, std::span<const Index> whole, const LoadTarget& to);
 
 }  // namespace cairn::internal

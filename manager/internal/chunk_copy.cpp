@@ -1,3 +1,4 @@
+#include <cairn/codecs/cast.h>
 #include <cairn/codecs/crc32c.h>
 #include <cairn/manager/internal/chunk_copy.h>
 
@@ -38,27 +39,22 @@ std::optional<std::span<const std::byte>> dense_run(const ArrayView& view,
   return std::span(view.data() + offset, byte_count(view.dtype(), range.shape));
 }
 
-void store_chunk(const ArrayView& view, const IndexRange& range, std::span<const Index> chunk_shape,
-                 std::byte* to, std::uint32_t seed) {
-  const std::size_t full = byte_count(view.dtype(), chunk_shape);
-  if (equal(range.shape, chunk_shape)) {
+void store_chunk(const ArrayView& view, const IndexRange& range, DType dtype,
+                 std::span<const Index> chunk_shape, std::byte* to, std::uint32_t seed) {
+  const std::size_t full = byte_count(dtype, chunk_shape);
+  const bool padded = !equal(range.shape, chunk_shape);
+  if (!padded && view.dtype() == dtype) {
     if (const auto run = dense_run(view, range)) {
       put_checksum(to + full, copy_crc32c(*run, to, seed));
       return;
     }
-    copy_region(view, range.origin, range.shape, to);
-    append_checksum(to, full, seed);
-    return;
   }
-  std::memset(to, 0, full);
-  if (is_one_run(range.shape, chunk_shape)) {
-    copy_region(view, range.origin, range.shape, to);
-  } else {
-    std::vector<std::byte> dense(byte_count(view.dtype(), range.shape));
-    copy_region(view, range.origin, range.shape, dense.data());
-    scatter_region(dense.data(), view.dtype(), range.shape, to,
-                   c_strides(view.dtype(), chunk_shape));
-  }
+  if (padded) std::memset(to, 0, full);
+  std::ptrdiff_t offset = 0;
+  for (std::size_t d = 0; d < range.origin.size(); ++d)
+    offset += range.origin[d] * view.strides()[d];
+  cast_region(view.data() + offset, view.dtype(), view.strides(), range.shape, to, dtype,
+              c_strides(dtype, chunk_shape));
   append_checksum(to, full, seed);
 }
 

@@ -1,3 +1,4 @@
+#include <cairn/codecs/cast.h>
 #include <cairn/manager/internal/chunk_sink.h>
 #include <unistd.h>
 
@@ -22,56 +23,59 @@ std::span<const std::byte> verbatim_elements(const PieceView& piece,
   return stored.first(piece.array.chunk_bytes);
 }
 
-/// Refuses a tree that no memory could hold, before any is asked for.
-void check_memory(const ItemIndex& index) {
-  const std::uint64_t most = machine_memory();
-  std::uint64_t bytes = 0;
-  for (const StoredLeaf& leaf : index.leaves()) {
-    if (!leaf.array) continue;
-    const std::uint64_t more = byte_count(leaf.array->metadata.dtype, leaf.wanted().shape);
-    if (more <= most && bytes + more <= most) {
-      bytes += more;
-      continue;
-    }
-    throw index.leaf_error(leaf, ErrorCode::resource_exhausted,
-                           "the array has " + std::to_string(more) + " bytes and those before it " +
-                               std::to_string(bytes) + ", more than this machine's memory of " +
-                               std::to_string(most),
-                           index.folder()->path);
-  }
+/// The memory of a piece's elements where all of its chunk goes into one run of its target, as it
+/// is; empty where not.
+std::span<std::byte> direct_run(const LoadTarget& to, const PieceView& piece) {
+  if (piece.wanted != piece.box || to.dtype != piece.array.metadata.dtype) return {};
+  if (!is_run(piece.box.shape, to)) return {};
+  return {to.at(piece.leaf.wanted(), piece.wanted), piece.array.chunk_bytes};
+}
+
+/// The fill value; zeros where it is empty.
+std::vector<std::byte> fill_of(const StoredArray& array) {
+  std::vector<std::byte> element(size_of(array.metadata.dtype));
+  std::ranges::copy(array.metadata.fill_value, element.begin());
+  return element;
 }
 
 }  // namespace
 
-std::vector<Array> allocate_arrays(const ItemIndex& index) {
-  check_memory(index);
-  std::vector<Array> arrays(index.leaves().size());
+void MemoryCheck::add(const StoredLeaf& leaf, std::uint64_t bytes) {
+  static const std::uint64_t most = machine_memory();
+  if (bytes <= most && bytes_ + bytes <= most) {
+    bytes_ += bytes;
+    return;
+  }
+  throw index_.leaf_error(leaf, ErrorCode::resource_exhausted,
+                          "the array has " + std::to_string(bytes) + " bytes and those before it " +
+                              std::to_string(bytes_) + ", more than this machine's memory of " +
+                              std::to_string(most),
+                          index_.folder()->path);
+}
+
+std::vector<Array> allocate_arrays(const ReadScope& scope) {
+  MemoryCheck memory(scope.index);
+  for (const StoredLeaf& leaf : scope.leaves) {
+    if (leaf.array) memory.add(leaf, byte_count(leaf.array->metadata.dtype, leaf.wanted().shape));
+  }
+  std::vector<Array> arrays(scope.leaves.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const StoredLeaf& leaf = index.leaves()[i];
+    const StoredLeaf& leaf = scope.leaves[i];
     if (leaf.array)
       arrays[i] = Array::uninitialized(leaf.array->metadata.dtype, leaf.wanted().shape);
   }
   return arrays;
 }
 
-BoxView LoadSink::target(const StoredLeaf& leaf) const {
-  const auto number = static_cast<std::size_t>(&leaf - leaves_.data());
-  return {leaf.wanted(), memory_[number]};
-}
-
 std::size_t LoadSink::scratch_bytes(const PieceView& piece) const {
-  const DType dtype = piece.array.metadata.dtype;
-  const bool direct =
-      piece.wanted == piece.box && !run_of(dtype, piece.wanted, target(piece.leaf)).empty();
+  const bool direct = !direct_run(target(piece.leaf), piece).empty();
   return piece.array.verbatim || direct ? 0 : piece.array.chunk_bytes;
 }
 
 void LoadSink::take(const PieceView& piece, std::span<const std::byte> stored,
                     std::span<std::byte> scratch) {
-  const DType dtype = piece.array.metadata.dtype;
-  const BoxView to = target(piece.leaf);
-  const std::span<std::byte> run =
-      piece.wanted == piece.box ? run_of(dtype, piece.wanted, to) : std::span<std::byte>();
+  const LoadTarget& to = target(piece.leaf);
+  const std::span<std::byte> run = direct_run(to, piece);
   if (!run.empty()) {
     zarr::decode_chunk(piece.array.metadata, stored, run);
     return;
@@ -83,18 +87,21 @@ void LoadSink::take(const PieceView& piece, std::span<const std::byte> stored,
     zarr::decode_chunk(piece.array.metadata, stored, scratch.first(piece.array.chunk_bytes));
     elements = scratch;
   }
-  copy_box(dtype, piece.wanted, piece.box, elements.data(), to);
+  const DType dtype = piece.array.metadata.dtype;
+  const std::vector<Index> strides = c_strides(dtype, piece.box.shape);
+  cast_region(elements.data() + distance(piece.box, piece.wanted, strides), dtype, strides,
+              piece.wanted.shape, to.at(piece.leaf.wanted(), piece.wanted), to.dtype, to.strides);
 }
 
 void LoadSink::take_absent(const PieceView& piece) {
-  fill_box(piece.array.metadata.dtype, piece.wanted, target(piece.leaf),
-           piece.array.metadata.fill_value);
+  const LoadTarget& to = target(piece.leaf);
+  fill_region(fill_of(piece.array), piece.array.metadata.dtype, piece.wanted.shape,
+              to.at(piece.leaf.wanted(), piece.wanted), to);
 }
 
 void LoadSink::begin_incomplete(const StoredLeaf& leaf) {
-  const BoxView to = target(leaf);
-  fill_elements({to.data, byte_count(leaf.array->metadata.dtype, to.box.shape)},
-                leaf.array->metadata.fill_value);
+  const LoadTarget& to = target(leaf);
+  fill_region(fill_of(*leaf.array), leaf.array->metadata.dtype, leaf.wanted().shape, to.data, to);
 }
 
 std::size_t CheckSink::scratch_bytes(const PieceView& piece) const {

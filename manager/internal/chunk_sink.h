@@ -6,6 +6,7 @@
 #include <cairn/manager/internal/chunk_plan.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -27,17 +28,31 @@ class ChunkSink {
   virtual void begin_incomplete(const StoredLeaf& leaf) = 0;
 };
 
-/// An array for each leaf, of the shape that is wanted of it; empty ones for what is no array.
-/// Throws Error(resource_exhausted) where the machine has not got the memory that their metadata
-/// asks for.
-[[nodiscard]] std::vector<Array> allocate_arrays(const ItemIndex& index);
+/// Refuses a tree that no memory could hold, before any is asked for.
+class MemoryCheck {
+ public:
+  explicit MemoryCheck(const ItemIndex& index) : index_(index) {}
+  /// Throws Error(resource_exhausted) where the machine has not got the memory for all that was
+  /// added.
+  void add(const StoredLeaf& leaf, std::uint64_t bytes);
 
-/// Puts elements into memory.
+ private:
+  const ItemIndex& index_;
+  std::uint64_t bytes_ = 0;
+};
+
+/// An array for each leaf of `scope`, of the shape that is wanted of it; empty ones for what is no
+/// array. Throws Error(resource_exhausted) where the machine has not got the memory that their
+/// metadata asks for.
+[[nodiscard]] std::vector<Array> allocate_arrays(const ReadScope& scope);
+
+/// Puts elements into memory, cast to what it holds: decoded straight into it where they are one
+/// run of it and of its dtype, by way of the window otherwise, chunk by chunk.
 class LoadSink final : public ChunkSink {
  public:
-  /// `memory`: for each leaf of `scope`, dense C order of what is wanted of it.
-  LoadSink(const ReadScope& scope, std::vector<std::byte*> memory)
-      : leaves_(scope.leaves), memory_(std::move(memory)) {}
+  /// `targets`: for each leaf of `scope`, where what is wanted of it goes.
+  LoadSink(const ReadScope& scope, std::vector<LoadTarget> targets)
+      : leaves_(scope.leaves), targets_(std::move(targets)) {}
   [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
   void take(const PieceView& piece, std::span<const std::byte> stored,
             std::span<std::byte> scratch) override;
@@ -45,9 +60,11 @@ class LoadSink final : public ChunkSink {
   void begin_incomplete(const StoredLeaf& leaf) override;
 
  private:
-  [[nodiscard]] BoxView target(const StoredLeaf& leaf) const;
+  [[nodiscard]] const LoadTarget& target(const StoredLeaf& leaf) const {
+    return targets_[static_cast<std::size_t>(&leaf - leaves_.data())];
+  }
   std::span<const StoredLeaf> leaves_;
-  std::vector<std::byte*> memory_;
+  std::vector<LoadTarget> targets_;
 };
 
 /// Checks all that the format lets it check.

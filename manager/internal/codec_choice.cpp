@@ -1,4 +1,5 @@
 #include <cairn/codecs/blosc.h>
+#include <cairn/codecs/cast.h>
 #include <cairn/manager/internal/codec_choice.h>
 
 #include <algorithm>
@@ -15,8 +16,7 @@ constexpr std::size_t kGatheredSampleBytes = 64u << 10;
 
 /// The elements of a leaf that are in memory, or its first part.
 std::optional<ArrayView> sampled_view(const Tree& node) {
-  if (const auto* array = std::get_if<Array>(&node.value())) return ArrayView(*array);
-  if (const auto* view = std::get_if<ArrayView>(&node.value())) return *view;
+  if (auto view = view_of(node)) return view;
   const auto* leaf = std::get_if<Leaf>(&node.value());
   if (leaf == nullptr || leaf->parts().empty()) return std::nullopt;
   const auto* view = std::get_if<ArrayView>(&leaf->parts().front().source);
@@ -29,14 +29,20 @@ bool may_repeat(DType dtype) {
   return dtype <= DType::uint64;
 }
 
-/// The elements to sample: all, or some of a strided array, which `gathered` then holds.
-std::span<const std::byte> sample_of(const ArrayView& view, std::vector<std::byte>* gathered) {
-  if (view.contiguous()) return {view.data(), byte_count(view.dtype(), view.shape())};
+/// The elements to sample, as `dtype`: all, or some of an array that is strided or cast, which
+/// `gathered` then holds.
+std::span<const std::byte> sample_of(const ArrayView& view, DType dtype,
+                                     std::vector<std::byte>* gathered) {
+  if (view.contiguous() && view.dtype() == dtype)
+    return {view.data(), byte_count(dtype, view.shape())};
   const Shape box = zarr::choose_chunk_shape(view.dtype(), view.shape(), kGatheredSampleBytes);
   Shape origin(box.size());
   for (std::size_t d = 0; d < box.size(); ++d) origin[d] = (view.shape()[d] - box[d]) / 2;
-  gathered->resize(byte_count(view.dtype(), box));
-  copy_region(view, origin, box, gathered->data());
+  gathered->resize(byte_count(dtype, box));
+  std::ptrdiff_t offset = 0;
+  for (std::size_t d = 0; d < box.size(); ++d) offset += origin[d] * view.strides()[d];
+  cast_region(view.data() + offset, view.dtype(), view.strides(), box, gathered->data(), dtype,
+              c_strides(dtype, box));
   return *gathered;
 }
 
@@ -68,13 +74,13 @@ Offer try_on(const std::vector<std::span<const std::byte>>& pieces, std::size_t 
 }
 
 /// What gets more through.
-Offer best_offer(const ArrayView& view, const AutoSettings& settings) {
+Offer best_offer(const ArrayView& view, DType dtype, const AutoSettings& settings) {
   std::vector<std::byte> gathered;
-  const std::span<const std::byte> sample = sample_of(view, &gathered);
-  const std::size_t typesize = size_of(view.dtype());
+  const std::span<const std::byte> sample = sample_of(view, dtype, &gathered);
+  const std::size_t typesize = size_of(dtype);
   Offer planes;
   const auto pieces = blosc::trial_pieces(sample, typesize);
-  if (!may_repeat(view.dtype()) || pieces.empty()) {
+  if (!may_repeat(dtype) || pieces.empty()) {
     planes.ratio = blosc::estimate_ratio(sample, typesize);
     return planes;
   }
@@ -90,7 +96,7 @@ Offer best_offer(const ArrayView& view, const AutoSettings& settings) {
   return by_matches > by_planes ? matches : planes;
 }
 
-CodecChoice choose_by_sample(CodecChoice choice, const Tree& node, std::size_t bytes,
+CodecChoice choose_by_sample(CodecChoice choice, const Tree& node, DType dtype, std::size_t bytes,
                              const AutoSettings& settings) {
   if (bytes < kAutoBytesMin) {
     choice.reason = CodecReason::small;
@@ -102,7 +108,7 @@ CodecChoice choose_by_sample(CodecChoice choice, const Tree& node, std::size_t b
     choice.encoding = Encoding::planes;
     return choice;
   }
-  const Offer offer = best_offer(*view, settings);
+  const Offer offer = best_offer(*view, dtype, settings);
   choice.expected_ratio = static_cast<float>(offer.ratio);
   if (offer.ratio < kAutoGainMin) {
     choice.reason = CodecReason::no_gain;
@@ -151,7 +157,7 @@ double rate_through(double ratio, double disk_rate, double encode_rate) noexcept
   return std::min(disk_rate * std::max(ratio, 1.0), disk_rate + encode_rate * saved_share);
 }
 
-CodecChoice choose_codec(Codec asked, const Tree& node, std::size_t bytes,
+CodecChoice choose_codec(Codec asked, const Tree& node, DType dtype, std::size_t bytes,
                          const AutoSettings& settings) {
   CodecChoice choice;
   choice.asked = asked;
@@ -159,7 +165,7 @@ CodecChoice choose_codec(Codec asked, const Tree& node, std::size_t bytes,
     case Codec::Kind::raw:
       return choice;
     case Codec::Kind::automatic:
-      return choose_by_sample(choice, node, bytes, settings);
+      return choose_by_sample(choice, node, dtype, bytes, settings);
     case Codec::Kind::blosc:
     case Codec::Kind::zstd:
     case Codec::Kind::gzip:

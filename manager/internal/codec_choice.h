@@ -70,10 +70,11 @@ struct CodecChoice {
   float expected_ratio = 1;
 };
 
-/// `bytes`: of the elements of `node`, which auto samples where they are in memory. On those of
-/// integers and booleans it tries Encoding::matches too, and takes what gets more through.
-[[nodiscard]] CodecChoice choose_codec(Codec asked, const Tree& node, std::size_t bytes,
-                                       const AutoSettings& settings);
+/// `bytes`: of the elements of `node` as `dtype`, which they are stored as; auto samples them where
+/// they are in memory. On those of integers and booleans it tries Encoding::matches too, and takes
+/// what gets more through.
+[[nodiscard]] CodecChoice choose_codec(Codec asked, const Tree& node, DType dtype,
+                                       std::size_t bytes, const AutoSettings& settings);
 /// The chain of an array in the metadata of `format`; crc32c at its end where there is such a
 /// codec.
 [[nodiscard]] zarr::CodecChain chain_of(const CodecChoice& choice, DType dtype,

@@ -1,3 +1,4 @@
+#include <cairn/codecs/cast.h>
 #include <cairn/codecs/crc32c.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_copy.h>
@@ -51,8 +52,8 @@ std::uint32_t ExtentCapture::put_header(const ArrayLayout& array, std::byte* ele
 void ExtentCapture::fill_view_chunk(const ChunkPlace& place, std::byte* to) const {
   const ArrayLayout& array = layout_.array_of(place);
   std::byte scalar[sizeof(std::uint64_t)];
-  store_chunk(view_of(layout_.node_of(place), scalar), chunk_range(array, place.chunk),
-              array.metadata.chunk_shape, to);
+  store_chunk(elements_of(layout_.node_of(place), scalar), chunk_range(array, place.chunk),
+              array.metadata.dtype, array.metadata.chunk_shape, to);
 }
 
 void ExtentCapture::fill_views(const Extent& extent, std::byte* to) {
@@ -69,7 +70,7 @@ void ExtentCapture::fill_views(const Extent& extent, std::byte* to) {
       append_checksum(elements, array.chunk_bytes, before);
     } else {
       std::byte scalar[sizeof(std::uint64_t)];
-      store_chunk(view_of(node, scalar), chunk_range(array, place.chunk),
+      store_chunk(elements_of(node, scalar), chunk_range(array, place.chunk), array.metadata.dtype,
                   array.metadata.chunk_shape, elements, before);
     }
     if (!hashes_.empty()) hashes_[i] = hash_of(std::span(elements, array.chunk_bytes));
@@ -96,7 +97,7 @@ Task<void> ExtentCapture::fill_leaf_chunk(ChunkPlace place, std::byte* to) {
   for (const LeafPart& part : leaf.parts()) {
     const Overlap overlap = overlap_of(chunk, part.range, strides);
     if (overlap.empty) continue;
-    std::vector<std::byte> dense(byte_count(dtype, overlap.in_part.shape));
+    std::vector<std::byte> dense(byte_count(leaf.dtype(), overlap.in_part.shape));
     if (const auto* source = std::get_if<std::shared_ptr<Source>>(&part.source)) {
       co_await await_source(*source, overlap.in_part, std::span(dense));
     }
@@ -104,7 +105,9 @@ Task<void> ExtentCapture::fill_leaf_chunk(ChunkPlace place, std::byte* to) {
       if (const auto* view = std::get_if<ArrayView>(&part.source)) {
         copy_region(*view, overlap.in_part.origin, overlap.in_part.shape, dense.data());
       }
-      scatter_region(dense.data(), dtype, overlap.in_part.shape, to + overlap.offset, strides);
+      const std::vector<Index> from = c_strides(leaf.dtype(), overlap.in_part.shape);
+      cast_region(dense.data(), leaf.dtype(), from, overlap.in_part.shape, to + overlap.offset,
+                  dtype, strides);
     };
     co_await engine::async_run(engine_->cpu(), std::move(place_part), asio::use_awaitable);
   }

@@ -73,14 +73,28 @@ bool ItemIndex::record_matches() const {
 }
 
 Task<void> ItemIndex::open(Selections selections) {
+  LeafChooser choose_selected = [selections](const std::vector<KeyPath>& paths,
+                                             const std::vector<orbax::ValueType>&) {
+    return choose(selections, paths);
+  };
+  co_await open(std::move(choose_selected), std::move(selections));
+}
+
+Task<void> ItemIndex::open(LeafChooser choose) {
+  Selections everything;
+  co_await open(std::move(choose), std::move(everything));
+}
+
+/// `names`: what of a tree without metadata is looked at; empty: all of it.
+Task<void> ItemIndex::open(LeafChooser choose, Selections names) {
   co_await read_metadata();
   co_await database_.open();
   index_checksums();
   if (metadata_) {
-    co_await index_tree(std::move(selections));
+    co_await index_tree(std::move(choose));
   } else {
     co_await refuse_lost_metadata();
-    co_await index_names(std::move(selections));
+    co_await index_names(std::move(choose), std::move(names));
   }
 }
 
@@ -126,7 +140,7 @@ Task<void> ItemIndex::refuse_lost_metadata() {
   }
 }
 
-Task<void> ItemIndex::index_tree(Selections selections) {
+Task<void> ItemIndex::index_tree(LeafChooser choose) {
   // Orbax makes no database where there is nothing to put into one.
   const bool any_array = std::ranges::any_of(
       metadata_->entries, [](const orbax::TreeEntry& entry) { return has_array(entry.type); });
@@ -139,32 +153,40 @@ Task<void> ItemIndex::index_tree(Selections selections) {
                 "the database's manifest is missing; _METADATA says that the arrays are in one",
                 context);
   }
-  auto pick = [this, &selections] {
+  bool partial = false;
+  auto pick = [this, &choose, &partial] {
     std::vector<KeyPath> paths;
+    std::vector<orbax::ValueType> types;
     paths.reserve(metadata_->entries.size());
-    for (const orbax::TreeEntry& entry : metadata_->entries) paths.push_back(entry.path);
+    types.reserve(metadata_->entries.size());
+    for (const orbax::TreeEntry& entry : metadata_->entries) {
+      paths.push_back(entry.path);
+      types.push_back(entry.type);
+    }
     const bool bare = form_ == ItemForm::single_array && paths.size() == 1;
     std::vector<KeyPath> shown = bare ? std::vector<KeyPath>(1) : paths;
-    const std::vector<Chosen> chosen = choose(selections, shown);
+    const std::vector<Chosen> chosen = choose(shown, types);
+    partial = chosen.size() != shown.size();
     leaves_.resize(chosen.size());
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       StoredLeaf& leaf = leaves_[i];
       leaf.path = shown[chosen[i].leaf];
-      leaf.type = metadata_->entries[chosen[i].leaf].type;
+      leaf.type = types[chosen[i].leaf];
       leaf.name = dotted_name(paths[chosen[i].leaf]);
       leaf.range = chosen[i].range;
+      partial = partial || leaf.range;
     }
-    if (!selections.empty()) gaps_ = list_gaps(shown, chosen);
+    if (partial) gaps_ = list_gaps(shown, chosen);
   };
   co_await engine::async_run(item_->engine->cpu(), std::move(pick), asio::use_awaitable);
   // Named first: g++ 12 destroys the operands of a conditional within co_await twice.
-  KeySet wanted = selections.empty() ? KeySet::all() : array_keys();
+  KeySet wanted = partial ? array_keys() : KeySet::all();
   co_await database_.load(std::move(wanted));
   co_await database_.fetch(metadata_out_of_line(), kArrayMetadataBytesMax);
   co_await read_strings();
   auto set = [this] { set_arrays(); };
   co_await engine::async_run(item_->engine->cpu(), std::move(set), asio::use_awaitable);
-  if (!selections.empty()) co_await load_chunk_entries();
+  if (partial) co_await load_chunk_entries();
 }
 
 /// The keys of the metadata of the leaves' arrays, in either format.
@@ -232,17 +254,21 @@ void ItemIndex::check_strings(std::string_view text, const std::string& path) co
                 context));
 }
 
+void check_range(const StoredLeaf& leaf) {
+  if (!leaf.range) return;
+  if (leaf.array) {
+    check_range(*leaf.range, leaf.array->metadata.shape, to_string(leaf.path));
+    return;
+  }
+  ErrorContext context;
+  context.key_path = to_string(leaf.path);
+  throw Error(ErrorCode::invalid_argument, "a range was given, but the leaf is no array", context);
+}
+
 void ItemIndex::set_arrays() {
   for (StoredLeaf& leaf : leaves_) {
     if (has_array(leaf.type)) set_array_or_none(leaf);
-    if (!leaf.range) continue;
-    if (!leaf.array) {
-      ErrorContext context;
-      context.key_path = to_string(leaf.path);
-      throw Error(ErrorCode::invalid_argument, "a range was given, but the leaf is no array",
-                  context);
-    }
-    check_range(*leaf.range, leaf.array->metadata.shape, to_string(leaf.path));
+    check_range(leaf);
   }
   known_.clear();
 }

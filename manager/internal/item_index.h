@@ -8,6 +8,7 @@
 #include <cairn/manager/internal/selection.h>
 #include <cairn/manager/internal/stored_array.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,14 @@ struct StoredLeaf {
   [[nodiscard]] std::string chunk_key(std::uint64_t chunk) const;
 };
 
+/// Throws Error(invalid_argument) unless what is wanted of the leaf lies in it.
+void check_range(const StoredLeaf& leaf);
+
+/// Which leaves are wanted, of those there are: by their paths and types, parallel. In ascending
+/// order, each once. Called on a worker.
+using LeafChooser = std::function<std::vector<Chosen>(const std::vector<KeyPath>& paths,
+                                                      const std::vector<orbax::ValueType>& types)>;
+
 class ItemIndex {
  public:
   /// `name`: the item's, for messages. `damage` gets what is wrong with single arrays and files;
@@ -51,8 +60,10 @@ class ItemIndex {
         database_(item_, damage_) {}
 
   /// Reads metadata and the parts of the database that the leaves of `selections` need; all of it
-  /// where that is empty. Errors: those of the files, and of args::StandardRestore::selection.
+  /// where that is empty. Errors: those of the files, and of args::TreeRestore::selection.
   Task<void> open(Selections selections);
+  /// The same for the leaves that `choose` chooses; what it throws comes through.
+  Task<void> open(LeafChooser choose);
 
   [[nodiscard]] const FolderPtr& folder() const noexcept { return item_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
@@ -86,14 +97,15 @@ class ItemIndex {
  private:
   Task<void> read_metadata();
   Task<void> refuse_lost_metadata();
-  Task<void> index_tree(Selections selections);
+  Task<void> open(LeafChooser choose, Selections names);
+  Task<void> index_tree(LeafChooser choose);
   [[nodiscard]] KeySet array_keys() const;
   [[nodiscard]] std::vector<std::string> metadata_out_of_line() const;
   Task<void> read_strings();
   void check_strings(std::string_view text, const std::string& path) const;
-  Task<void> index_names(Selections selections);
+  Task<void> index_names(LeafChooser choose, Selections selections);
   [[nodiscard]] std::vector<std::string> list_nodes(std::vector<std::string>& fetched) const;
-  void take_named(const std::vector<std::string>& names, const Selections& selections);
+  void take_named(const std::vector<std::string>& names, const LeafChooser& choose, bool partial);
   void index_checksums();
   void set_arrays();
   void set_array(StoredLeaf& leaf);

@@ -62,7 +62,7 @@ bool has_names_below(const std::vector<std::string>& names, const std::string& n
 
 }  // namespace
 
-Task<void> ItemIndex::index_names(Selections selections) {
+Task<void> ItemIndex::index_names(LeafChooser choose, Selections selections) {
   KeySet keys;
   for (const args::Selection& selection : selections) {
     const std::string name = name_of(selection);
@@ -80,8 +80,9 @@ Task<void> ItemIndex::index_names(Selections selections) {
     names = list_nodes(fetched);
   }
   co_await database_.fetch(std::move(fetched), kNodeMetadataBytesMax);
-  auto take = [this, &names, &selections] {
-    take_named(names, selections);
+  const bool partial = !selections.empty();
+  auto take = [this, &names, &choose, partial] {
+    take_named(names, choose, partial);
     set_arrays();
   };
   co_await engine::async_run(item_->engine->cpu(), std::move(take), asio::use_awaitable);
@@ -102,7 +103,8 @@ std::vector<std::string> ItemIndex::list_nodes(std::vector<std::string>& fetched
   return {names.begin(), names.end()};
 }
 
-void ItemIndex::take_named(const std::vector<std::string>& names, const Selections& selections) {
+void ItemIndex::take_named(const std::vector<std::string>& names, const LeafChooser& choose,
+                           bool partial) {
   std::vector<KeyPath> paths;
   std::vector<orbax::ValueType> types;
   std::vector<std::string> taken;
@@ -116,7 +118,7 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const Selectio
     types.push_back(array ? orbax::ValueType::np_ndarray : orbax::ValueType::empty_dict);
     taken.push_back(name);
   }
-  if (paths.empty() && selections.empty()) {
+  if (paths.empty() && !partial) {
     ErrorContext context;
     context.operation = "open";
     context.item = name_;
@@ -124,7 +126,7 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const Selectio
     throw Error(ErrorCode::not_found,
                 "there is neither Orbax's _METADATA nor a zarr array or group here", context);
   }
-  for (const Chosen& chosen : choose(selections, paths)) {
+  for (const Chosen& chosen : choose(paths, types)) {
     StoredLeaf leaf;
     leaf.path = paths[chosen.leaf];
     leaf.type = types[chosen.leaf];

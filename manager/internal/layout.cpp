@@ -1,3 +1,4 @@
+#include <cairn/codecs/cast.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/layout.h>
@@ -34,6 +35,8 @@ ArrayKind kind_of(const FlatEntry& entry) {
   const Tree::Value& value = entry.node->value();
   if (const auto* array = std::get_if<Array>(&value)) return {array->dtype(), &array->shape()};
   if (const auto* view = std::get_if<ArrayView>(&value)) return {view->dtype(), &view->shape()};
+  if (const auto* memory = std::get_if<MutableArrayView>(&value))
+    return {memory->dtype(), &memory->shape()};
   if (const auto* leaf = std::get_if<Leaf>(&value)) return {leaf->dtype(), &leaf->shape()};
   if (std::holds_alternative<bool>(value)) return {DType::boolean, &kScalarShape};
   if (std::holds_alternative<std::int64_t>(value)) return {DType::int64, &kScalarShape};
@@ -119,9 +122,10 @@ class Planner {
       layout_.entries.push_back(std::move(metadata));
       return;
     }
-    const ArrayKind kind = kind_of(entry);
+    ArrayKind kind = kind_of(entry);
     metadata.type =
         is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
+    if (!is_scalar(*entry.node)) kind.dtype = stored_type(entry.path, kind.dtype);
     if (const auto* leaf = std::get_if<Leaf>(&entry.node->value()))
       check_coverage(entry.path, *leaf);
     PlannedLeaf planned;
@@ -130,14 +134,24 @@ class Planner {
     const std::size_t bytes = byte_count(kind.dtype, *kind.shape);
     std::optional<Codec> codec;
     if (args_.codec_for) codec = args_.codec_for(entry.path, kind.dtype);
-    planned.choice =
-        choose_codec(codec.value_or(settings_.codec), *entry.node, bytes, settings_.automatic);
+    planned.choice = choose_codec(codec.value_or(settings_.codec), *entry.node, kind.dtype, bytes,
+                                  settings_.automatic);
     planned.layout = array_layout(kind, planned.choice, bytes);
     if (entry.node->is<std::uint64_t>()) layout_.unsigned_scalars.push_back(planned.name);
     layout_.leaves.push_back(std::move(planned));
     layout_.entries.push_back(std::move(metadata));
     layout_.element_bytes += bytes;
     place_chunks(static_cast<std::uint32_t>(layout_.leaves.size() - 1));
+  }
+
+  /// What an array of `dtype` is stored as.
+  [[nodiscard]] DType stored_type(const KeyPath& path, DType dtype) const {
+    std::optional<DType> asked;
+    if (args_.cast_for) asked = args_.cast_for(path, dtype);
+    const DType stored = asked.value_or(args_.cast.value_or(dtype));
+    if (castable(dtype, stored)) return stored;
+    refuse(path, std::string(name_of(dtype)) + " cannot be cast to " + std::string(name_of(stored)),
+           "Cast to float32, or leave this array as it is");
   }
 
   void add_string(const KeyPath& path, std::string_view text) {

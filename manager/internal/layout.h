@@ -136,7 +136,7 @@ struct ItemLayout {
 void check_names(const ItemLayout& layout, const std::vector<FlatEntry>& flat);
 
 /// The elements of a leaf that are in memory; scalars are viewed through `scalar`, 8 bytes.
-[[nodiscard]] ArrayView view_of(const Tree& node, std::byte* scalar);
+[[nodiscard]] ArrayView elements_of(const Tree& node, std::byte* scalar);
 /// Index box of a chunk, clipped to the array.
 [[nodiscard]] IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
                                      std::uint64_t chunk);

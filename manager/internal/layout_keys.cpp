@@ -6,14 +6,13 @@
 
 namespace cairn::internal {
 
-ArrayView view_of(const Tree& node, std::byte* scalar) {
+ArrayView elements_of(const Tree& node, std::byte* scalar) {
   auto store = [&](DType dtype, const auto& value) {
     std::memcpy(scalar, &value, sizeof(value));
     return ArrayView(dtype, Shape(), scalar);
   };
   const Tree::Value& value = node.value();
-  if (const auto* array = std::get_if<Array>(&value)) return ArrayView(*array);
-  if (const auto* view = std::get_if<ArrayView>(&value)) return *view;
+  if (auto view = view_of(node)) return *view;
   if (const auto* v = std::get_if<bool>(&value))
     return store(DType::boolean, static_cast<std::uint8_t>(*v));
   if (const auto* v = std::get_if<std::int64_t>(&value)) return store(DType::int64, *v);

@@ -7,6 +7,7 @@
 //   manager_core_items.cpp      what a save's arguments become
 //   manager_core_delete.cpp     deleting steps
 //   manager_core_steps.cpp      restoring, metadata, waiting, closing
+//   manager_core_latest.cpp     restoring the newest step that is sound
 //   manager_core_deadlines.cpp  missed deadlines
 
 #include <cairn/manager/checkpoint_manager.h>
@@ -34,6 +35,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options);
   Future<Restored> restore(std::optional<Step> step, args::RestoreArgs args,
                            RestoreOptions restore_options);
+  Future<LatestValid> restore_latest_valid(args::RestoreArgs args, RestoreOptions restore_options);
   Future<boost::json::object> metrics(Step step);
   Future<RootMetadata> root_metadata();
   Future<void> delete_step(Step step);
@@ -138,6 +140,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void note_restored(Step step) noexcept;
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
                                         args::RestoreArgs args);
+  internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args);
   internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
 

@@ -44,7 +44,7 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
       return failed<Restored>(
           with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
   }
-  return start(engine, restore_from(root, step, std::move(args)), operation, root);
+  return start_cancellable(engine, restore_from(root, step, std::move(args)), operation, root);
 }
 
 void CheckpointManager::Impl::note_restored(Step step) noexcept {

@@ -33,9 +33,9 @@ ArrayView view_of_number(T value) {
 }
 
 /// The elements of a node that is in memory; none for any other kind.
-std::optional<ArrayView> view_of_elements(const Tree::Value& value) {
-  if (const auto* array = std::get_if<Array>(&value)) return ArrayView(*array);
-  if (const auto* view = std::get_if<ArrayView>(&value)) return *view;
+std::optional<ArrayView> view_of_elements(const Tree& node) {
+  if (auto view = view_of(node)) return view;
+  const Tree::Value& value = node.value();
   if (const auto* flag = std::get_if<bool>(&value)) return view_of_number(*flag);
   if (const auto* number = std::get_if<std::int64_t>(&value)) return view_of_number(*number);
   if (const auto* number = std::get_if<std::uint64_t>(&value)) return view_of_number(*number);
@@ -55,7 +55,7 @@ void check_covered(const KeyPath& path, const Leaf& leaf) {
 /// Whether the entry becomes a tensor.
 bool take(const FlatEntry& entry, bool drop_empty, PlannedTensor& tensor) {
   const Tree::Value& value = entry.node->value();
-  tensor.memory = view_of_elements(value);
+  tensor.memory = view_of_elements(*entry.node);
   tensor.leaf = std::get_if<Leaf>(&value);
   if (tensor.memory) {
     tensor.dtype = tensor.memory->dtype();

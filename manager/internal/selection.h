@@ -23,7 +23,7 @@ struct Chosen {
   std::optional<IndexRange> range;
 };
 /// The leaves of `paths` that `selections` name, in order; all of them where it is empty. Throws
-/// Error as args::StandardRestore says, all but what needs the arrays' shapes.
+/// Error as args::TreeRestore says, all but what needs the arrays' shapes.
 [[nodiscard]] std::vector<Chosen> choose(const Selections& selections,
                                          const std::vector<KeyPath>& paths);
 /// The same of leaves that have flat names, whose dots make paths of them: "a.b" is below "a".

@@ -1,4 +1,5 @@
 #include <cairn/codecs/format_error.h>
+#include <cairn/manager/internal/lazy_item.h>
 #include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/tree_reader.h>
 
@@ -27,6 +28,12 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
   }
 }
 
+bool is_tree_restore(const args::ItemRestore& how) {
+  return std::holds_alternative<args::StandardRestore>(how) ||
+         std::holds_alternative<args::PyTreeRestore>(how) ||
+         std::holds_alternative<args::LazyRestore>(how);
+}
+
 }  // namespace
 
 Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how) {
@@ -38,7 +45,7 @@ Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::Item
                      step->folder->path, item);
   }
   ItemKind kind = co_await item_kind(step, item);
-  if (std::holds_alternative<args::StandardRestore>(how) && kind == ItemKind::json) {
+  if (is_tree_restore(how) && kind == ItemKind::json) {
     throw step_error(ErrorCode::invalid_argument, "the item is a JSON document", step->folder->path,
                      item, "Use JsonRestore");
   }
@@ -59,12 +66,12 @@ Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::Item
     co_return Restored::Item(std::move(value));
   }
   FolderPtr folder = co_await item_folder(step, item);
+  if (std::holds_alternative<args::LazyRestore>(how)) {
+    LazyTree lazy = co_await open_lazily(step, folder, item);
+    co_return Restored::Item(std::move(lazy));
+  }
   TreeReader reader(folder, item, item_form(*step, item));
-  Selections selection;
-  if (auto* standard = std::get_if<args::StandardRestore>(&how))
-    selection = std::move(standard->selection);
-  co_await reader.open(std::move(selection));
-  Tree tree = co_await reader.load();
+  Tree tree = co_await reader.restore(tree_request(std::move(how)));
   co_return Restored::Item(std::move(tree));
 }
 
@@ -107,13 +114,17 @@ Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArg
     std::string name = co_await single_item(step, item_name);
     if (auto* standard = std::get_if<args::StandardRestore>(&args.value)) {
       wanted.emplace_back(std::move(name), std::move(*standard));
+    } else if (auto* pytree = std::get_if<args::PyTreeRestore>(&args.value)) {
+      wanted.emplace_back(std::move(name), std::move(*pytree));
+    } else if (std::holds_alternative<args::LazyRestore>(args.value)) {
+      wanted.emplace_back(std::move(name), args::LazyRestore());
     } else {
       wanted.emplace_back(std::move(name), args::JsonRestore());
     }
   }
   std::vector<std::pair<std::string, Restored::Item>> items;
   for (auto& [name, how] : wanted) {
-    Restored::Item item = co_await restore_item(step, name, how);
+    Restored::Item item = co_await restore_item(step, name, std::move(how));
     items.emplace_back(name, std::move(item));
   }
   co_return Restored(number, std::move(items));

@@ -1,8 +1,6 @@
-#include <cairn/engine/cpu_pool.h>
-#include <cairn/manager/internal/chunk_reader.h>
-#include <cairn/manager/internal/chunk_sink.h>
 #include <cairn/manager/internal/layout.h>
 #include <cairn/manager/internal/stored_source.h>
+#include <cairn/manager/internal/target_reader.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <cassert>
@@ -12,27 +10,15 @@ namespace {
 
 using OpenItemPtr = std::shared_ptr<OpenItem>;
 
-/// Reads `leaves`, which may be narrowed, into `memory`. Of the engine's memory it takes the
-/// window's alone, and waits for it: whoever asks a source may hold staging memory.
-Task<void> read_leaves(OpenItemPtr item, std::vector<StoredLeaf> leaves,
-                       std::vector<std::byte*> memory) {
-  const ReadScope scope(item->reader.index(), leaves);
-  const DamageSink fail = throw_damage();
-  auto plan = [&scope, &fail] { return plan_reads(scope, fail); };
-  ReadPlan reads = co_await engine::async_run(item->step->folder->engine->cpu(), std::move(plan),
-                                              asio::use_awaitable);
-  LoadSink sink(scope, std::move(memory));
-  ChunkReader reader(scope, sink, fail);
-  co_await reader.run(std::move(reads));
-}
-
 Task<void> read_box(OpenItemPtr item, std::size_t leaf, IndexRange box, std::byte* to) {
   const FolderPtr folder = item->step->folder;
   std::exception_ptr failure;
   try {
     std::vector<StoredLeaf> narrowed(1, item->reader.leaves()[leaf]);
+    const LoadTarget target = LoadTarget::dense(narrowed[0].array->metadata.dtype, to, box.shape);
     narrowed[0].range = std::move(box);
-    co_await read_leaves(item, std::move(narrowed), std::vector<std::byte*>(1, to));
+    co_await read_leaves(&item->reader.index(), std::move(narrowed),
+                         std::vector<LoadTarget>(1, target));
   } catch (...) {
     failure = std::current_exception();
   }
@@ -85,7 +71,7 @@ Task<Tree> open_leaves(OpenItemPtr item) {
   const std::vector<StoredLeaf>& leaves = item->reader.leaves();
   std::vector<Tree> values(leaves.size());
   std::vector<StoredLeaf> small;
-  std::vector<std::byte*> memory;
+  std::vector<LoadTarget> targets;
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     if (!leaves[i].array) continue;
     const DType dtype = leaves[i].array->metadata.dtype;
@@ -93,12 +79,12 @@ Task<Tree> open_leaves(OpenItemPtr item) {
     if (is_read_at_once(leaves[i])) {
       values[i] = Tree(Array::uninitialized(dtype, shape));
       small.push_back(leaves[i]);
-      memory.push_back(values[i].as<Array>().bytes().data());
+      targets.push_back(LoadTarget::dense(dtype, values[i].as<Array>().bytes().data(), shape));
     } else {
       values[i] = Tree(Leaf(dtype, shape, std::make_shared<StoredSource>(item, i)));
     }
   }
-  co_await read_leaves(item, std::move(small), std::move(memory));
+  co_await read_leaves(&item->reader.index(), std::move(small), std::move(targets));
   co_return item->reader.assemble(std::move(values));
 }
 

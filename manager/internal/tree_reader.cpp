@@ -2,17 +2,14 @@
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_reader.h>
 #include <cairn/manager/internal/chunk_sink.h>
+#include <cairn/manager/internal/leaf_value.h>
+#include <cairn/manager/internal/target_reader.h>
 #include <cairn/manager/internal/tree_reader.h>
 
 #include <charconv>
 
 namespace cairn::internal {
 namespace {
-
-template <class Stored, class Number>
-Tree number_of(const Array& array) {
-  return Tree(static_cast<Number>(array.values<Stored>()[0]));
-}
 
 /// Null where there is no such node.
 Tree* find_node(Tree& tree, const KeyNames& path) {
@@ -34,46 +31,14 @@ Tree* find_node(Tree& tree, const KeyNames& path) {
   return node;
 }
 
-/// A number of any width is a Python number to Orbax; what no number of ours holds exactly stays an
-/// array of rank 0.
-Tree scalar_of(Array array) {
-  if (!array.shape().empty()) return Tree(std::move(array));
-  switch (array.dtype()) {
-    case DType::boolean:
-      return Tree(std::to_integer<int>(array.bytes()[0]) != 0);
-    case DType::int8:
-      return number_of<std::int8_t, std::int64_t>(array);
-    case DType::int16:
-      return number_of<std::int16_t, std::int64_t>(array);
-    case DType::int32:
-      return number_of<std::int32_t, std::int64_t>(array);
-    case DType::int64:
-      return number_of<std::int64_t, std::int64_t>(array);
-    case DType::uint8:
-      return number_of<std::uint8_t, std::int64_t>(array);
-    case DType::uint16:
-      return number_of<std::uint16_t, std::int64_t>(array);
-    case DType::uint32:
-      return number_of<std::uint32_t, std::int64_t>(array);
-    case DType::uint64:
-      return number_of<std::uint64_t, std::uint64_t>(array);
-    case DType::float32:
-      return number_of<float, double>(array);
-    case DType::float64:
-      return number_of<double, double>(array);
-    default:
-      return Tree(std::move(array));
-  }
-}
-
 }  // namespace
 
 Task<void> TreeReader::open(Selections selections) {
   co_await index_.open(std::move(selections));
 }
 
-Task<ReadPlan> TreeReader::plan() {
-  auto make = [this] { return plan_reads(index_, damage_); };
+Task<ReadPlan> TreeReader::plan(ReadScope scope) const {
+  auto make = [this, scope] { return plan_reads(scope, damage_); };
   co_return co_await engine::async_run(index_.folder()->engine->cpu(), std::move(make),
                                        asio::use_awaitable);
 }
@@ -93,19 +58,74 @@ Task<std::vector<std::uint64_t>> TreeReader::stored_bytes() {
 }
 
 Task<Tree> TreeReader::load() {
+  co_return co_await load(ReadScope(index_), index_.gaps());
+}
+
+Task<Tree> TreeReader::load(ReadScope scope, std::vector<KeyPath> gaps) const {
   // What is missing or cannot be is found before memory is asked for.
-  ReadPlan reads = co_await plan();
-  std::vector<Array> arrays = allocate_arrays(index_);
-  std::vector<std::byte*> memory;
-  memory.reserve(arrays.size());
-  for (Array& array : arrays) memory.push_back(array.bytes().data());
-  LoadSink sink(index_, std::move(memory));
-  ChunkReader reader(index_, sink, damage_);
+  ReadPlan reads = co_await plan(scope);
+  std::vector<Array> arrays = allocate_arrays(scope);
+  std::vector<LoadTarget> targets;
+  targets.reserve(arrays.size());
+  for (Array& array : arrays)
+    targets.push_back(LoadTarget::dense(array.dtype(), array.bytes().data(), array.shape()));
+  LoadSink sink(scope, std::move(targets));
+  ChunkReader reader(scope, sink, damage_);
   co_await reader.run(std::move(reads));
   std::vector<Tree> values;
   values.reserve(arrays.size());
   for (Array& array : arrays) values.emplace_back(std::move(array));
-  co_return assemble(std::move(values));
+  co_return assemble(scope.leaves, gaps, std::move(values));
+}
+
+Task<Tree> TreeReader::restore(TreeRequest request) {
+  auto* into = std::get_if<TargetRequest>(&request);
+  if (into == nullptr) {
+    co_await index_.open(std::move(std::get<Selections>(request)));
+    co_return co_await load();
+  }
+  TargetPlan plan(std::move(*into), index_);
+  LeafChooser choose = [&plan](const std::vector<KeyPath>& paths,
+                               const std::vector<orbax::ValueType>& types) {
+    return plan.choose(paths, types);
+  };
+  co_await index_.open(std::move(choose));
+  co_return co_await read_target(&index_, &plan);
+}
+
+Task<Tree> TreeReader::read(TreeRequest request) const {
+  engine::CpuPool& cpu = index_.folder()->engine->cpu();
+  if (auto* into = std::get_if<TargetRequest>(&request)) {
+    TargetPlan plan(std::move(*into), index_);
+    auto choose = [this, &plan] {
+      std::vector<KeyPath> paths;
+      std::vector<orbax::ValueType> types;
+      for (const StoredLeaf& leaf : leaves()) {
+        paths.push_back(leaf.path);
+        types.push_back(leaf.type);
+      }
+      return plan.choose(paths, types);
+    };
+    co_await engine::async_run(cpu, std::move(choose), asio::use_awaitable);
+    co_return co_await read_target(&index_, &plan);
+  }
+  const Selections selections = std::move(std::get<Selections>(request));
+  if (selections.empty()) co_return co_await load(ReadScope(index_), std::vector<KeyPath>());
+  std::vector<StoredLeaf> chosen;
+  std::vector<KeyPath> gaps;
+  auto choose = [this, &selections, &chosen, &gaps] {
+    std::vector<KeyPath> paths;
+    for (const StoredLeaf& leaf : leaves()) paths.push_back(leaf.path);
+    const std::vector<Chosen> named = internal::choose(selections, paths);
+    for (const Chosen& one : named) {
+      chosen.push_back(leaves()[one.leaf]);
+      chosen.back().range = one.range;
+      check_range(chosen.back());
+    }
+    gaps = list_gaps(paths, named);
+  };
+  co_await engine::async_run(cpu, std::move(choose), asio::use_awaitable);
+  co_return co_await load(ReadScope(index_, chosen), std::move(gaps));
 }
 
 Task<void> TreeReader::verify(VerifyReport* report) {
@@ -120,7 +140,7 @@ Task<void> TreeReader::verify(VerifyReport* report) {
                       " is not the one that the item was committed with",
                   context));
   }
-  ReadPlan reads = co_await plan();
+  ReadPlan reads = co_await plan(ReadScope(index_));
   CheckSink check;
   ChunkReader reader(index_, check, damage_);
   co_await reader.run(std::move(reads));
@@ -130,7 +150,7 @@ Task<void> TreeReader::verify(VerifyReport* report) {
 }
 
 Task<std::vector<Statistics>> TreeReader::statistics() {
-  ReadPlan reads = co_await plan();
+  ReadPlan reads = co_await plan(ReadScope(index_));
   StatisticsSink sink(index_);
   ChunkReader reader(index_, sink, damage_);
   co_await reader.run(std::move(reads));
@@ -138,11 +158,16 @@ Task<std::vector<Statistics>> TreeReader::statistics() {
 }
 
 Tree TreeReader::assemble(std::vector<Tree> arrays) const {
+  return assemble(leaves(), index_.gaps(), std::move(arrays));
+}
+
+Tree TreeReader::assemble(std::span<const StoredLeaf> leaves, const std::vector<KeyPath>& gaps,
+                          std::vector<Tree> arrays) const {
   std::vector<std::pair<KeyPath, Tree>> entries;
-  entries.reserve(leaves().size() + index_.gaps().size());
-  for (std::size_t i = 0; i < leaves().size(); ++i)
-    entries.emplace_back(leaves()[i].path, value_of(leaves()[i], std::move(arrays[i])));
-  for (const KeyPath& gap : index_.gaps()) entries.emplace_back(gap, Tree());
+  entries.reserve(leaves.size() + gaps.size());
+  for (std::size_t i = 0; i < leaves.size(); ++i)
+    entries.emplace_back(leaves[i].path, leaf_value(leaves[i], std::move(arrays[i])));
+  for (const KeyPath& gap : gaps) entries.emplace_back(gap, Tree());
   try {
     Tree tree = unflatten(std::move(entries));
     if (index_.record()) restore_tuples(tree);
@@ -153,29 +178,6 @@ Tree TreeReader::assemble(std::vector<Tree> arrays) const {
     context.path = index_.folder()->path;
     throw Error(ErrorCode::data_loss, error.what(), context);
   }
-}
-
-Tree TreeReader::value_of(const StoredLeaf& leaf, Tree array) {
-  using orbax::ValueType;
-  switch (leaf.type) {
-    case ValueType::none:
-      return Tree(Null());
-    case ValueType::empty_dict:
-      return Tree(Dict());
-    case ValueType::empty_list:
-      return Tree(List());
-    case ValueType::empty_tuple:
-    case ValueType::empty_named_tuple:
-      return Tree(Tuple());
-    case ValueType::string:
-      return Tree(leaf.text);
-    case ValueType::jax_array:
-    case ValueType::np_ndarray:
-      return array;
-    case ValueType::scalar:
-      break;
-  }
-  return scalar_of(std::move(array.as<Array>()));
 }
 
 void TreeReader::restore_tuples(Tree& tree) const {

@@ -5,13 +5,13 @@
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/internal/chunk_plan.h>
 #include <cairn/manager/internal/item_index.h>
+#include <cairn/manager/internal/target_plan.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
 namespace cairn::internal {
-
-class ChunkSink;
 
 class TreeReader {
  public:
@@ -27,6 +27,10 @@ class TreeReader {
   Task<std::vector<std::uint64_t>> stored_bytes();
   /// What open() chose. A bare array is a tree of its own.
   Task<Tree> load();
+  /// Opens what is asked for and reads that alone. Instead of open().
+  Task<Tree> restore(TreeRequest request);
+  /// Reads what is asked for, of everything, which has been opened. Several at once may.
+  Task<Tree> read(TreeRequest request) const;
   /// The tree of what each leaf's array is, in order; what they are makes no difference for leaves
   /// without one. Throws data_loss where the paths make no tree.
   [[nodiscard]] Tree assemble(std::vector<Tree> arrays) const;
@@ -36,8 +40,10 @@ class TreeReader {
   Task<std::vector<Statistics>> statistics();
 
  private:
-  Task<ReadPlan> plan();
-  [[nodiscard]] static Tree value_of(const StoredLeaf& leaf, Tree array);
+  Task<ReadPlan> plan(ReadScope scope) const;
+  Task<Tree> load(ReadScope scope, std::vector<KeyPath> gaps) const;
+  [[nodiscard]] Tree assemble(std::span<const StoredLeaf> leaves, const std::vector<KeyPath>& gaps,
+                              std::vector<Tree> arrays) const;
   void restore_tuples(Tree& tree) const;
 
   DamageSink damage_;

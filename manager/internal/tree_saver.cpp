@@ -9,6 +9,21 @@
 #include <cstring>
 
 namespace cairn::internal {
+namespace {
+
+/// Before anything is written, rather than when everything is.
+void check_custom_metadata(const boost::json::object& custom_metadata) {
+  if (custom_metadata.empty()) return;
+  orbax::TreeMetadata alone;
+  alone.custom_metadata = custom_metadata;
+  try {
+    static_cast<void>(orbax::encode(alone));
+  } catch (const std::invalid_argument& error) {
+    throw Error(ErrorCode::invalid_argument, error.what());
+  }
+}
+
+}  // namespace
 
 TreeSaver::TreeSaver(std::string item, args::TreeSave args, TreeSettings settings,
                      std::shared_ptr<SaveState> state)
@@ -40,6 +55,7 @@ void TreeSaver::plan(double disk_rate) {
   settings.incremental = settings_.incremental;
   settings.strings = settings_.strings;
   try {
+    check_custom_metadata(args_.custom_metadata);
     layout_ = plan_item(args_, settings);
   } catch (const Error& error) {
     ErrorContext context = error.context();
@@ -238,6 +254,7 @@ Task<void> TreeSaver::finish_data() {
     metadata.use_ocdbt = uses_ocdbt(layout_.layout);
     metadata.use_zarr3 = uses_zarr3(layout_.layout);
     metadata.store_array_data_equal_to_fill_value = true;
+    if (!args_.custom_metadata.empty()) metadata.custom_metadata = args_.custom_metadata;
     tree_metadata_ = orbax::encode(metadata);
     const std::vector<LeafTotals> leaves = totals();
     summary_ = summarize(leaves);

@@ -1,5 +1,5 @@
 // Arrays that are written from where the caller has them (Capture::borrow): raw chunks in aligned,
-// dense memory. All others are copied.
+// dense memory that are not cast. All others are copied.
 
 #include <cairn/codecs/crc32c.h>
 #include <cairn/engine/cpu_pool.h>
@@ -18,7 +18,9 @@ std::optional<TreeSaver::Borrowed> TreeSaver::borrowable(const Extent& extent) c
   const IndexRange range = chunk_range(array, place.chunk);
   if (range.shape != array.metadata.chunk_shape) return std::nullopt;  // padded
   std::byte scalar[sizeof(std::uint64_t)];
-  const auto run = dense_run(view_of(layout_.node_of(place), scalar), range);
+  const ArrayView view = elements_of(layout_.node_of(place), scalar);
+  if (view.dtype() != array.metadata.dtype) return std::nullopt;  // cast
+  const auto run = dense_run(view, range);
   if (!run || reinterpret_cast<std::uintptr_t>(run->data()) % kFileAlignment != 0)
     return std::nullopt;
   const std::size_t body = run->size() / kFileAlignment * kFileAlignment;

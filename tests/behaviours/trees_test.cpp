@@ -40,7 +40,7 @@ TEST_P(B092, NoArgumentsAndAnEmptyCompositeAreTheSame) {
   EXPECT_EQ(nothing.json("meta"), empty.json("meta"));
 }
 
-// test_save_unsupported_type; targets have no strings either
+// test_save_unsupported_type
 CAIRN_BEHAVIOUR(B106);
 TEST_P(B106, AStandardSaveRefusesStrings) {
   CheckpointManager manager(root(), given());
@@ -50,6 +50,15 @@ TEST_P(B106, AStandardSaveRefusesStrings) {
   EXPECT_EQ(error.context().key_path, "name");
   EXPECT_THAT(error.what(), HasSubstr("string"));
   EXPECT_EQ(manager.all_steps(true), Steps());
+}
+TEST_P(B106, AStandardRestoreRefusesStringsInItsTarget) {
+  CheckpointManager manager(root(), given());
+  EXPECT_TRUE(manager.save(0, args::PyTreeSave(Dict{{"a", 1}, {"name", "text"}})).get());
+  const Dict target{{"a", 0}, {"name", ""}};
+  const Error error = error_of([&] { static_cast<void>(manager.restore(0, target).get()); });
+  EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+  EXPECT_EQ(error.context().key_path, "name");
+  EXPECT_THAT(error.what(), HasSubstr("string"));
 }
 
 // test_empty_dict_node, test_empty_none_node, test_empty_error

@@ -36,7 +36,8 @@ CodecChoice choose(const Array& array, double disk_rate, const engine::Clock* cl
   settings.disk_rate = disk_rate;
   settings.workers = 2;
   settings.clock = clock;
-  return choose_codec(Codec::automatic(), Tree(array), array.bytes().size(), settings);
+  return choose_codec(Codec::automatic(), Tree(array), array.dtype(), array.bytes().size(),
+                      settings);
 }
 
 Array positions() {
@@ -114,7 +115,8 @@ TEST(CodecChoice, AStridedArrayIsGatheredForItsSample) {
   const ArrayView view(DType::int64, {1 << 15}, rows.bytes().data(), {16});
   AutoSettings settings;
   settings.disk_rate = 0.1e9;
-  const CodecChoice choice = choose_codec(Codec::automatic(), Tree(view), 1 << 18, settings);
+  const CodecChoice choice =
+      choose_codec(Codec::automatic(), Tree(view), view.dtype(), 1 << 18, settings);
   EXPECT_EQ(choice.encoding, Encoding::matches);
 }
 

@@ -1,5 +1,6 @@
 // The arithmetic of reading: sets of keys, grids of chunks, boxes, selections.
 
+#include <cairn/codecs/cast.h>
 #include <cairn/codecs/format_error.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/internal/box_copy.h>
@@ -113,6 +114,20 @@ TEST(StoredArray, LengthsThatCannotBeAreFaults) {
   EXPECT_THAT(length_fault(compressed, std::uint64_t{1} << 63), HasSubstr("at most"));
 }
 
+/// In how many dense runs the elements of `what` lie in an array of all of `box`.
+std::size_t runs_in(const IndexRange& what, const IndexRange& box) {
+  std::size_t runs = 0;
+  std::optional<std::uint64_t> last;
+  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(element_count(what.shape)); ++i) {
+    Shape at = index_of(what.shape, i);
+    for (std::size_t d = 0; d < at.size(); ++d) at[d] += what.origin[d] - box.origin[d];
+    const std::uint64_t place = linear_of(box.shape, at);
+    if (!last || *last + 1 != place) ++runs;
+    last = place;
+  }
+  return runs;
+}
+
 TEST(Boxes, CopiesWhatOneElementAtATimeWouldCopy) {
   std::mt19937_64 random(test::make_seed());
   const auto below = [&](Index most) {
@@ -139,7 +154,12 @@ TEST(Boxes, CopiesWhatOneElementAtATimeWouldCopy) {
       return array;
     }();
     Array copied(DType::uint16, to.shape);
-    copy_box(DType::uint16, what, from, source.bytes().data(), BoxView(to, copied.bytes().data()));
+    const std::vector<Index> strides = c_strides(DType::uint16, from.shape);
+    const LoadTarget target =
+        LoadTarget::dense(DType::uint16, copied.bytes().data(), to.shape);
+    cast_region(source.bytes().data() + distance(from, what, strides), DType::uint16, strides,
+                what.shape, target.at(to, what), DType::uint16, target.strides);
+    EXPECT_EQ(is_run(what.shape, target), runs_in(what, to) == 1);
     Array wanted(DType::uint16, to.shape);
     Index elements = 0;
     for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(wanted.size()); ++i) {
@@ -159,13 +179,20 @@ TEST(Boxes, CopiesWhatOneElementAtATimeWouldCopy) {
   }
 }
 
-TEST(Boxes, FillsWithCopiesOfAnElement) {
-  std::vector<std::byte> bytes(21, std::byte{9});
-  const std::vector<std::byte> element = {std::byte{1}, std::byte{2}, std::byte{3}};
-  fill_elements(bytes, element);
-  for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(bytes[i], element[i % 3]);
-  fill_elements(bytes, {});
-  EXPECT_THAT(bytes, ::testing::Each(std::byte{0}));
+TEST(Boxes, FillWithAnElementThatIsCastAndZeroWhatIsBeyond) {
+  Array array(DType::float32, {3, 4, 2});
+  for (float& value : array.values<float>()) value = 9;
+  const LoadTarget target =
+      LoadTarget::dense(DType::float32, array.bytes().data(), array.shape());
+  const std::int16_t seven = 7;
+  const Shape used = {2, 4, 1};
+  fill_region(std::as_bytes(std::span(&seven, 1)), DType::int16, used, target.data, target);
+  zero_beyond(used, array.shape(), target);
+  for (std::uint64_t i = 0; i < 24; ++i) {
+    const Shape at = index_of(array.shape(), i);
+    const bool within = at[0] < 2 && at[2] < 1;
+    EXPECT_EQ(array.values<float>()[i], within ? 7.0f : 0.0f) << i;
+  }
 }
 
 TEST(Select, NullsKeepTheElementsOfListsInTheirPlaces) {
