@@ -1,11 +1,14 @@
 // Fill values of .zarray: those of zarr.json but for null, base64 and bits in hex.
 
+#include <cairn/codecs/cast.h>
 #include <cairn/codecs/internal/zarr_chain.h>
 #include <cairn/codecs/internal/zarr_fill.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 
@@ -88,6 +91,21 @@ std::optional<double> number_in(std::string_view text) {
   return number;
 }
 
+// Where a type has no infinity, the word reads as one of its NaNs, with the sign. It is the only
+// text for the negative one.
+std::optional<std::string_view> infinity_that_reads_as(DType dtype,
+                                                       std::span<const std::byte> element) {
+  if (!is_float(dtype)) return std::nullopt;
+  std::vector<std::byte> bits(element.size());
+  for (const std::string_view word : {"Infinity", "-Infinity"}) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const double value = word.front() == '-' ? -kInfinity : kInfinity;
+    cast(std::as_bytes(std::span(&value, 1)), DType::float64, bits, dtype);
+    if (std::ranges::equal(bits, element)) return word;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void append_v2_fill_value(std::string& out, DType dtype, std::span<const std::byte> element) {
@@ -99,6 +117,10 @@ void append_v2_fill_value(std::string& out, DType dtype, std::span<const std::by
     std::string text;
     append_fill_value(text, dtype, element);
     if (text.find("\"0x") != text.npos) {
+      if (const auto word = infinity_that_reads_as(dtype, element)) {
+        out.append("\"").append(*word).append("\"");
+        return;
+      }
       throw std::invalid_argument(fmt::format(
           ".zarray: fill_value: zarr v2 has no text for {} of {}", text, name_of(dtype)));
     }

@@ -295,5 +295,16 @@ TEST(MetadataV2, EncoderRefusesWhatTheFormatCannotExpress) {
   refused([](auto& m) { m.fill_value = bytes_from_hex("0100c07f"); }, "no text for \"0x7fc00001\"");
 }
 
+TEST(V2Metadata, KeepsTheNanThatMinusInfinityIsWhereATypeHasNoInfinity) {
+  std::string text = v2_text("<i4", "float8_e4m3fn");
+  const std::size_t fill = text.find(":0,");
+  ASSERT_NE(fill, text.npos);
+  text.replace(fill, 3, ":\"-Infinity\",");
+  const ArrayMetadata metadata = decode_v2_metadata(text);
+  EXPECT_EQ(metadata.fill_value, bytes_from_hex("ff"));
+  EXPECT_EQ(decode_v2_metadata(encode_metadata(metadata)).fill_value, metadata.fill_value);
+}
+
+
 }  // namespace
 }  // namespace cairn::zarr
