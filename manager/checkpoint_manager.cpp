@@ -76,6 +76,10 @@ void CheckpointManager::notify_preemption() noexcept {
 SaveFuture CheckpointManager::save(Step step, args::SaveArgs args, SaveOptions options) {
   return impl_->save(step, std::move(args), std::move(options));
 }
+SaveFuture CheckpointManager::save_before_exit(Step step, args::SaveArgs args,
+                                               ExitSaveOptions options) {
+  return impl_->save_before_exit(step, std::move(args), std::move(options));
+}
 Future<Restored> CheckpointManager::restore(std::optional<Step> step, args::RestoreArgs args,
                                             RestoreOptions options) const {
   return impl_->restore(step, std::move(args), std::move(options));

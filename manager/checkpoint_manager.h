@@ -66,12 +66,27 @@ class CAIRN_EXPORT CheckpointManager {
   void notify_preemption() noexcept;
 
   /// Starts a save and returns at once (unless options.enable_async_checkpointing or
-  /// create_directories_asynchronously is off); never throws (bad_alloc aside). Values given by value are
-  /// captured here, arrays when staged() completes. Saves run in the order of the calls. Errors
-  /// through the future: already_exists, invalid_argument (names item and key path), no_space, busy
-  /// (another process writes here: host and pid), io_error, commit_unknown, cancelled, timed_out,
-  /// closed.
+  /// create_directories_asynchronously is off); never throws (bad_alloc aside). Values given by
+  /// value are captured here, arrays when staged() completes. Saves run in the order of the calls;
+  /// but the save of a step for which reached_preemption() is true goes before those that do not
+  /// write yet, and removals of files wait for it. Errors through the future: already_exists,
+  /// invalid_argument (names item and key path), no_space, busy (another process writes here: host
+  /// and pid), io_error, commit_unknown, cancelled, timed_out, closed.
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions options = {});
+  /// The last save of a process that is about to end:
+  ///
+  ///     if (manager.reached_preemption(step)) {
+  ///       manager.save_before_exit(step, state()).get();
+  ///       return;  // ~CheckpointManager waits until the deadline at most
+  ///     }
+  ///
+  /// Saves whatever should_save() says and goes before every save that does not write yet (see
+  /// ARCHITECTURE.md). Where the step is being saved already, that save takes this one's place and
+  /// the future is its; where it has been saved, the save is skipped. From the call on the manager
+  /// deletes nothing more: what it was deleting is left to the next writer of the root, and
+  /// delete_step() fails with `cancelled`. At options.deadline everything that is not over, other
+  /// saves included, fails with timed_out (commit_unknown where the rename was issued).
+  SaveFuture save_before_exit(Step step, args::SaveArgs args, ExitSaveOptions options = {});
 
   /// Reads a step (none = latest_committed_step(), or the newest of options.directory) and checks
   /// every checksum. Errors: not_found (lists the steps or items there are), incomplete_checkpoint,

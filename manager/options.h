@@ -212,6 +212,15 @@ struct SaveOptions {
   Capture capture = Capture::copy;
 };
 
+/// Of the last save before the process ends.
+struct ExitSaveOptions {
+  ExitSaveOptions() = default;
+  SaveOptions save;
+  /// What is not over by then, from the call, is given up; <= 0 is an error. The default leaves a
+  /// little of the half minute that most clusters give.
+  std::chrono::milliseconds deadline{25'000};
+};
+
 struct RestoreOptions {
   RestoreOptions() = default;
   std::optional<std::string> directory;  ///< another root to restore from; its steps' names are

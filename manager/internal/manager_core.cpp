@@ -54,7 +54,8 @@ CheckpointManager::Impl::Impl(std::string d, ManagerOptions o)
       engine(options.engine ? options.engine : engine::Engine::shared_default()),
       retention_(options),
       save_decision_(save_decision_of(options)),
-      needs_records_(retention_.deletes() || options.best_fn || options.save_decision_policy) {
+      needs_records_(retention_.deletes() || options.best_fn || options.save_decision_policy),
+      queue_(options.max_pending) {
   writer_ = std::make_shared<WriterContext>(engine, directory, rules, Owner().text(),
                                             options.lock_timeout);
   writer_->directory_mode = options.path_permission_mode.value_or(kDirectoryMode);

@@ -9,20 +9,22 @@
 //   manager_core_steps.cpp      restoring, metadata, waiting, closing
 //   manager_core_latest.cpp     restoring the newest step that is sound
 //   manager_core_deadlines.cpp  missed deadlines
+//   manager_core_exit.cpp       what is in a hurry because the process is about to end
 
 #include <cairn/manager/checkpoint_manager.h>
 #include <cairn/manager/internal/delete_job.h>
 #include <cairn/manager/internal/error_board.h>
 #include <cairn/manager/internal/retention.h>
 #include <cairn/manager/internal/save_job.h>
+#include <cairn/manager/internal/save_queue.h>
 #include <cairn/manager/internal/step_index.h>
 #include <cairn/manager/internal/step_records.h>
 #include <cairn/manager/internal/step_rules.h>
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <mutex>
+#include <set>
 
 namespace cairn {
 
@@ -33,6 +35,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void open();
 
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options);
+  SaveFuture save_before_exit(Step step, args::SaveArgs args, ExitSaveOptions exit_options);
   Future<Restored> restore(std::optional<Step> step, args::RestoreArgs args,
                            RestoreOptions restore_options);
   Future<LatestValid> restore_latest_valid(args::RestoreArgs args, RestoreOptions restore_options);
@@ -86,10 +89,18 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void add_items(internal::SaveJob& job, args::SaveArgs args) const;
   void add_item(internal::SaveJob& job, std::string name, args::ItemSave item) const;
   [[nodiscard]] internal::TreeSettings tree_settings(const internal::SaveJob& job) const;
+  /// Whether a save is in a hurry.
+  enum class Urgency : std::uint8_t {
+    by_step,  ///< where its step is the one to save before the job ends
+    first     ///< it goes first in any case
+  };
+  SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency);
   /// Queues it; null where it was skipped.
-  JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options,
+  JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
                     const std::shared_ptr<internal::SaveState>& state);
-  void enqueue(const JobPtr& job, bool supersedes);
+  /// The save fails before it has begun.
+  void refuse(internal::SaveState& state, Step step, std::exception_ptr reason);
+  void enqueue(const JobPtr& job, bool supersedes, bool first);
   void wait_as_asked(const JobPtr& job) const;
   internal::Task<void> run_save(JobPtr job);
   internal::Task<std::exception_ptr> follow_commit(JobPtr job, std::optional<std::string> replaced);
@@ -98,7 +109,12 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void settle_delete(const DeletePtr& job, const std::exception_ptr& failure);
   /// Renames what a save pushed out; returns the trash.
   internal::Task<std::vector<std::string>> retire_losers(JobPtr job);
+  /// Of what has no name any more. It may be relieved of the turn meanwhile.
   internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
+  /// True while, or because, something is in a hurry.
+  [[nodiscard]] bool removals_wait() const noexcept {
+    return writer_->removals->paused() || writer_->removals->closed();
+  }
   /// Takes its name from a step, durably; returns the trash that is left of it, if any. The step
   /// need not be there.
   internal::Task<std::optional<std::string>> retire(internal::FolderPtr root, Step step);
@@ -124,6 +140,18 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void expire(const JobPtr& job, Reason reason);
   void expire_clean_up(const JobPtr& job, Reason reason);
   void expire_delete(const DeletePtr& job, Reason reason);
+  /// The same with what to say. Not for what has its result.
+  void give_up(const JobPtr& job, const Error& error);
+  void give_up_clean_up(const JobPtr& job, const Error& error);
+  void give_up_delete(const DeletePtr& job, const Error& error);
+
+  /// A save goes first: removals of files pause while it has no outcome. Strand.
+  void begin_hurry(const JobPtr& job);
+  void end_hurry(const JobPtr& job);
+  /// Removes nothing more, and gives up at the deadline what is not over.
+  void begin_leaving(std::chrono::milliseconds deadline);
+  void give_up_all(std::chrono::milliseconds deadline);
+
   /// Returns when the root's lock is free, if this was the last writer.
   internal::Task<void> end_writing();
   void begin_background();
@@ -148,18 +176,20 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   const SaveDecisionPolicy save_decision_;
   const bool needs_records_;  ///< somebody asks for commit times or metrics, or steps are deleted
   std::shared_ptr<internal::WriterContext> writer_;
+  internal::SaveQueue queue_;
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
   mutable std::mutex mutex_;            ///< guards what follows
   bool closed_ = false;
   std::optional<bool> composite_;  ///< the mode, fixed by the first successful save
-  std::deque<JobPtr> queue_;       ///< saves not yet done, in order
   std::mutex log_mutex_;
   std::size_t writers_ = 0;     ///< strand: saves and deletions not yet over
   std::size_t background_ = 0;  ///< strand: deletions that nobody waits for
   internal::Event drained_;     ///< strand: set when `background_` is 0 again; null until then
   std::atomic<bool> commit_unknown_ =
-      false;                    ///< the last sync of a commit failed: the root is to be synced
-  std::vector<Step> deferred_;  ///< strand: deletions to try again after the next save
+      false;                     ///< the last sync of a commit failed: the root is to be synced
+  std::vector<Step> deferred_;   ///< strand: deletions to try again after the next save
+  std::set<DeletePtr> deletes_;  ///< strand: by the user, without a result
+  std::unique_ptr<engine::Watchdog> exit_watchdog_;  ///< strand
   static constexpr Step kNone = -1;
   std::atomic<Step> restored_older_{kNone};  ///< a step below the latest was restored
   std::atomic<bool> preempted_{false};

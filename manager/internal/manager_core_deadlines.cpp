@@ -53,26 +53,31 @@ Error CheckpointManager::Impl::deadline_error(Reason reason, ErrorCode code,
 
 void CheckpointManager::Impl::expire(const JobPtr& job, Reason reason) {
   if (job->settled) return;
+  const bool renamed = job->state->past_recall;
+  give_up(job, deadline_error(reason, renamed ? ErrorCode::commit_unknown : ErrorCode::timed_out,
+                              "save step " + std::to_string(job->step)));
+}
+
+void CheckpointManager::Impl::give_up(const JobPtr& job, const Error& error) {
   SaveState& state = *job->state;
-  const bool renamed = state.past_recall;
   // Operations and bytes that the kernel may still hold: what is captured and not yet written.
   job->quarantine = engine->quarantine(
       job, 1, state.staged.load() - std::min(state.staged.load(), state.written.load()));
   state.cancel_requested = true;
   // committed() fails now, staged() when nothing reads the caller's memory any more.
   // A save that has failed and hangs while it cleans up failed for what it failed for.
-  settle(job, job->failure ? job->failure
-                           : std::make_exception_ptr(deadline_error(
-                                 reason, renamed ? ErrorCode::commit_unknown : ErrorCode::timed_out,
-                                 "save step " + std::to_string(job->step))));
+  settle(job, job->failure ? job->failure : std::make_exception_ptr(error));
   release(job);
-  if (!renamed) state.signal.emit(asio::cancellation_type::terminal);
+  if (!state.past_recall) state.signal.emit(asio::cancellation_type::terminal);
 }
 
 void CheckpointManager::Impl::expire_clean_up(const JobPtr& job, Reason reason) {
   if (job->released) return;
-  const Error error = deadline_error(reason, ErrorCode::timed_out,
-                                     "clean up after step " + std::to_string(job->step));
+  give_up_clean_up(job, deadline_error(reason, ErrorCode::timed_out,
+                                       "clean up after step " + std::to_string(job->step)));
+}
+
+void CheckpointManager::Impl::give_up_clean_up(const JobPtr& job, const Error& error) {
   log(LogLevel::warning, "cleanup", job->step, error.what());
   job->quarantine = engine->quarantine(job, 1, 0);
   release(job);
@@ -80,8 +85,11 @@ void CheckpointManager::Impl::expire_clean_up(const JobPtr& job, Reason reason) 
 
 void CheckpointManager::Impl::expire_delete(const DeletePtr& job, Reason reason) {
   if (job->settled) return;
-  const Error error =
-      deadline_error(reason, ErrorCode::timed_out, "delete step " + std::to_string(job->step));
+  give_up_delete(job, deadline_error(reason, ErrorCode::timed_out,
+                                     "delete step " + std::to_string(job->step)));
+}
+
+void CheckpointManager::Impl::give_up_delete(const DeletePtr& job, const Error& error) {
   log(LogLevel::error, "delete", job->step, error.what());
   job->quarantine = engine->quarantine(job, 1, 0);
   settle_delete(job, std::make_exception_ptr(error));

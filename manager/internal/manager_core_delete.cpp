@@ -36,9 +36,8 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
 
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool stays = std::ranges::find(job->losers, job->step) == job->losers.end();
-  if (options.verify_before_delete == VerifyBeforeDelete::none || job->losers.empty() || !stays) {
-    co_return;
-  }
+  const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
+  if (options.verify_before_delete == VerifyBeforeDelete::none || !deletes || !stays) co_return;
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
@@ -53,6 +52,11 @@ Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     JobPtr job, std::optional<std::string> replaced) {
   if (!job->losers.empty()) confirm_losers(*job);
+  if (removals_wait()) {
+    // The save that is in a hurry does it, once it has committed.
+    deferred_.insert(deferred_.end(), job->losers.begin(), job->losers.end());
+    job->losers.clear();
+  }
   std::exception_ptr unverified;
   bool background = false;
   try {
@@ -63,6 +67,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   if (unverified) {
     // Not one of them is deleted: they are what there is if the new step is bad.
     for (const Step step : std::exchange(job->losers, {})) index.abort_delete(step);
+    for (const Step step : std::exchange(deferred_, {})) index.abort_delete(step);
     unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
     log(LogLevel::error, "verify", job->step, message_of(unverified));
     board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
@@ -77,6 +82,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
       begin_background();
       background = true;
     }
+    job->allow_relief();
     co_await remove_trash(job->root(), std::move(trash));
   } catch (...) {
     trouble = std::current_exception();
@@ -92,6 +98,10 @@ Task<std::vector<std::string>> CheckpointManager::Impl::retire_losers(JobPtr job
   for (const Step step : losers) {
     // A later save of the same number has taken it back.
     if (!index.is_condemned(step)) continue;
+    if (removals_wait()) {
+      deferred_.push_back(step);
+      continue;
+    }
     std::exception_ptr trouble;
     try {
       const std::optional<std::string> left = co_await retire(job->root(), step);
@@ -122,9 +132,16 @@ Task<std::optional<std::string>> CheckpointManager::Impl::retire(FolderPtr root,
 }
 
 Task<void> CheckpointManager::Impl::remove_trash(FolderPtr root, std::vector<std::string> trash) {
-  for (const std::string& name : trash) {
-    co_await remove_tree(root, name, options.num_deletion_threads);
+  std::exception_ptr stopped;
+  try {
+    for (const std::string& name : trash) {
+      co_await remove_tree(root, name, options.num_deletion_threads, writer_->removals);
+    }
+  } catch (...) {
+    stopped = std::current_exception();
   }
+  // What is left of it has lost its name, and the next writer removes it.
+  if (stopped && !writer_->removals->closed()) std::rethrow_exception(stopped);
 }
 
 Task<void> CheckpointManager::Impl::end_writing() {
@@ -140,7 +157,9 @@ void CheckpointManager::Impl::end_background(const std::exception_ptr& trouble) 
   if (trouble) {
     board.fail(std::make_shared<ErrorBoard::Entry>(as_error(trouble, "delete steps", directory)));
   }
-  if (--background_ == 0) std::exchange(drained_, nullptr)->set(nullptr, impl::Unit());
+  if (--background_ > 0) return;
+  // Null where nobody waits for it any more.
+  if (const Event drained = std::exchange(drained_, nullptr)) drained->set(nullptr, impl::Unit());
 }
 
 Future<void> CheckpointManager::Impl::delete_step(Step step) {
@@ -171,6 +190,7 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
   auto job = std::make_shared<DeleteJob>(step);
   asio::post(engine->executor(), [self = shared_from_this(), job] {
     ++self->writers_;
+    self->deletes_.insert(job);
     auto guarded = asio::bind_cancellation_slot(job->signal.slot(), asio::detached);
     asio::co_spawn(self->engine->executor(), self->run_delete(job), std::move(guarded));
   });
@@ -184,22 +204,25 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   // A missed deadline ends waits; whether to go on is decided here.
   co_await asio::this_coro::throw_if_cancelled(false);
   std::exception_ptr failure;
-  engine::Permit permit;
+  WriterTurn::PlacePtr turn = writer_->turn.line_up();
   bool gone = false;  // renamed away: it is no step any more, whatever is left of it
   try {
-    auto [error, turn] = co_await writer_->turn.async_acquire(1, kAsTuple);
-    if (error) raise_failure(error, "wait for the turn", directory);
-    permit = std::move(turn);
+    co_await wait_for_turn(writer_, turn.get());
     FolderPtr root = co_await begin_writing(writer_);
     // Its caller has been told that it failed.
     if (job->settled) throw with_operation(ErrorCode::timed_out, "given up", "", directory);
+    if (writer_->removals->closed()) {
+      throw with_operation(ErrorCode::cancelled, "the process is about to end", "", directory);
+    }
     job->past_recall = true;
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     job->root = root;
     const std::optional<std::string> trash = co_await retire(root, step);
     gone = true;
     index.finish_delete(step);
-    if (trash) co_await remove_tree(root, *trash, options.num_deletion_threads);
+    if (writer_->removals->paused()) turn.reset();
+    if (turn) WriterTurn::allow_relief(*turn);
+    if (trash) co_await remove_trash(root, std::vector<std::string>(1, *trash));
   } catch (...) {
     failure = std::current_exception();
   }
@@ -212,7 +235,7 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
       gone = false;
     }
   }
-  permit.reset();
+  turn.reset();
   co_await end_writing();
   if (failure) {
     failure = as_error(failure, "delete step " + std::to_string(step), directory);
@@ -226,6 +249,7 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
 void CheckpointManager::Impl::settle_delete(const DeletePtr& job,
                                             const std::exception_ptr& failure) {
   if (std::exchange(job->settled, true)) return;
+  deletes_.erase(job);
   job->done->set(impl::own_copy(failure), impl::Unit());
   board.end();
 }

@@ -5,7 +5,6 @@
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/preemption.h>
 
-#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -92,10 +91,9 @@ void CheckpointManager::Impl::check_metrics(const SaveOptions& save_options) con
 
 void CheckpointManager::Impl::check_mode(bool composite) const {
   // Until one has committed, a save under way stands for the mode that it will fix.
-  const auto undecided =
-      std::ranges::find_if(queue_, [](const JobPtr& queued) { return !queued->settled; });
+  const JobPtr undecided = queue_.first_undecided();
   const std::optional<bool> mode =
-      composite_ || undecided == queue_.end() ? composite_ : std::optional((*undecided)->composite);
+      composite_ || !undecided ? composite_ : std::optional(undecided->composite);
   if (!mode || *mode == composite) return;
   throw with_operation(ErrorCode::invalid_argument,
                        *mode ? "earlier saves had several items, this one is not a Composite"
@@ -129,7 +127,7 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
 }
 
 CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
-    Step step, args::SaveArgs args, SaveOptions save_options,
+    Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
     const std::shared_ptr<SaveState>& state) {
   check_usable();
   if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
@@ -142,7 +140,10 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check();
   check_mode(job->composite);
-  const Decision decision = decide(step, job->options);
+  Decision decision = decide(step, job->options);
+  if (urgency == Urgency::first && index.contains(step) && !job->options.overwrite) {
+    decision.outcome = SaveOutcome::skipped_older_step;
+  }
   if (decision.refused) {
     throw with_operation(
         ErrorCode::invalid_argument,
@@ -165,30 +166,38 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   }
   check_metrics(job->options);
   add_items(*job, std::move(args));
-  enqueue(job, decision.supersedes);
+  enqueue(job, decision.supersedes, urgency == Urgency::first || preemption_step_ == step);
   return job;
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
+  return save(step, std::move(args), std::move(save_options), Urgency::by_step);
+}
+
+SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options,
+                                         Urgency urgency) {
   auto state = std::make_shared<SaveState>(engine, writer_->heart);
-  SaveFuture future(state, state->staged_state, state->committed_state);
   try {
-    const JobPtr job = begin_save(step, std::move(args), std::move(save_options), state);
+    const JobPtr job = begin_save(step, std::move(args), std::move(save_options), urgency, state);
     if (job) wait_as_asked(job);
   } catch (...) {
-    const std::exception_ptr error =
-        as_error(std::current_exception(), "save step " + std::to_string(step), directory);
-    if (!engine->forked()) {
-      // Dropped futures must not hide it.
-      board.begin();
-      report_failure(*state, step, error);
-      board.end();
-    } else {
-      state->staged_state->set(impl::own_copy(error), impl::Unit());
-      state->committed_state->set(impl::own_copy(error), SaveResult());
-    }
+    refuse(*state, step, std::current_exception());
   }
-  return future;
+  return SaveFuture(state, state->staged_state, state->committed_state);
+}
+
+void CheckpointManager::Impl::refuse(SaveState& state, Step step, std::exception_ptr reason) {
+  const std::exception_ptr error =
+      as_error(std::move(reason), "save step " + std::to_string(step), directory);
+  if (!engine->forked()) {
+    // Dropped futures must not hide it.
+    board.begin();
+    report_failure(state, step, error);
+    board.end();
+  } else {
+    state.staged_state->set(impl::own_copy(error), impl::Unit());
+    state.committed_state->set(impl::own_copy(error), SaveResult());
+  }
 }
 
 void CheckpointManager::Impl::wait_as_asked(const JobPtr& job) const {
@@ -201,24 +210,22 @@ void CheckpointManager::Impl::wait_as_asked(const JobPtr& job) const {
   }
 }
 
-void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes) {
+void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes, bool first) {
   StepRecord record(job->step);
   record.info.time_ns = engine->clock().now_ns();
   record.info.steady_ns = steady_ns(*engine);
   if (!job->options.metrics.empty()) record.info.metrics = job->options.metrics;
   const std::vector<Step> losers = choose_losers(record, supersedes);
-  if (!queue_.empty()) job->before_staged = queue_.back()->staged;
-  // One runs and max_pending wait with their arrays captured: the next takes the place of the one
-  // that far back.
-  const std::size_t ahead = options.max_pending + 1;
-  if (queue_.size() >= ahead) job->place = queue_[queue_.size() - ahead]->done;
-  queue_.push_back(job);
+  // The coroutine that calls it holds this core.
+  job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
+  queue_.push(job, first);
   job->losers = index.begin_save(std::move(record), losers);
   job->supersedes = supersedes;
   ++saving_;
   board.begin();
-  asio::post(engine->executor(), [self = shared_from_this(), job] {
+  asio::post(engine->executor(), [self = shared_from_this(), job, first] {
     ++self->writers_;
+    if (first) self->begin_hurry(job);
     auto guarded = asio::bind_cancellation_slot(job->state->signal.slot(), asio::detached);
     asio::co_spawn(self->engine->executor(), self->run_save(job), std::move(guarded));
   });
@@ -261,24 +268,9 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
 
 void CheckpointManager::Impl::release(const JobPtr& job) {
   if (std::exchange(job->released, true)) return;
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase(queue_, job);
-  }
+  queue_.remove(*job);
   if (!job->opened->ready()) job->opened->set(nullptr, impl::Unit());
-  if (!job->staged->ready()) {
-    // It has taken no memory, but the save before it may still be taking some: whoever waits for
-    // this one waits for that.
-    Event staged = job->staged;
-    auto pass_on = [staged](const std::exception_ptr&) {
-      if (!staged->ready()) staged->set(nullptr, impl::Unit());
-    };
-    if (job->before_staged) {
-      job->before_staged->when_ready(job->before_staged->next_id(), std::move(pass_on));
-    } else {
-      pass_on(nullptr);
-    }
-  }
+  if (!job->staged->ready()) job->staged->set(nullptr, impl::Unit());
   job->done->set(nullptr, impl::Unit());
   board.end();
 }
@@ -310,6 +302,7 @@ void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::except
 void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failure) {
   const bool late = job->settled.exchange(true);
   if (!late) --saving_;
+  end_hurry(job);
   if (failure) {
     if (!late) settle_failed(job, failure);
     return;

@@ -2,6 +2,7 @@
 
 #include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/pause_gate.h>
 #include <cairn/manager/internal/storage.h>
 
 namespace cairn::internal {
@@ -14,13 +15,15 @@ constexpr std::size_t kSideBySide = 16;
 /// what is below it, so that a deep tree cannot wait for itself. Directories are removed side by
 /// side on the first level only: the deeper ones would hold descriptors by the power of the depth.
 struct Removal {
-  explicit Removal(std::size_t n) : side_by_side(n), window(n) {}
+  Removal(std::size_t n, PauseGatePtr g) : side_by_side(n), window(n), gate(std::move(g)) {}
   const std::size_t side_by_side;
   engine::AsyncSemaphore window;
+  const PauseGatePtr gate;  ///< may be null
 };
 using RemovalPtr = std::shared_ptr<Removal>;
 
 Task<engine::Permit> take_place(RemovalPtr removal, std::string path) {
+  if (removal->gate) co_await removal->gate->pass();
   auto [error, permit] = co_await removal->window.async_acquire(1, kAsTuple);
   if (error) raise_failure(error, "wait to remove", path);
   co_return std::move(permit);
@@ -91,12 +94,14 @@ Task<void> remove_directory(RemovalPtr removal, FolderPtr parent, std::string na
 
 }  // namespace
 
-Task<void> remove_tree(FolderPtr parent, std::string name, std::size_t side_by_side) {
+Task<void> remove_tree(FolderPtr parent, std::string name, std::size_t side_by_side,
+                       PauseGatePtr gate) {
   // Asked first, because opening would follow a symlink: the entry itself goes, never what it
   // names.
   const std::optional<engine::FileStatus> status = co_await find_status(parent, name);
   if (!status) co_return;
-  const auto removal = std::make_shared<Removal>(side_by_side == 0 ? kSideBySide : side_by_side);
+  const std::size_t at_once = side_by_side == 0 ? kSideBySide : side_by_side;
+  const auto removal = std::make_shared<Removal>(at_once, std::move(gate));
   if (status->type == engine::FileType::directory) {
     co_await remove_directory(removal, parent, name, true);
   } else {

@@ -21,6 +21,12 @@ std::int64_t steady_ns(engine::Engine& engine) {
   return engine.clock().steady().count();
 }
 
+Task<void> wait_for_turn(std::shared_ptr<WriterContext> context, WriterTurn::Place* place) {
+  const Future<void> called(place->called());
+  auto [ended] = co_await called.result(kAsTuple);
+  if (ended) raise_failure(asio::error::operation_aborted, "wait for the turn", context->root_path);
+}
+
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
   engine::Clock& clock = context->engine->clock();
   const engine::Clock::Duration give_up = clock.steady() + context->lock.timeout();
@@ -87,10 +93,7 @@ Task<std::optional<std::string>> SaveJob::run() {
   streamed_ = staging > engine.staging().capacity();
   check_staging();
   // A cancellation ends one wait, not those that begin after it.
-  co_await wait_for(place);
-  check_cancelled();
-  co_await wait_for(before_staged);
-  check_cancelled();
+  co_await wait_for_capture();
   if (context_->lock.timeout().count() > 0) {
     // It may take as long as another process likes, and staging memory is for those that write.
     root_ = co_await begin_writing(context_);
@@ -117,10 +120,31 @@ Task<std::optional<std::string>> SaveJob::run() {
   co_return replaced;
 }
 
+Task<void> SaveJob::wait_for_capture() {
+  check_cancelled();
+  while (const Event ahead = before_capture()) {
+    co_await wait_for(ahead);
+    check_cancelled();
+  }
+}
+
+void SaveJob::prefer() {
+  preferred_ = true;
+  if (captured_ && turn_) context_->turn.prefer(*turn_);
+}
+
+void SaveJob::allow_relief() noexcept {
+  if (context_->removals->paused()) {
+    end_turn();
+  } else if (turn_) {
+    WriterTurn::allow_relief(*turn_);
+  }
+}
+
 Task<void> SaveJob::open_step() {
-  auto [error, permit] = co_await context_->turn.async_acquire(1, kAsTuple);
-  if (error) raise_failure(error, "wait for the turn", context_->root_path);
-  permit_ = std::move(permit);
+  turn_ = context_->turn.line_up();
+  if (preferred_) prefer();
+  co_await wait_for_turn(context_, turn_.get());
   if (!root_) root_ = co_await begin_writing(context_);
   directory_ = std::make_shared<StepDirectory>(root_, context_->rules, step, context_->owner);
   co_await directory_->create(options.overwrite);
@@ -132,8 +156,10 @@ Task<void> SaveJob::open_step() {
 Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
   for (auto& [name, item] : items) co_await item->capture(nursery);
   staged_ns_ = steady_ns(*context_->engine);
-  staged->set(nullptr, impl::Unit());
+  captured_ = true;
+  if (preferred_) prefer();
   // Not after a missed deadline, which has answered already.
+  if (!staged->ready()) staged->set(nullptr, impl::Unit());
   if (!state->staged_state->ready()) state->staged_state->set(nullptr, impl::Unit());
 }
 

@@ -3,8 +3,8 @@
 // its result.
 //
 //   1. plan every item on the CPU pool                            (validation errors end here)
-//   2. wait for a place, then until the save before is staged     (so it holds all the memory it
-//   needs), then for the root's lock where it may take time       (holding none yet)
+//   2. wait for a place, and until the saves before are staged    (save_queue.h),
+//   then for the root's lock where it may take time               (holding no memory yet)
 //   3. side by side: capture the items in staging;                -> staged()
 //      wait for the writer's turn, take the root's lock, make the directory, write
 //   4. make data durable; item metadata; the user's callback; step metadata; seal
@@ -13,8 +13,10 @@
 #include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/deadline.h>
 #include <cairn/manager/internal/item_saver.h>
+#include <cairn/manager/internal/pause_gate.h>
 #include <cairn/manager/internal/root_lock.h>
 #include <cairn/manager/internal/step_directory.h>
+#include <cairn/manager/internal/writer_turn.h>
 
 #include <atomic>
 #include <functional>
@@ -26,8 +28,6 @@
 
 namespace cairn::internal {
 
-using Event = std::shared_ptr<impl::SharedState<void>>;
-
 /// What a save shares with the manager: strand only, except where said.
 struct WriterContext {
   WriterContext(EnginePtr e, std::string r, StepRules s, std::string o,
@@ -38,8 +38,7 @@ struct WriterContext {
         owner(std::move(o)),
         heart(std::make_shared<engine::Heartbeat>(engine->shared_clock())),
         lock(owner, lock_timeout),
-        locking(1),
-        turn(1) {}
+        locking(1) {}
   EnginePtr engine;
   std::string root_path;
   StepRules rules;
@@ -48,8 +47,8 @@ struct WriterContext {
   HeartPtr heart;  ///< of all saves and deletions: none is hung while another moves on
   RootLock lock;
   engine::AsyncSemaphore locking;  ///< one takes the lock and clears leftovers
-  engine::AsyncSemaphore
-      turn;  ///< one save or deletion writes at a time, in the order of the calls
+  WriterTurn turn;
+  PauseGatePtr removals = std::make_shared<PauseGate>();
   std::shared_ptr<Pace> pace = std::make_shared<Pace>();                  ///< strand
   std::shared_ptr<SyncedFiles> synced = std::make_shared<SyncedFiles>();  ///< strand
   std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
@@ -69,8 +68,8 @@ class SaveJob {
   PostFinalizationCallback callback;
   std::vector<Step> losers;  ///< steps to delete once this one has committed
   bool supersedes = false;   ///< later steps are among them
-  Event place;               ///< none, or the end of the save whose place this one takes
-  Event before_staged;       ///< none, or when the save before has captured its arrays
+  /// What it waits for before it captures, and then asks again; null: nothing any more.
+  std::function<Event()> before_capture;
   Event opened =
       std::make_shared<impl::SharedState<void>>();  ///< its directory is made, or it ended
   Event staged = std::make_shared<impl::SharedState<void>>();
@@ -86,8 +85,15 @@ class SaveJob {
   /// After a failure of run(): removes what was written. Throws nothing that matters more than the
   /// failure.
   Task<void> clean_up();
+  /// It goes before others in the writer's turn, as soon as it is captured. A turn that it had
+  /// before could be one in which it waits for memory of saves that wait for the turn.
+  void prefer();
+  [[nodiscard]] bool preferred() const noexcept { return preferred_; }
+  void end_preference() noexcept { preferred_ = false; }
   /// Gives the turn back.
-  void end_turn() noexcept { permit_.reset(); }
+  void end_turn() noexcept { turn_.reset(); }
+  /// What is left to do needs no turn, once somebody is in a hurry.
+  void allow_relief() noexcept;
   [[nodiscard]] SaveResult result() const;
   [[nodiscard]] const FolderPtr& root() const noexcept { return root_; }
   [[nodiscard]] std::int64_t commit_time_ns() const noexcept { return commit_timestamp_ns_; }
@@ -102,9 +108,12 @@ class SaveJob {
   Task<void> run_callback();
   void check_staging() const;
   void check_cancelled() const;
+  Task<void> wait_for_capture();
 
   std::shared_ptr<WriterContext> context_;
-  engine::Permit permit_;
+  WriterTurn::PlacePtr turn_;
+  bool preferred_ = false;
+  bool captured_ = false;
   FolderPtr root_;
   std::shared_ptr<StepDirectory> directory_;
   std::int64_t init_timestamp_ns_ = 0;
@@ -116,6 +125,8 @@ class SaveJob {
 
 /// The engine's steady clock in nanoseconds.
 [[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
+/// Waits for the turn of a place in the line.
+Task<void> wait_for_turn(std::shared_ptr<WriterContext> context, WriterTurn::Place* place);
 /// Takes the root's lock and clears leftovers, unless it is held; opens the root. The lock stays
 /// until no save or deletion is left.
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context);

@@ -115,9 +115,11 @@ Task<void> rename_entry(FolderPtr folder, std::string from, std::string to);
 Task<void> exchange_entries(FolderPtr folder, std::string a, std::string b);
 /// From one directory to another of the same file system; never replaces.
 Task<void> move_entry(FolderPtr from, std::string name, FolderPtr to, std::string new_name);
+class PauseGate;
 /// Removes an entry and all below it, `side_by_side` entries at once (0: a number that suits the
-/// engine); missing is fine.
-Task<void> remove_tree(FolderPtr parent, std::string name, std::size_t side_by_side = 0);
+/// engine); missing is fine. Passes `gate`, if any, before each.
+Task<void> remove_tree(FolderPtr parent, std::string name, std::size_t side_by_side = 0,
+                       std::shared_ptr<PauseGate> gate = nullptr);
 
 Task<FilePtr> open_file(FolderPtr folder, std::string name, engine::OpenMode mode,
                         engine::DirectIo direct);

@@ -1,0 +1,78 @@
+#include <cairn/manager/internal/save_queue.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace cairn::internal {
+
+SaveQueue::Entries::iterator SaveQueue::place_of(const SaveJob& job) {
+  return std::ranges::find_if(entries_,
+                              [&job](const Entry& entry) { return entry.job.get() == &job; });
+}
+
+void SaveQueue::push(const JobPtr& job, bool first) {
+  {
+    const std::lock_guard lock(mutex_);
+    entries_.emplace_back(job);
+  }
+  if (first) promote(*job);
+}
+
+void SaveQueue::promote(const SaveJob& job) {
+  const std::lock_guard lock(mutex_);
+  const auto from = place_of(job);
+  if (from == entries_.end() || from->first) return;
+  from->first = true;
+  if (from->capturing) return;
+  // Those that capture are all in front: each began when the ones before it were staged.
+  const auto to = std::ranges::find_if(
+      entries_, [](const Entry& entry) { return !entry.capturing && !entry.first; });
+  if (to < from) std::rotate(to, from, from + 1);
+}
+
+void SaveQueue::remove(const SaveJob& job) {
+  const std::lock_guard lock(mutex_);
+  const auto place = place_of(job);
+  if (place != entries_.end()) entries_.erase(place);
+}
+
+Event SaveQueue::begin_capture(const SaveJob& job) {
+  const std::lock_guard lock(mutex_);
+  const auto place = place_of(job);
+  if (place == entries_.end()) return nullptr;
+  std::vector<const Entry*> before;  // that count for max_pending
+  Event unstaged;
+  for (auto entry = entries_.begin(); entry != place; ++entry) {
+    if (!entry->first) before.push_back(&*entry);
+    if (!entry->job->staged->ready()) unstaged = entry->job->staged;
+  }
+  if (!place->first && before.size() >= places_) return before[before.size() - places_]->job->done;
+  if (unstaged) return unstaged;
+  place->capturing = true;
+  return nullptr;
+}
+
+std::vector<SaveQueue::JobPtr> SaveQueue::jobs() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<JobPtr> jobs;
+  for (const Entry& entry : entries_) jobs.push_back(entry.job);
+  return jobs;
+}
+
+SaveQueue::JobPtr SaveQueue::find(Step step) const {
+  const std::lock_guard lock(mutex_);
+  for (const Entry& entry : entries_) {
+    if (entry.job->step == step && !entry.job->settled) return entry.job;
+  }
+  return nullptr;
+}
+
+SaveQueue::JobPtr SaveQueue::first_undecided() const {
+  const std::lock_guard lock(mutex_);
+  for (const Entry& entry : entries_) {
+    if (!entry.job->settled) return entry.job;
+  }
+  return nullptr;
+}
+
+}  // namespace cairn::internal

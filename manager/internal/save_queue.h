@@ -1,0 +1,56 @@
+#pragma once
+// Saves that are not over, in the order in which they take staging memory. Thread-safe.
+//
+// A save captures once every save before it is staged, that is, holds all the memory it will ever
+// ask for: so two saves never wait for each other's buffers. Whoever is to go first passes those
+// that have not begun to capture, never one that has.
+
+#include <cairn/manager/internal/save_job.h>
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace cairn::internal {
+
+class SaveQueue {
+ public:
+  using JobPtr = std::shared_ptr<SaveJob>;
+
+  /// `max_pending`: saves that may wait behind the running one with their arrays captured.
+  explicit SaveQueue(std::size_t max_pending) : places_(max_pending + 1) {}
+
+  /// `first`: as promote() puts it.
+  void push(const JobPtr& job, bool first);
+  /// Puts it before all that have not begun to capture, but behind those promoted before; it needs
+  /// no place of max_pending.
+  void promote(const SaveJob& job);
+  /// It is over, or has been given up. Before its events are set: who waits for them asks again.
+  void remove(const SaveJob& job);
+
+  /// What `job` waits for before it asks again; null: it captures from now on.
+  [[nodiscard]] Event begin_capture(const SaveJob& job);
+
+  [[nodiscard]] std::vector<JobPtr> jobs() const;
+  /// The save of this step that has no outcome yet, or null.
+  [[nodiscard]] JobPtr find(Step step) const;
+  /// Of the saves without an outcome, the first; or null.
+  [[nodiscard]] JobPtr first_undecided() const;
+
+ private:
+  struct Entry {
+    explicit Entry(JobPtr j) : job(std::move(j)) {}
+    JobPtr job;
+    bool first = false;
+    bool capturing = false;  ///< or staged
+  };
+  using Entries = std::vector<Entry>;
+  [[nodiscard]] Entries::iterator place_of(const SaveJob& job);
+
+  const std::size_t places_;
+  mutable std::mutex mutex_;
+  Entries entries_;
+};
+
+}  // namespace cairn::internal
