@@ -139,7 +139,10 @@ Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, arg
   try {
     Restored restored =
         co_await restore_open_step(step, number, std::move(args), std::move(item_name));
-    co_await close_step(step);
+    const bool is_held = std::ranges::any_of(restored.items(), [](const auto& item) {
+      return std::holds_alternative<LazyTree>(item.second);
+    });
+    if (!is_held) co_await close_step(step);
     co_return restored;
   } catch (...) {
     failure = std::current_exception();

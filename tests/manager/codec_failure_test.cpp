@@ -100,7 +100,8 @@ TEST_P(CodecFailure, AFailedWriteOfAnEncodedChunkFailsTheSave) {
 TEST_P(CodecFailure, AFailedCutOrSyncFailsTheSave) {
   CheckpointManager manager(root(), faulty(Codec::blosc(1)));
   for (const IoOp op : {IoOp::truncate, IoOp::sync_data}) {
-    faults->fail(FaultPlan::only({op}), 1, EIO);
+    // The first truncation is that of the lock's owner record, which is forgiven.
+    faults->fail(FaultPlan::only({op}), op == IoOp::truncate ? 2 : 1, EIO);
     expect_failure(manager, manager.save(0, tree), ErrorCode::io_error);
     manager.delete_step(0).get();
   }
