@@ -85,9 +85,12 @@ TEST_P(Doctor, SuggestsToRemoveNothingOfAnothers) {
 /// Mounts a file system of 16 KiB on `directory`, in namespaces of this process's own. False where
 /// the machine allows none.
 bool mount_small(const std::string& directory) {
-  const std::string uid = std::to_string(::getuid());
+  const std::string user = "0 " + std::to_string(::getuid()) + " 1";
+  const std::string group = "0 " + std::to_string(::getgid()) + " 1";
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-  std::ofstream("/proc/self/uid_map") << "0 " + uid + " 1";
+  std::ofstream("/proc/self/setgroups") << "deny";  // else an ordinary user may map no group
+  std::ofstream("/proc/self/uid_map") << user;
+  std::ofstream("/proc/self/gid_map") << group;
   return ::mount("none", directory.c_str(), "tmpfs", 0, "size=16k") == 0;
 }
 
