@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <ranges>
 #include <utility>
 
 namespace cairn::internal {
@@ -230,10 +229,10 @@ void CoordinationHub::complete(Meetings::iterator meeting) {
   }
   // This process, the hub's, is 0 and comes last: should it die of what it does next, the others
   // know.
-  for (const auto& [process, arrival] : std::views::reverse(arrivals)) {
-    Done done = process == form.root ? std::move(to_root) : to_others;
-    done.sequence = arrival.sequence;
-    send_(process, std::move(done));
+  for (auto it = arrivals.rbegin(); it != arrivals.rend(); ++it) {
+    Done done = it->first == form.root ? std::move(to_root) : to_others;
+    done.sequence = it->second.sequence;
+    send_(it->first, std::move(done));
   }
 }
 
