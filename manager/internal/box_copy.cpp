@@ -1,6 +1,8 @@
 #include <cairn/codecs/cast.h>
 #include <cairn/manager/internal/box_copy.h>
 
+#include <algorithm>
+
 namespace cairn::internal {
 
 std::ptrdiff_t distance(const IndexRange& box, const IndexRange& what,
@@ -56,6 +58,7 @@ void fill_region(std::span<const std::byte> element, DType dtype, std::span<cons
 }
 
 void zero_beyond(std::span<const Index> used, std::span<const Index> whole, const LoadTarget& to) {
+  if (std::ranges::find(whole, 0) != whole.end()) return;  // no elements, and no memory to count in
   const std::vector<std::byte> zero(size_of(to.dtype));
   // Slab by slab: axis d beyond what is used, those before it within, those behind it whole.
   Shape slab(whole.begin(), whole.end());
