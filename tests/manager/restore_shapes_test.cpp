@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <random>
 
 #include "manager/restore_samples.h"
@@ -41,7 +42,7 @@ TEST_P(RestoreShapes, EveryShapeOfItsRankIsCutOffAndFilledUp) {
       const Array expected = cast_array(reshaped(w, other), dtype);
       EXPECT_EQ(restore_as(manager, LeafSpec(dtype, other)), Tree(expected)) << round;
       Array memory(dtype, other);
-      std::memset(memory.bytes().data(), 0x7b, memory.bytes().size());
+      std::ranges::fill(memory.bytes(), std::byte{0x7b});
       EXPECT_EQ(restore_as(manager, MutableArrayView(memory)), Tree(expected)) << round;
     }
   }
