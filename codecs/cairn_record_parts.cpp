@@ -125,38 +125,41 @@ void transfer(Io& io, CodecRecord& array, std::uint64_t& kind, std::uint64_t kin
   io.varint(array.chunks_stored, Field("array", i, "chunks stored"));
 }
 
+/// Of the parts that are lists of one kind.
+template <class T>
+std::string encode_list(std::vector<T> values, std::string_view structure) {
+  std::string bytes;
+  ByteWriter writer(bytes, structure);
+  transfer(writer, values);
+  return bytes;
+}
+
+template <class T>
+std::vector<T> decode_list(std::string_view bytes, std::uint64_t start,
+                           std::string_view structure) {
+  ByteReader reader(bytes, structure, start);
+  std::vector<T> values;
+  transfer(reader, values);
+  reader.expect_end();
+  return values;
+}
+
 }  // namespace
 
 std::string encode_paths(const std::vector<KeyNames>& paths) {
-  std::string bytes;
-  ByteWriter writer(bytes, kPaths);
-  auto copy = paths;  // transfer() takes what it could read into
-  transfer(writer, copy);
-  return bytes;
+  return encode_list(paths, kPaths);
 }
 
 std::vector<KeyNames> decode_paths(std::string_view bytes, std::uint64_t start) {
-  ByteReader reader(bytes, kPaths, start);
-  std::vector<KeyNames> paths;
-  transfer(reader, paths);
-  reader.expect_end();
-  return paths;
+  return decode_list<KeyNames>(bytes, start, kPaths);
 }
 
 std::string encode_checksums(const std::vector<ChunkChecksums>& arrays) {
-  std::string bytes;
-  ByteWriter writer(bytes, kChecksums);
-  auto copy = arrays;
-  transfer(writer, copy);
-  return bytes;
+  return encode_list(arrays, kChecksums);
 }
 
 std::vector<ChunkChecksums> decode_checksums(std::string_view bytes, std::uint64_t start) {
-  ByteReader reader(bytes, kChecksums, start);
-  std::vector<ChunkChecksums> arrays;
-  transfer(reader, arrays);
-  reader.expect_end();
-  return arrays;
+  return decode_list<ChunkChecksums>(bytes, start, kChecksums);
 }
 
 std::string encode_codecs(const std::vector<CodecRecord>& arrays) {

@@ -115,7 +115,7 @@ struct VerifyReport {
 struct Leftover {
   Leftover() = default;
   std::string name;              ///< below the root
-  Step step = 0;                 ///< by the name
+  Step step = 0;                 ///< by the name, in any of the standard formats
   bool deletion = false;         ///< it was a step once; false: it was to become one
   std::int64_t modified_ns = 0;  ///< of its first level, since the Unix epoch
   std::string writer;            ///< "host H, pid P"; empty where it cannot be told

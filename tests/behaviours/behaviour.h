@@ -71,16 +71,6 @@ class BehaviourTest : public ManagerTest {
   static std::int64_t value_of(CheckpointManager& manager, std::optional<Step> step = {}) {
     return manager.restore(step).get().tree().at("step").as<std::int64_t>();
   }
-  template <class Call>
-  static Error error_of(Call call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "it succeeded";
-    return Error(ErrorCode::internal, "none");
-  }
   [[nodiscard]] bool exists(const std::string& below) const {
     return std::filesystem::exists(root() + "/" + below);
   }

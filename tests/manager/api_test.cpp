@@ -17,10 +17,6 @@ namespace {
 using engine::FaultPlan;
 using engine::IoOp;
 
-Tree state(std::int64_t value, Index elements = 1 << 18) {
-  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {elements}))}});
-}
-
 /// Elements whose value is their index; answers on a thread of its own, as a device would.
 class CountingSource final : public Source {
  public:
@@ -57,6 +53,10 @@ Tree leaf_of(Index elements) {
 
 class Api : public test::ManagerTest {
  protected:
+  /// Large enough for a chunk of its own, unless told.
+  static Tree state(std::int64_t value, Index elements = 1 << 18) {
+    return test::state_of(value, elements);
+  }
   test::EngineSettings faulty() {
     test::EngineSettings settings;
     settings.faults = faults;

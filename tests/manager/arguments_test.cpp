@@ -14,24 +14,18 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// Code and text of what `call` throws.
-template <class Call>
-std::pair<ErrorCode, std::string> error_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  }
-  ADD_FAILURE() << "no error";
-  return {ErrorCode::internal, ""};
-}
-
 Tree small(std::int64_t value = 1) {
   return Tree(Dict{{"s", Tree(value)}});
 }
 
 class Arguments : public test::ManagerTest {
  protected:
+  /// Code and text of what `call` throws.
+  template <class Call>
+  static std::pair<ErrorCode, std::string> error_of(Call call) {
+    const Error error = ManagerTest::error_of(call);
+    return {error.code(), error.what()};
+  }
   std::pair<ErrorCode, std::string> save_error(CheckpointManager& manager, Step step,
                                                args::SaveArgs args, SaveOptions save_options = {}) {
     return error_of([&] {

@@ -18,10 +18,6 @@ using ::testing::HasSubstr;
 constexpr auto kTotal = 60s;
 constexpr auto kNoProgress = 10s;
 
-Tree state(std::int64_t value) {
-  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {1 << 10}))}});
-}
-
 class Deadline : public test::ManagerTest {
  protected:
   ManagerOptions watched(std::chrono::milliseconds no_progress = 0ms) {
@@ -45,16 +41,6 @@ class Deadline : public test::ManagerTest {
     ManagerOptions made = watched(kNoProgress);
     made.async_timeout = 24h;
     return made;
-  }
-  template <class T>
-  static Error error_of(T future) {
-    try {
-      static_cast<void>(future.get());
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "it succeeded";
-    return Error(ErrorCode::internal, "none");
   }
   static std::uint64_t quarantined(const CheckpointManager& manager) {
     return manager.engine()->stats().quarantined_tasks;

@@ -20,10 +20,6 @@ using engine::IoOp;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-Tree state(std::int64_t value) {
-  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {1 << 14}))}});
-}
-
 /// As on a directory that takes no entries: neither files nor directories can be made.
 bool makes_an_entry(const engine::IoRequest& request) {
   return request.op == IoOp::make_directory ||
@@ -97,8 +93,8 @@ TEST_P(EarlierSteps, RestoreAfterASaveOfWhatCannotBeSaved) {
   ManagerOptions options;
   options.engine = test::make_engine(engine::BackendKind::automatic);
   CheckpointManager manager(root, options);
-  const bool saved = static_cast<bool>(manager.save(0, state(7)).get());
-  const bool same = manager.restore(0).get().tree() == state(7);
+  const bool saved = static_cast<bool>(manager.save(0, test::state_of(7)).get());
+  const bool same = manager.restore(0).get().tree() == test::state_of(7);
   const engine::BackendInfo backend = manager.engine()->stats().backend;
   std::fprintf(stderr, "saved=%d same=%d name=%s reason=%s\n", saved, same, backend.name.c_str(),
                backend.reason.c_str());

@@ -20,22 +20,10 @@ using engine::FaultPlan;
 using engine::IoOp;
 using ::testing::HasSubstr;
 
-Tree state(std::int64_t value) {
-  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {1 << 18}))}});
-}
-
-ErrorCode code_of_failure(const SaveFuture& save) {
-  try {
-    static_cast<void>(save.get());
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "the save succeeded";
-  return ErrorCode::internal;
-}
-
 class Failure : public test::ManagerTest {
  protected:
+  /// Large enough for a chunk of its own.
+  static Tree state(std::int64_t value) { return test::state_of(value, 1 << 18); }
   test::EngineSettings faulty() {
     test::EngineSettings settings;
     settings.faults = faults;
@@ -56,7 +44,7 @@ TEST_P(Failure, AFullDiskFailsTheSaveAndKeepsTheEarlierSteps) {
   const SaveFuture save = manager.save(1, state(1));
   EXPECT_EQ(manager.all_steps(), (std::vector<Step>{1}))
       << "the new step counts at once, the old one is to go";
-  EXPECT_EQ(code_of_failure(save), ErrorCode::no_space);
+  EXPECT_EQ(error_of(save).code(), ErrorCode::no_space);
   EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0}));
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0"}));
   EXPECT_EQ(manager.restore(0).get().tree(), state(0));
@@ -94,7 +82,7 @@ TEST_P(Failure, AFailedSyncOfTheRootLeavesTheOutcomeOpenAndDeletesNothing) {
         return renamed && request.op == IoOp::sync_all;
       },
       1, EIO);
-  EXPECT_EQ(code_of_failure(manager.save(1, state(1))), ErrorCode::commit_unknown);
+  EXPECT_EQ(error_of(manager.save(1, state(1))).code(), ErrorCode::commit_unknown);
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0", "1"}));
   EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{0, 1}));
 }
@@ -106,7 +94,7 @@ TEST_P(Failure, ACancelledSaveLeavesNothingBehind) {
   faults->wait_until_held(1);
   save.cancel();
   faults->release();
-  EXPECT_EQ(code_of_failure(save), ErrorCode::cancelled);
+  EXPECT_EQ(error_of(save).code(), ErrorCode::cancelled);
   EXPECT_TRUE(manager.all_steps().empty());
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock"}));
   EXPECT_TRUE(manager.save(0, state(0)).get());
@@ -119,7 +107,7 @@ TEST_P(Failure, ASaveThatWaitsForItsTurnCanBeCancelled) {
   faults->wait_until_held(1);
   const SaveFuture second = manager.save(1, state(1));
   second.cancel();
-  EXPECT_EQ(code_of_failure(second), ErrorCode::cancelled);
+  EXPECT_EQ(error_of(second).code(), ErrorCode::cancelled);
   faults->release();
   EXPECT_TRUE(first.get());
   EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{0}));
@@ -141,7 +129,7 @@ TEST_P(Failure, ASaveThatWaitsForAPlaceAndForMemoryCanBeCancelled) {
   const SaveFuture second = manager.save(1, Tree(arrays));
   while (second.progress().total == 0) std::this_thread::yield();  // planned
   second.cancel();
-  EXPECT_EQ(code_of_failure(second), ErrorCode::cancelled);
+  EXPECT_EQ(error_of(second).code(), ErrorCode::cancelled);
   EXPECT_FALSE(first.ready());
   faults->release();
   EXPECT_TRUE(first.get());
@@ -163,7 +151,7 @@ TEST_P(Failure, ASaveThatIsBeingPlannedCanBeCancelled) {
   boost::asio::post(manager.engine()->executor(), [&] { noticed.set_value(); });
   noticed.get_future().get();  // the pool has the plan, and the save its cancellation
   while (!second.ready()) pool->run_one();
-  EXPECT_EQ(code_of_failure(second), ErrorCode::cancelled);
+  EXPECT_EQ(error_of(second).code(), ErrorCode::cancelled);
   EXPECT_FALSE(first.ready());
   faults->release();
   while (!first.ready()) pool->run_one();
@@ -230,7 +218,7 @@ TEST_P(Failure, AHungFileSystemFailsTheSaveAtItsDeadline) {
   faults->wait_until_held(1);
   EXPECT_FALSE(save.ready());
   clock->advance(std::chrono::seconds(61));
-  EXPECT_EQ(code_of_failure(save), ErrorCode::timed_out);
+  EXPECT_EQ(error_of(save).code(), ErrorCode::timed_out);
   manager.wait_until_finished().get();
   EXPECT_EQ(manager.engine()->stats().quarantined_tasks, 1u);
   EXPECT_TRUE(manager.all_steps().empty());
@@ -251,7 +239,7 @@ TEST_P(Failure, AnErrorIsDeliveredOnceToWhoeverAsksFirst) {
   manager.wait_until_finished().get();
   faults->clear();
   faults->fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
-  EXPECT_EQ(code_of_failure(manager.save(0, state(0))), ErrorCode::io_error);
+  EXPECT_EQ(error_of(manager.save(0, state(0))).code(), ErrorCode::io_error);
   manager.check_for_errors();  // its own future has delivered it
   manager.close().get();
 }

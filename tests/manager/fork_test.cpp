@@ -23,10 +23,6 @@ using engine::IoOp;
 
 constexpr unsigned kChildSeconds = 60;  // a child that hangs is killed by its alarm
 
-Tree state(std::int64_t value) {
-  return Tree(Dict{{"s", Tree(value)}});
-}
-
 bool is_closed(const std::function<void()>& call) {
   try {
     call();
@@ -38,7 +34,7 @@ bool is_closed(const std::function<void()>& call) {
 
 ErrorCode code_of_save(CheckpointManager& manager, Step step) {
   try {
-    static_cast<void>(manager.save(step, state(step)).get());
+    static_cast<void>(manager.save(step, test::state_of(step)).get());
   } catch (const Error& error) {
     return error.code();
   }

@@ -38,6 +38,15 @@ TEST_P(Leftovers, AreWhatCairnAndOrbaxLeaveOfSteps) {
   }
 }
 
+TEST_P(Leftovers, MayHaveAnyStandardName) {
+  make("00000012.orbax-checkpoint-tmp");
+  make("model_12.orbax-checkpoint-tmp");
+  const std::vector<Leftover> found = list();
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].step, 12);
+  EXPECT_EQ(found[1].step, 12);
+}
+
 TEST_P(Leftovers, AreNotWhatSomebodyElseNamedLikeThem) {
   make("0");
   make("backup.orbax-checkpoint-tmp");

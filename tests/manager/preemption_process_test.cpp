@@ -11,10 +11,6 @@ namespace {
 using engine::FaultPlan;
 using engine::IoOp;
 
-Dict state(std::int64_t value) {
-  return Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {1 << 10}))}};
-}
-
 class PreemptedProcess : public test::ManagerTest {};
 CAIRN_ON_EVERY_BACKEND(PreemptedProcess);
 
@@ -45,7 +41,7 @@ TEST_P(PreemptedProcess, SavesTheStepItIsAtAndLeaves) {
   const auto look = [&](unsigned) {
     CheckpointManager manager(root(), options());
     EXPECT_EQ(manager.latest_step(), kSignalled);
-    EXPECT_EQ(manager.restore().get().tree(), Tree(state(kSignalled)));
+    EXPECT_EQ(manager.restore().get().tree(), state(kSignalled));
   };
   EXPECT_EQ(test::run_forked(1, look), std::vector<int>{0});
 }

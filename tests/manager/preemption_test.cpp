@@ -27,10 +27,6 @@ Array filled(std::int64_t value, std::int64_t floats) {
   return w;
 }
 
-Tree state(std::int64_t value) {
-  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(filled(value, 1 << 10))}});
-}
-
 /// Twice what staging of kSmallStaging holds, in buffers of 1 MiB.
 constexpr std::size_t kSmallStaging = 4u << 20;
 constexpr std::int64_t kLargeArrays = 8;
@@ -48,6 +44,10 @@ bool is_data(const IoRequest& request) {
 
 class Preemption : public test::ManagerTest {
  protected:
+  /// Whose elements tell it apart too.
+  static Tree state(std::int64_t value) {
+    return Tree(Dict{{"s", Tree(value)}, {"w", Tree(filled(value, 1 << 10))}});
+  }
   ManagerOptions watched(std::size_t staging_bytes = 64u << 20) {
     test::EngineSettings settings;
     settings.staging_bytes = staging_bytes;
@@ -65,16 +65,6 @@ class Preemption : public test::ManagerTest {
   std::vector<Step> written() {
     const std::lock_guard lock(mutex_);
     return written_;
-  }
-  template <class T>
-  static Error error_of(T future) {
-    try {
-      static_cast<void>(future.get());
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "it succeeded";
-    return Error(ErrorCode::internal, "none");
   }
   static ExitSaveOptions within(std::chrono::milliseconds deadline) {
     ExitSaveOptions options;

@@ -24,25 +24,12 @@ using engine::IoOp;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-Tree state(std::int64_t value) {
-  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {1 << 10}))}});
-}
-
 class Protocol : public test::ManagerTest {
  protected:
   ManagerOptions faulty() {
     test::EngineSettings settings;
     settings.faults = faults_;
     return options(settings);
-  }
-  static Error error_of(const SaveFuture& save) {
-    try {
-      static_cast<void>(save.get());
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "the save succeeded";
-    return Error(ErrorCode::internal, "none");
   }
   static SaveFuture overwrite(CheckpointManager& manager, std::int64_t value) {
     SaveOptions options;

@@ -91,16 +91,6 @@ class RestoreTest : public ManagerTest {
     return options;
   }
   [[nodiscard]] std::string fresh_root() { return root() + "_" + std::to_string(++roots_); }
-  template <class Call>
-  static Error error_of(Call call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "it succeeded";
-    return Error(ErrorCode::internal, "none");
-  }
   /// Flips a bit of those bytes, in whatever file below `path` has them as they are.
   static void damage(const std::string& path, std::span<const std::byte> bytes) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {

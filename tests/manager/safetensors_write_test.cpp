@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "manager/safetensors_samples.h"
+#include "support/array_source.h"
 
 namespace cairn::test {
 namespace {
@@ -37,20 +38,6 @@ class WriteSafetensors : public SafetensorsTest {
   std::mt19937_64 random_{make_seed()};
 };
 CAIRN_ON_EVERY_BACKEND(WriteSafetensors);
-
-/// Elements that arrive later, from another thread's point of view: by reads of any box.
-class ArraySource final : public Source {
- public:
-  explicit ArraySource(Array array) : array_(std::move(array)) {}
-  void read(const IndexRange& range, std::span<std::byte> to,
-            std::function<void(std::exception_ptr)> done) override {
-    copy_region(array_, range.origin, range.shape, to.data());
-    done(nullptr);
-  }
-
- private:
-  Array array_;
-};
 
 /// That likes boxes of one shape, and is slow to answer: another thread does.
 class BoxedSource final : public Source {

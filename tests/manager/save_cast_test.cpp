@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "manager/restore_samples.h"
+#include "support/array_source.h"
 
 namespace cairn::test {
 namespace {
@@ -70,20 +71,6 @@ TEST_P(SaveCast, AChooserDecidesByKeyPathAndTheTreeForTheRest) {
                                                        {"v", cast_array(w, DType::float16)},
                                                        {"i", counting(DType::int64, {4})}}));
 }
-
-/// A source whose elements are those of an array.
-class ArraySource final : public Source {
- public:
-  explicit ArraySource(Array array) : array_(std::move(array)) {}
-  void read(const IndexRange& range, std::span<std::byte> to,
-            std::function<void(std::exception_ptr)> done) override {
-    copy_region(array_, range.origin, range.shape, to.data());
-    done(nullptr);
-  }
-
- private:
-  Array array_;
-};
 
 TEST_P(SaveCast, LeavesAreCastToo) {
   CheckpointManager manager(root(), given());

@@ -42,6 +42,11 @@ inline std::shared_ptr<engine::Engine> make_engine(engine::BackendKind kind,
   return engine::Engine::create(std::move(options));
 }
 
+/// A number that tells states apart, and an array of zeros.
+inline Tree state_of(std::int64_t value, Index elements = 1 << 10) {
+  return Tree(Dict{{"s", Tree(value)}, {"w", Tree(Array(DType::float32, {elements}))}});
+}
+
 class ManagerTest : public ::testing::TestWithParam<engine::BackendKind> {
  protected:
   [[nodiscard]] std::string root() const { return (directory_.path() / "root").string(); }
@@ -57,6 +62,22 @@ class ManagerTest : public ::testing::TestWithParam<engine::BackendKind> {
       names.push_back(entry.path().filename());
     std::ranges::sort(names);
     return names;
+  }
+  static Tree state(std::int64_t value) { return state_of(value); }
+  /// Of a call, or of what .get() of a future throws; a failure of the test where it is none.
+  template <class What>
+  static Error error_of(What&& what) {
+    try {
+      if constexpr (requires { what.get(); }) {
+        static_cast<void>(what.get());
+      } else {
+        what();
+      }
+    } catch (const Error& error) {
+      return error;
+    }
+    ADD_FAILURE() << "it succeeded";
+    return Error(ErrorCode::internal, "none");
   }
 
  private:

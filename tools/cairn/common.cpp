@@ -203,6 +203,16 @@ boost::json::object error_json(std::string_view code, std::string_view message) 
   return outer;
 }
 
+std::string metrics_text(const boost::json::object& metrics) {
+  std::string text;
+  for (const auto& [name, value] : metrics) {
+    const std::string number = value.is_double() ? fmt::format("{:.6g}", value.get_double())
+                                                 : boost::json::serialize(value);
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", std::string_view(name), number);
+  }
+  return text;
+}
+
 boost::json::value optional_json(std::optional<std::int64_t> value) {
   return value ? boost::json::value(*value) : boost::json::value(nullptr);
 }

@@ -67,6 +67,9 @@ namespace cairn::cli {
 /// Of two steps' statuses the one to end with: damage counts more than what could not be looked at.
 [[nodiscard]] int worse_status(int a, int b) noexcept;
 
+/// "loss=2.519 accuracy=0.4", for people; numbers to six digits.
+[[nodiscard]] std::string metrics_text(const boost::json::object& metrics);
+
 void print(std::string_view text);
 /// One line of JSON.
 /// NaN and the infinities, which JSON has no words for, as strings.

@@ -236,7 +236,7 @@ void print_shown(const Shown& shown) {
     line("committed", info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "unknown");
   line("elements", human_bytes(info.bytes));
   line("stored", human_bytes(info.stored_bytes));
-  if (!info.metrics.empty()) line("metrics", boost::json::serialize(info.metrics));
+  if (!info.metrics.empty()) line("metrics", metrics_text(info.metrics));
   if (!info.custom_metadata.empty()) line("metadata", boost::json::serialize(info.custom_metadata));
   for (std::size_t i = 0; i < info.items.size(); ++i) print_item(info.items[i], shown.values[i]);
 }

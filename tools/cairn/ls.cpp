@@ -40,16 +40,6 @@ std::string names_of(const std::vector<ItemInfo>& items) {
   return text;
 }
 
-std::string metrics_text(const boost::json::object& metrics) {
-  std::string text;
-  for (const auto& [name, value] : metrics) {
-    const std::string number = value.is_double() ? fmt::format("{:.6g}", value.get_double())
-                                                 : boost::json::serialize(value);
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", std::string_view(name), number);
-  }
-  return text;
-}
-
 boost::json::object leftover_json(const Leftover& leftover, const std::string& root,
                                   std::int64_t now) {
   boost::json::object out;
