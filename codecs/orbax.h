@@ -25,6 +25,21 @@ inline constexpr std::string_view kPyTreeHandler =
     "orbax.checkpoint._src.handlers.pytree_checkpoint_handler.PyTreeCheckpointHandler";
 inline constexpr std::string_view kJsonHandler =
     "orbax.checkpoint._src.handlers.json_checkpoint_handler.JsonCheckpointHandler";
+inline constexpr std::string_view kArrayHandler =
+    "orbax.checkpoint._src.handlers.array_checkpoint_handler.ArrayCheckpointHandler";
+inline constexpr std::string_view kProtoHandler =
+    "orbax.checkpoint._src.handlers.proto_checkpoint_handler.ProtoCheckpointHandler";
+inline constexpr std::string_view kJaxRandomKeyHandler =
+    "orbax.checkpoint._src.handlers.random_key_checkpoint_handler.JaxRandomKeyCheckpointHandler";
+inline constexpr std::string_view kNumpyRandomKeyHandler =
+    "orbax.checkpoint._src.handlers.random_key_checkpoint_handler.NumpyRandomKeyCheckpointHandler";
+/// The key of the one array of an array item.
+inline constexpr std::string_view kArrayItemKey = "checkpoint";
+/// Directories of a random key's item: what it is, and, with kKeyMetadataSuffix, a JSON item.
+inline constexpr std::string_view kJaxRandomKeyFolder = "jax_random_key";
+inline constexpr std::string_view kNumpyRandomKeyFolder = "np_random_key";
+inline constexpr std::string_view kKeyMetadataSuffix = "_metadata";
+inline constexpr std::string_view kProtoFile = "proto.pbtxt";
 inline constexpr std::string_view kTemporaryInfix = ".orbax-checkpoint-tmp";
 inline constexpr std::string_view kStepMetadataFile = "_CHECKPOINT_METADATA";
 inline constexpr std::string_view kRootMetadataFile = "_ROOT_METADATA";

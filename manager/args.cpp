@@ -1,6 +1,8 @@
 #include <cairn/manager/args.h>
 #include <cairn/manager/error.h>
 
+#include <boost/core/demangle.hpp>
+
 namespace cairn {
 namespace {
 
@@ -10,9 +12,11 @@ std::string list_names(const std::vector<std::pair<std::string, Restored::Item>>
   return names.empty() ? "none" : names;
 }
 
-std::string kind_of(const Restored::Item& item) {
-  if (std::holds_alternative<Tree>(item)) return "tree";
-  return std::holds_alternative<LazyTree>(item) ? "lazy tree" : "JSON document";
+std::string kind_of(const std::type_info& type) {
+  if (type == typeid(Tree)) return "tree";
+  if (type == typeid(LazyTree)) return "lazy tree";
+  if (type == typeid(boost::json::value)) return "JSON document";
+  return boost::core::demangle(type.name());
 }
 
 [[noreturn]] void refuse(std::string reason) {
@@ -32,27 +36,27 @@ Restored::Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> 
     : step_(step), items_(std::move(items)) {}
 
 template <class Kind>
-Kind& Restored::only(const char* kind) {
+Kind& Restored::only() {
   Kind* found = nullptr;
   for (auto& [name, item] : items_) {
-    auto* here = std::get_if<Kind>(&item);
+    auto* here = std::any_cast<Kind>(&item);
     if (here == nullptr) continue;
-    if (found != nullptr)
-      refuse("there are several " + std::string(kind) + "s, name one: " + list_names(items_));
+    if (found != nullptr) {
+      refuse("there are several " + kind_of(typeid(Kind)) + "s, name one: " + list_names(items_));
+    }
     found = here;
   }
-  if (found == nullptr) {
-    refuse("there is no " + std::string(kind) + "; items: " + list_names(items_));
-  }
+  if (found == nullptr)
+    refuse("there is no " + kind_of(typeid(Kind)) + "; items: " + list_names(items_));
   return *found;
 }
 
 Tree& Restored::tree() {
-  return only<Tree>("tree");
+  return only<Tree>();
 }
 
 LazyTree& Restored::lazy() {
-  return only<LazyTree>("lazy tree");
+  return only<LazyTree>();
 }
 
 Restored::Item& Restored::find(std::string_view name) {
@@ -62,22 +66,15 @@ Restored::Item& Restored::find(std::string_view name) {
   refuse("there is no item '" + std::string(name) + "'; items: " + list_names(items_));
 }
 
-Tree& Restored::tree(std::string_view item) {
-  Item& found = find(item);
-  if (auto* tree = std::get_if<Tree>(&found)) return *tree;
-  refuse("item '" + std::string(item) + "' is a " + kind_of(found) + ", not a tree");
+Array& Restored::array(std::string_view item) {
+  Tree& value = tree(item);
+  if (value.is<Array>()) return value.as<Array>();
+  refuse("item '" + std::string(item) + "' is not an array, but a " + std::string(value.kind()));
 }
 
-boost::json::value& Restored::json(std::string_view item) {
-  Item& found = find(item);
-  if (auto* value = std::get_if<boost::json::value>(&found)) return *value;
-  refuse("item '" + std::string(item) + "' is a " + kind_of(found) + ", not a JSON document");
-}
-
-LazyTree& Restored::lazy(std::string_view item) {
-  Item& found = find(item);
-  if (auto* tree = std::get_if<LazyTree>(&found)) return *tree;
-  refuse("item '" + std::string(item) + "' is a " + kind_of(found) + ", not a lazy tree");
+void Restored::refuse_type(std::string_view item, const std::type_info& real,
+                           const std::type_info& asked) {
+  refuse("item '" + std::string(item) + "' is a " + kind_of(real) + ", not a " + kind_of(asked));
 }
 
 }  // namespace cairn

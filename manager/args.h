@@ -5,16 +5,22 @@
 #include <cairn/codecs/tree.h>
 #include <cairn/export.h>
 #include <cairn/manager/codec.h>
+#include <cairn/manager/erased_args.h>
 #include <cairn/manager/lazy_tree.h>
 #include <cairn/manager/restore_args.h>
 
+#include <any>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -62,7 +68,18 @@ struct JsonSave {
   boost::json::value value;
 };
 
-using ItemSave = std::variant<StandardSave, PyTreeSave, JsonSave>;
+/// The arguments of one item: those above, of manager/array_item.h, proto_item.h and random_key.h,
+/// or any that a handler in ManagerOptions::handlers takes. What makes a Tree means StandardSave.
+class ItemSave : public ErasedArgs {
+ public:
+  template <class T>
+  requires std::constructible_from<Tree, T&&> ItemSave(
+      T&& value)  // NOLINT(google-explicit-constructor)
+      : ErasedArgs(StandardSave(Tree(std::forward<T>(value)))) {}
+  template <ItemArgs T>
+  requires(!std::constructible_from<Tree, T&&>) ItemSave(T&& args)
+      : ErasedArgs(std::forward<T>(args)) {}  // NOLINT(google-explicit-constructor)
+};
 
 /// Several items by name; a Tree alone means StandardSave.
 struct Composite {
@@ -74,18 +91,19 @@ struct Composite {
   std::vector<Entry> items;
 };
 
-/// What save() takes: anything above; a Tree alone means StandardSave.
+/// What save() takes: the arguments of an item, or several items by name.
 class SaveArgs {
  public:
-  SaveArgs(StandardSave a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
-  SaveArgs(PyTreeSave a) : value(std::move(a)) {}    // NOLINT(google-explicit-constructor)
-  SaveArgs(JsonSave a) : value(std::move(a)) {}      // NOLINT(google-explicit-constructor)
-  SaveArgs(Composite a) : value(std::move(a)) {}     // NOLINT(google-explicit-constructor)
-  SaveArgs(Tree tree)
-      : value(StandardSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
-  SaveArgs(Dict tree)
-      : value(StandardSave(Tree(std::move(tree)))) {}  // NOLINT(google-explicit-constructor)
-  std::variant<StandardSave, PyTreeSave, JsonSave, Composite> value;
+  SaveArgs(Composite a) : value(std::move(a)) {}             // NOLINT(google-explicit-constructor)
+  SaveArgs(Tree tree) : value(ItemSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
+  SaveArgs(Dict tree) : value(ItemSave(std::move(tree))) {}  // NOLINT(google-explicit-constructor)
+  template <class T>
+  requires(!std::same_as<std::remove_cvref_t<T>, SaveArgs> &&
+           !std::same_as<std::remove_cvref_t<T>, Composite> &&
+           (ItemArgs<T> || std::same_as<std::remove_cvref_t<T>, ItemSave>))
+      SaveArgs(T&& args)  // NOLINT(google-explicit-constructor)
+      : value(ItemSave(std::forward<T>(args))) {}
+  std::variant<ItemSave, Composite> value;
 };
 
 /// A JSON document.
@@ -100,8 +118,21 @@ struct AnyRestore {
 struct LazyRestore {
   LazyRestore() = default;
 };
-using ItemRestore =
-    std::variant<AnyRestore, StandardRestore, PyTreeRestore, JsonRestore, LazyRestore>;
+/// Of one item: those above, of the headers named at ItemSave, or any that a handler in
+/// ManagerOptions::handlers takes. What makes a Tree means StandardRestore into it.
+class ItemRestore : public ErasedArgs {
+ public:
+  ItemRestore() = default;
+  ItemRestore(AnyRestore) {}  // NOLINT(google-explicit-constructor)
+  template <class T>
+  requires std::constructible_from<Tree, T&&> ItemRestore(
+      T&& target)  // NOLINT(google-explicit-constructor)
+      : ErasedArgs(StandardRestore(Tree(std::forward<T>(target)))) {}
+  template <ItemArgs T>
+  requires(!std::constructible_from<Tree, T&&> && !std::same_as<std::remove_cvref_t<T>, AnyRestore>)
+      ItemRestore(T&& args)  // NOLINT(google-explicit-constructor)
+      : ErasedArgs(std::forward<T>(args)) {}
+};
 
 /// Some items by name; none = every item of the step.
 struct CompositeRestore {
@@ -111,21 +142,23 @@ struct CompositeRestore {
   std::vector<Entry> items;
 };
 
-/// What restore() takes; nothing = every item as the step's metadata says, a Tree alone =
-/// StandardRestore into it.
+/// What restore() takes: the arguments of an item, or some items by name; nothing = every item as
+/// the step's metadata says, a Tree alone = StandardRestore into it.
 class RestoreArgs {
  public:
   RestoreArgs() : value(CompositeRestore()) {}
-  RestoreArgs(StandardRestore a) : value(std::move(a)) {}   // NOLINT(google-explicit-constructor)
-  RestoreArgs(PyTreeRestore a) : value(std::move(a)) {}     // NOLINT(google-explicit-constructor)
-  RestoreArgs(JsonRestore a) : value(a) {}                  // NOLINT(google-explicit-constructor)
-  RestoreArgs(LazyRestore a) : value(a) {}                  // NOLINT(google-explicit-constructor)
   RestoreArgs(CompositeRestore a) : value(std::move(a)) {}  // NOLINT(google-explicit-constructor)
   RestoreArgs(Tree target)
-      : value(StandardRestore(std::move(target))) {}  // NOLINT(google-explicit-constructor)
+      : value(ItemRestore(std::move(target))) {}  // NOLINT(google-explicit-constructor)
   RestoreArgs(Dict target)
-      : value(StandardRestore(Tree(std::move(target)))) {}  // NOLINT(google-explicit-constructor)
-  std::variant<StandardRestore, PyTreeRestore, JsonRestore, LazyRestore, CompositeRestore> value;
+      : value(ItemRestore(std::move(target))) {}  // NOLINT(google-explicit-constructor)
+  template <class T>
+  requires(!std::same_as<std::remove_cvref_t<T>, RestoreArgs> &&
+           !std::same_as<std::remove_cvref_t<T>, CompositeRestore> &&
+           (ItemArgs<T> || std::same_as<std::remove_cvref_t<T>, ItemRestore>))
+      RestoreArgs(T&& args)  // NOLINT(google-explicit-constructor)
+      : value(ItemRestore(std::forward<T>(args))) {}
+  std::variant<ItemRestore, CompositeRestore> value;
 };
 
 }  // namespace args
@@ -133,7 +166,8 @@ class RestoreArgs {
 /// What restore() gives: the items by name.
 class CAIRN_EXPORT Restored {
  public:
-  using Item = std::variant<Tree, boost::json::value, LazyTree>;
+  /// A Tree, a boost::json::value, or what else the item's handler gives.
+  using Item = std::any;
   Restored() = default;
   Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items);
 
@@ -144,17 +178,29 @@ class CAIRN_EXPORT Restored {
   /// The only tree there is; throws Error(not_found) naming the items when there is none or
   /// several.
   [[nodiscard]] Tree& tree();
-  /// An item by name; throws Error naming the items there are, or the item's real kind.
-  [[nodiscard]] Tree& tree(std::string_view item);
-  [[nodiscard]] boost::json::value& json(std::string_view item);
+  /// An item by name; throws Error(not_found) naming the items there are, or the item's real type.
+  template <class T>
+  [[nodiscard]] T& get(std::string_view item) {
+    std::any& value = find(item);
+    if (T* known = std::any_cast<T>(&value)) return *known;
+    refuse_type(item, value.type(), typeid(T));
+  }
+  [[nodiscard]] Tree& tree(std::string_view item) { return get<Tree>(item); }
+  [[nodiscard]] boost::json::value& json(std::string_view item) {
+    return get<boost::json::value>(item);
+  }
+  /// Of an item that is one array.
+  [[nodiscard]] Array& array(std::string_view item);
   /// Of args::LazyRestore: the only such tree there is, or one by name; errors as above.
   [[nodiscard]] LazyTree& lazy();
-  [[nodiscard]] LazyTree& lazy(std::string_view item);
+  [[nodiscard]] LazyTree& lazy(std::string_view item) { return get<LazyTree>(item); }
 
  private:
   Item& find(std::string_view item);
   template <class Kind>
-  Kind& only(const char* kind);
+  Kind& only();
+  [[noreturn]] static void refuse_type(std::string_view item, const std::type_info& real,
+                                       const std::type_info& asked);
   std::int64_t step_ = 0;
   std::vector<std::pair<std::string, Item>> items_;
 };

@@ -94,6 +94,12 @@ Future<boost::json::object> CheckpointManager::metrics(Step step) const {
 Future<RootMetadata> CheckpointManager::metadata() const {
   return impl_->root_metadata();
 }
+Future<StepMetadata> CheckpointManager::metadata(Step step) const {
+  return impl_->step_metadata(step);
+}
+Future<ItemsMetadata> CheckpointManager::item_metadata(Step step) const {
+  return impl_->item_metadata(step);
+}
 Future<void> CheckpointManager::delete_step(Step step) {
   return impl_->delete_step(step);
 }

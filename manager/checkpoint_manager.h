@@ -9,6 +9,7 @@
 #include <cairn/manager/metadata.h>
 #include <cairn/manager/options.h>
 #include <cairn/manager/save_future.h>
+#include <cairn/manager/step_metadata.h>
 
 #include <boost/json/object.hpp>
 #include <memory>
@@ -108,6 +109,13 @@ class CAIRN_EXPORT CheckpointManager {
   Future<boost::json::object> metrics(Step step) const;
   /// What the root says of itself; where nothing has been written, the options' metadata.
   Future<RootMetadata> metadata() const;
+  /// What a step says of itself, with item_metadata(step). Metrics, times and handlers are empty
+  /// where its metadata file is missing, or cannot be read, which is logged. Errors: not_found,
+  /// incomplete_checkpoint, step_deleted.
+  Future<StepMetadata> metadata(Step step) const;
+  /// Shapes, dtypes and sizes of the items of a step, whose values are not read; none for an item
+  /// that no known handler reads, or that is not what its handler expects, which is logged.
+  Future<ItemsMetadata> item_metadata(Step step) const;
 
   /// Deletes a step: gone for readers when it completes, its blocks freed then too (unless
   /// todelete_subdir keeps it). Errors: not_found, permission_denied (read_only), busy (a reader

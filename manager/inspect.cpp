@@ -1,6 +1,6 @@
 #include <cairn/manager/inspect.h>
-#include <cairn/manager/internal/codec_text.h>
 #include <cairn/manager/internal/codec_totals.h>
+#include <cairn/manager/internal/leaf_info.h>
 #include <cairn/manager/internal/safetensors_report.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
@@ -14,46 +14,6 @@ namespace {
 
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
                            // the two
-
-std::string kind_name(orbax::ValueType type) {
-  using orbax::ValueType;
-  switch (type) {
-    case ValueType::jax_array:
-    case ValueType::np_ndarray:
-      return "array";
-    case ValueType::scalar:
-      return "scalar";
-    case ValueType::string:
-      return "string";
-    case ValueType::none:
-      return "null";
-    case ValueType::empty_dict:
-      return "empty dict";
-    case ValueType::empty_list:
-      return "empty list";
-    case ValueType::empty_tuple:
-    case ValueType::empty_named_tuple:
-      return "empty tuple";
-  }
-  return "unknown";
-}
-
-LeafInfo describe(const StoredLeaf& leaf, std::uint64_t stored_bytes) {
-  LeafInfo info;
-  info.key_path = to_string(leaf.path);
-  info.kind = kind_name(leaf.type);
-  if (!leaf.array) return info;
-  const zarr::ArrayMetadata& metadata = leaf.array->metadata;
-  info.dtype = metadata.dtype;
-  info.shape = metadata.shape;
-  info.chunk_shape = metadata.chunk_shape;
-  info.zarr_format = metadata.format == zarr::Format::v3 ? 3 : 2;
-  info.codecs = codec_texts(metadata.codecs);
-  info.chunks = leaf.array->chunks;
-  info.bytes = byte_count(metadata.dtype, metadata.shape);
-  info.stored_bytes = stored_bytes;
-  return info;
-}
 
 Task<void> add_files(FolderPtr folder, std::string prefix, std::vector<FileInfo>* files) {
   auto entries = co_await list_folder(folder);
@@ -97,6 +57,23 @@ std::vector<CodecSummary> summarize_codecs(const CairnRecord& record,
   return std::move(totals).finish();
 }
 
+std::string kind_text(ItemKind kind) {
+  switch (kind) {
+    case ItemKind::tree:
+      return "tree";
+    case ItemKind::json:
+      return "json";
+    case ItemKind::proto:
+      return "proto";
+    case ItemKind::jax_random_key:
+    case ItemKind::random_key:
+      return "random key";
+    case ItemKind::unknown:
+      break;
+  }
+  return "unknown";
+}
+
 Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
   ItemInfo info;
   info.name = name;
@@ -105,16 +82,31 @@ Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
     if (found != step->metadata->item_handlers.end()) info.handler = found->second;
   }
   const ItemKind kind = co_await item_kind(step, name);
-  info.kind = kind == ItemKind::tree ? "tree" : kind == ItemKind::json ? "json" : "unknown";
+  info.kind = kind_text(kind);
   FolderPtr folder = co_await item_folder(step, name);
   co_await add_files(folder, "", &info.files);
   std::ranges::sort(info.files, {}, &FileInfo::path);
-  if (kind != ItemKind::tree) co_return info;
-  TreeReader reader(folder, name, item_form(*step, name));
+  ItemForm form = item_form(*step, name);
+  switch (kind) {
+    case ItemKind::tree:
+      break;
+    case ItemKind::jax_random_key:
+      folder = co_await open_subfolder(folder, std::string(orbax::kJaxRandomKeyFolder));
+      form = ItemForm::single_array;
+      break;
+    case ItemKind::random_key:
+      folder = co_await open_subfolder(folder, std::string(orbax::kNumpyRandomKeyFolder));
+      break;
+    case ItemKind::json:
+    case ItemKind::proto:
+    case ItemKind::unknown:
+      co_return info;
+  }
+  TreeReader reader(folder, name, form);
   co_await reader.open();
   const std::vector<std::uint64_t> stored = co_await reader.stored_bytes();
   for (std::size_t i = 0; i < stored.size(); ++i)
-    info.leaves.push_back(describe(reader.leaves()[i], stored[i]));
+    info.leaves.push_back(describe_leaf(reader.leaves()[i], stored[i]));
   info.layout = reader.index().database().is_ocdbt() ? "OCDBT" : "directory";
   if (const std::optional<CairnRecord>& record = reader.index().record()) {
     info.writer_version = record->writer_version;

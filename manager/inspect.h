@@ -59,7 +59,7 @@ struct ItemInfo {
   ItemInfo() = default;
   std::string name;     ///< empty where the step is the item
   std::string handler;  ///< as the step's metadata has it; empty when it does not
-  std::string kind;     ///< "tree", "json", "unknown"
+  std::string kind;     ///< "tree", "json", "proto", "random key", "unknown"
   std::string layout;   ///< of a tree: "OCDBT", "directory" or "safetensors"
   std::vector<LeafInfo> leaves;
   std::vector<FileInfo> files;

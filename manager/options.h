@@ -3,6 +3,7 @@
 #include <cairn/engine/engine.h>
 #include <cairn/export.h>
 #include <cairn/manager/args.h>
+#include <cairn/manager/handler_registry.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/preservation_policy.h>
 #include <cairn/manager/save_future.h>
@@ -143,6 +144,8 @@ struct ManagerOptions {
   bool save_root_metadata = true;
 
   // ---- how a save runs ----
+  /// Handlers of your own, and which items are to have no others. See manager/handler.h.
+  HandlerRegistry handlers;
   /// False: save() returns when the save is over.
   bool enable_async_checkpointing = true;
   /// False: save() returns when the step's temporary directory has been made.

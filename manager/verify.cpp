@@ -1,9 +1,9 @@
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/handler_lookup.h>
+#include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/safetensors_report.h>
 #include <cairn/manager/internal/start.h>
-#include <cairn/manager/internal/step_reader.h>
-#include <cairn/manager/internal/tree_reader.h>
 #include <cairn/manager/internal/verification.h>
 
 #include <algorithm>
@@ -75,17 +75,15 @@ Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* repor
 Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report, bool values) {
   FolderPtr folder = co_await item_folder(step, name);
   if (!step->direct) co_await verify_marker(folder, name, report);
-  const ItemKind kind = co_await item_kind(step, name);
-  if (kind == ItemKind::unknown) report->unchecked_items.push_back(name);
-  if (kind == ItemKind::json) {
-    const Restored::Item parsed = co_await restore_item(step, name, args::JsonRestore());
-    static_cast<void>(parsed);
+  const HandlerRegistry nothing_registered;
+  const HandlerPtr handler = co_await find_reader(nothing_registered, step, name);
+  if (!handler) {
+    report->unchecked_items.push_back(name);
+    co_return;
   }
-  if (kind != ItemKind::tree) co_return;
   DamageSink sink = [report, name](const Error& error) { take(*report, name, error); };
-  TreeReader reader(folder, name, item_form(*step, name), std::move(sink));
-  co_await reader.open();
-  if (values) co_await reader.verify(report);
+  const auto reader = HandlerAccess::make_reader(*handler);
+  co_await reader->verify(step, name, values, std::move(sink), report);
 }
 
 /// What ends `check` goes into the report.

@@ -55,6 +55,7 @@ namespace {
 
 /// The same error with the operation put before what is there.
 Error within(const Error& error, const std::string& operation) {
+  if (operation.empty()) return error;
   ErrorContext context = error.context();
   context.operation = context.operation.empty() ? operation : operation + ": " + context.operation;
   return Error(error.code(), error.reason(), context);

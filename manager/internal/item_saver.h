@@ -10,6 +10,7 @@
 #include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/storage.h>
 #include <cairn/manager/internal/synced_files.h>
+#include <cairn/manager/item_files.h>
 #include <cairn/manager/options.h>
 
 #include <functional>
@@ -63,9 +64,9 @@ struct TreeSettings {
 
 std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args,
                                            TreeSettings settings, std::shared_ptr<SaveState> state);
-/// `file`: the document's name in the item ("metadata"; for metrics "metrics").
-std::shared_ptr<ItemSaver> make_json_saver(std::string item, std::string file,
-                                           boost::json::value value,
-                                           std::shared_ptr<SaveState> state);
+/// Called once, in plan(); what it throws fails the save.
+using FileEncoder = std::function<ItemFiles()>;
+std::shared_ptr<ItemSaver> make_file_saver(std::string item, std::string handler,
+                                           FileEncoder encode, std::shared_ptr<SaveState> state);
 
 }  // namespace cairn::internal

@@ -6,15 +6,14 @@ namespace cairn::internal {
 namespace {
 
 std::optional<Tree>* target_of(args::ItemRestore& how) {
-  if (auto* standard = std::get_if<args::StandardRestore>(&how)) return &standard->target;
-  auto* pytree = std::get_if<args::PyTreeRestore>(&how);
+  if (auto* standard = how.get_if<args::StandardRestore>()) return &standard->target;
+  auto* pytree = how.get_if<args::PyTreeRestore>();
   return pytree == nullptr ? nullptr : &pytree->target;
 }
 
 /// By item, in the order of what is restored; null for items that take no target.
 std::vector<std::optional<Tree>*> targets_of(args::RestoreArgs& args) {
-  if (auto* standard = std::get_if<args::StandardRestore>(&args.value)) return {&standard->target};
-  if (auto* pytree = std::get_if<args::PyTreeRestore>(&args.value)) return {&pytree->target};
+  if (auto* item = std::get_if<args::ItemRestore>(&args.value)) return {target_of(*item)};
   std::vector<std::optional<Tree>*> targets;
   if (auto* composite = std::get_if<args::CompositeRestore>(&args.value)) {
     for (auto& [name, how] : composite->items) targets.push_back(target_of(how));

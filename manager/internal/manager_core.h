@@ -18,10 +18,12 @@
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/save_queue.h>
 #include <cairn/manager/internal/step_index.h>
+#include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/step_records.h>
 #include <cairn/manager/internal/step_rules.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -41,6 +43,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   Future<LatestValid> restore_latest_valid(args::RestoreArgs args, RestoreOptions restore_options);
   Future<boost::json::object> metrics(Step step);
   Future<RootMetadata> root_metadata();
+  Future<StepMetadata> step_metadata(Step step);
+  Future<ItemsMetadata> item_metadata(Step step);
   Future<void> delete_step(Step step);
   Future<void> wait_until_finished();
   Future<void> close();
@@ -88,6 +92,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
                                                 bool supersedes);
   void add_items(internal::SaveJob& job, args::SaveArgs args) const;
   void add_item(internal::SaveJob& job, std::string name, args::ItemSave item) const;
+  /// Throws where the item's earlier saves were by another handler.
+  void check_binding(const std::string& item, const HandlerPtr& handler) const;
   [[nodiscard]] internal::TreeSettings tree_settings(const internal::SaveJob& job) const;
   /// Whether a save is in a hurry.
   enum class Urgency : std::uint8_t {
@@ -164,6 +170,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<void> clean_up_root();
   internal::Task<RootMetadata> find_root_metadata();
   internal::Task<boost::json::object> find_metrics(Step step);
+  internal::Task<StepMetadata> find_step_metadata(Step step);
+  internal::Task<ItemsMetadata> find_item_metadata(Step step);
+  [[nodiscard]] internal::ReaderSettings reader_settings(Step step) const;
   /// A restore of an older step is a roll-back.
   void note_restored(Step step) noexcept;
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
@@ -180,7 +189,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
   mutable std::mutex mutex_;            ///< guards what follows
   bool closed_ = false;
-  std::optional<bool> composite_;  ///< the mode, fixed by the first successful save
+  std::optional<bool> composite_;            ///< the mode, fixed by the first successful save
+  std::map<std::string, HandlerPtr> bound_;  ///< by item, settled by its first successful save
   std::mutex log_mutex_;
   std::size_t writers_ = 0;     ///< strand: saves and deletions not yet over
   std::size_t background_ = 0;  ///< strand: deletions that nobody waits for

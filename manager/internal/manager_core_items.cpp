@@ -1,8 +1,12 @@
 // What becomes of a save's arguments: one saver per item.
 
 #include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/handler_lookup.h>
+#include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/internal/manager_core.h>
 #include <cairn/manager/internal/start.h>
+
+#include <boost/json/serialize.hpp>
 
 namespace cairn {
 
@@ -20,20 +24,33 @@ void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::Ite
       throw with_operation(ErrorCode::invalid_argument, "item '" + name + "' is given twice", "",
                            "");
   }
-  TreeSettings settings = tree_settings(job);
-  if (auto* standard = std::get_if<args::StandardSave>(&item)) {
-    job.items.emplace_back(
-        name, make_tree_saver(name, std::move(*standard), std::move(settings), job.state));
-  } else if (auto* pytree = std::get_if<args::PyTreeSave>(&item)) {
-    settings.handler = orbax::kPyTreeHandler;
-    settings.strings = true;
-    job.items.emplace_back(
-        name, make_tree_saver(name, std::move(*pytree), std::move(settings), job.state));
-  } else {
-    job.items.emplace_back(
-        name, make_json_saver(name, "metadata", std::move(std::get<args::JsonSave>(item).value),
-                              job.state));
+  const HandlerPtr handler = find_saver(options.handlers, name, item.type());
+  check_binding(name, handler);
+  SaverRequest request(name, std::move(item.value()), tree_settings(job), job.state);
+  job.items.emplace_back(name, HandlerAccess::make_saver(*handler, std::move(request)));
+  job.handlers.emplace_back(std::move(name), handler);
+}
+
+void CheckpointManager::Impl::check_binding(const std::string& item,
+                                            const HandlerPtr& handler) const {
+  HandlerPtr bound;
+  if (const auto found = bound_.find(item); found != bound_.end()) bound = found->second;
+  // Until one has committed, a save under way stands for the handler that it will settle.
+  for (const JobPtr& queued : queue_.jobs()) {
+    if (bound || queued->settled) continue;
+    for (const auto& [name, its] : queued->handlers) {
+      if (name == item) bound = its;
+    }
   }
+  // Those of trees may follow each other: whoever reads the one reads the other.
+  if (!bound || bound == handler || bound->reads(handler->name())) return;
+  ErrorContext context;
+  context.item = item;
+  context.remedy = "Use one kind of arguments throughout, another item, or another manager";
+  throw Error(ErrorCode::invalid_argument,
+              "earlier saves of the item were by " + std::string(bound->name()) +
+                  ", these arguments are of " + std::string(handler->name()),
+              context);
 }
 
 TreeSettings CheckpointManager::Impl::tree_settings(const SaveJob& job) const {
@@ -61,16 +78,15 @@ void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const
                            "", "");
     }
     for (auto& [name, item] : composite->items) add_item(job, name, std::move(item));
-  } else if (auto* standard = std::get_if<args::StandardSave>(&args.value)) {
-    add_item(job, options.item_name, std::move(*standard));
-  } else if (auto* pytree = std::get_if<args::PyTreeSave>(&args.value)) {
-    add_item(job, options.item_name, std::move(*pytree));
   } else {
-    add_item(job, options.item_name, std::move(std::get<args::JsonSave>(args.value)));
+    add_item(job, options.item_name, std::move(std::get<args::ItemSave>(args.value)));
   }
   if (!job.options.metrics.empty()) {
-    job.items.emplace_back("metrics",
-                           make_json_saver("metrics", "metrics", job.options.metrics, job.state));
+    auto encode = [metrics = job.options.metrics] {
+      return ItemFiles{{"metrics", boost::json::serialize(metrics)}};
+    };
+    job.items.emplace_back("metrics", make_file_saver("metrics", std::string(orbax::kJsonHandler),
+                                                      std::move(encode), job.state));
   }
 }
 

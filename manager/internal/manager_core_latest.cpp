@@ -41,10 +41,13 @@ bool blames_step(ErrorCode code) {
 
 /// Reads nothing, so it can vouch for nothing.
 void refuse_lazy(const args::RestoreArgs& args) {
-  bool lazy = std::holds_alternative<args::LazyRestore>(args.value);
+  const auto is_lazy = [](const args::ItemRestore& how) {
+    return how.get_if<args::LazyRestore>() != nullptr;
+  };
+  const auto* single = std::get_if<args::ItemRestore>(&args.value);
+  bool lazy = single != nullptr && is_lazy(*single);
   if (const auto* composite = std::get_if<args::CompositeRestore>(&args.value)) {
-    for (const auto& [name, how] : composite->items)
-      lazy = lazy || std::holds_alternative<args::LazyRestore>(how);
+    for (const auto& [name, how] : composite->items) lazy = lazy || is_lazy(how);
   }
   if (!lazy) return;
   throw with_operation(ErrorCode::invalid_argument,

@@ -311,6 +311,7 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   {
     const std::lock_guard lock(mutex_);
     if (!composite_) composite_ = job->composite;
+    bound_.insert(job->handlers.begin(), job->handlers.end());
   }
   SaveResult result = job->result();
   result.warning = board.unseen_text();

@@ -3,7 +3,7 @@
 #include <cairn/manager/internal/manager_core.h>
 #include <cairn/manager/internal/root_metadata.h>
 #include <cairn/manager/internal/start.h>
-#include <cairn/manager/internal/step_reader.h>
+#include <cairn/manager/internal/step_metadata_reader.h>
 
 namespace cairn {
 
@@ -16,7 +16,7 @@ namespace {
 std::uint64_t element_bytes(const Restored& restored) {
   std::uint64_t bytes = 0;
   for (const auto& [name, item] : restored.items()) {
-    const auto* tree = std::get_if<Tree>(&item);
+    const auto* tree = std::any_cast<Tree>(&item);
     if (tree == nullptr) continue;
     for (const FlatEntry& entry : flatten(*tree)) {
       if (entry.node->is<Array>()) bytes += entry.node->as<Array>().bytes().size();
@@ -73,7 +73,7 @@ Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
   }
   const std::string path = co_await path_of_step(root_path, *step);
   Restored restored =
-      co_await restore_step(engine, path, *step, std::move(args), options.item_name);
+      co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
   log(LogLevel::info, "restore", *step, "restored", element_bytes(restored),
       steady_ns(*engine) - begin);
   if (root_path == directory) note_restored(*step);
@@ -83,12 +83,46 @@ Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
 Task<boost::json::object> CheckpointManager::Impl::find_metrics(Step step) {
   const auto self = shared_from_this();
   const std::string path = co_await path_of_step(directory, step);
-  co_return co_await read_metrics(engine, path);
+  OpenStepPtr opened = co_await open_step(engine, path);
+  boost::json::object metrics = co_await read_metrics(opened);
+  co_await close_step(opened);
+  co_return metrics;
 }
 
 Future<boost::json::object> CheckpointManager::Impl::metrics(Step step) {
   return start(engine, find_metrics(step), "read metrics of step " + std::to_string(step),
                directory);
+}
+
+ReaderSettings CheckpointManager::Impl::reader_settings(Step step) const {
+  ReaderSettings settings;
+  settings.registry = options.handlers;
+  settings.item_name = options.item_name;
+  settings.warn = [writer = writer_, step](std::string message) {
+    writer->log(LogLevel::warning, "metadata", step, std::move(message));
+  };
+  return settings;
+}
+
+Task<StepMetadata> CheckpointManager::Impl::find_step_metadata(Step step) {
+  const auto self = shared_from_this();
+  const std::string path = co_await path_of_step(directory, step);
+  co_return co_await read_step_metadata(engine, path, reader_settings(step));
+}
+
+Task<ItemsMetadata> CheckpointManager::Impl::find_item_metadata(Step step) {
+  StepMetadata metadata = co_await find_step_metadata(step);
+  co_return std::move(metadata.item_metadata);
+}
+
+Future<StepMetadata> CheckpointManager::Impl::step_metadata(Step step) {
+  return start(engine, find_step_metadata(step), "read metadata of step " + std::to_string(step),
+               directory);
+}
+
+Future<ItemsMetadata> CheckpointManager::Impl::item_metadata(Step step) {
+  return start(engine, find_item_metadata(step),
+               "read metadata of the items of step " + std::to_string(step), directory);
 }
 
 Task<RootMetadata> CheckpointManager::Impl::find_root_metadata() {

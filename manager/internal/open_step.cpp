@@ -46,8 +46,9 @@ Task<void> read_step_metadata(OpenStepPtr step) {
   const std::string text = co_await read_file(step->folder, name, kStepMetadataBytesMax);
   try {
     step->metadata = orbax::decode_step_metadata(text);
-  } catch (const FormatError&) {
+  } catch (const FormatError& fault) {
     step->metadata.reset();
+    step->metadata_fault = fault.what();
   }
 }
 
@@ -148,8 +149,9 @@ std::vector<std::string> missing_items(const OpenStep& step) {
   std::vector<std::string> missing;
   if (!step.metadata || step.direct) return missing;
   for (const auto& [item, handler] : step.metadata->item_handlers) {
-    if (kind_by_handler(handler) && std::ranges::find(step.items, item) == step.items.end())
-      missing.push_back(item);
+    const std::optional<ItemKind> kind = kind_by_handler(handler);
+    if (!kind || kind == ItemKind::proto) continue;
+    if (std::ranges::find(step.items, item) == step.items.end()) missing.push_back(item);
   }
   return missing;
 }
@@ -205,6 +207,9 @@ std::optional<ItemKind> kind_by_handler(std::string_view handler) {
   const auto ends = [handler](std::string_view name) { return handler.ends_with(name); };
   if (std::ranges::any_of(kTreeHandlers, ends)) return ItemKind::tree;
   if (std::ranges::any_of(kJsonHandlers, ends)) return ItemKind::json;
+  if (ends(".ProtoCheckpointHandler")) return ItemKind::proto;
+  if (ends(".JaxRandomKeyCheckpointHandler")) return ItemKind::jax_random_key;
+  if (ends(".NumpyRandomKeyCheckpointHandler")) return ItemKind::random_key;
   return std::nullopt;
 }
 

@@ -25,6 +25,17 @@ bool has_file(const Entries& entries, std::string_view name) {
   });
 }
 
+bool has_directory(const Entries& entries, std::string_view name) {
+  return std::ranges::any_of(entries, [&](const engine::DirectoryEntry& entry) {
+    return entry.name == name && entry.type == engine::FileType::directory;
+  });
+}
+
+bool has_key_folders(const Entries& entries, std::string_view name) {
+  return has_directory(entries, name) &&
+         has_directory(entries, std::string(name) + std::string(orbax::kKeyMetadataSuffix));
+}
+
 bool has_zarr_files(const Entries& entries) {
   return std::ranges::any_of(kZarrFiles, [&](auto name) { return has_file(entries, name); });
 }
@@ -117,8 +128,7 @@ bool has_tree_files(const Entries& entries) {
 }
 
 std::string json_file(const Entries& entries) {
-  // Orbax v0's name, v1's, and that of the metrics.
-  for (const std::string_view name : {"metadata", "data.json", "metrics"}) {
+  for (const std::string_view name : kJsonFiles) {
     if (has_file(entries, name)) return std::string(name);
   }
   return "";
@@ -128,6 +138,9 @@ Task<ItemKind> kind_by_files(FolderPtr item) {
   const Entries entries = co_await list_folder(item);
   if (has_tree_files(entries)) co_return ItemKind::tree;
   if (!json_file(entries).empty()) co_return ItemKind::json;
+  if (has_file(entries, orbax::kProtoFile)) co_return ItemKind::proto;
+  if (has_key_folders(entries, orbax::kJaxRandomKeyFolder)) co_return ItemKind::jax_random_key;
+  if (has_key_folders(entries, orbax::kNumpyRandomKeyFolder)) co_return ItemKind::random_key;
   // A tree of arrays need not have a file at its root.
   const Below below = co_await look_below(item, entries);
   co_return below.zarr ? ItemKind::tree : ItemKind::unknown;

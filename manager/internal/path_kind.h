@@ -5,12 +5,23 @@
 #include <cairn/manager/internal/storage.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cairn::internal {
 
 /// What an item's own directory shows.
-enum class ItemKind : std::uint8_t { tree, json, unknown };
+enum class ItemKind : std::uint8_t {
+  tree,
+  json,
+  proto,           ///< Orbax's ProtoCheckpointHandler
+  jax_random_key,  ///< its JaxRandomKeyCheckpointHandler
+  random_key,      ///< its NumpyRandomKeyCheckpointHandler
+  unknown
+};
+
+/// What a JSON item's document may be called: Orbax v0's name, v1's, and that of the metrics.
+inline constexpr std::string_view kJsonFiles[] = {"metadata", "data.json", "metrics"};
 
 /// By the files of the item's directory: Orbax's tree metadata, an OCDBT manifest, or zarr arrays
 /// or groups make a tree.

@@ -15,6 +15,31 @@ Task<void> wait_for(Event event) {
   static_cast<void>(ended);
 }
 
+/// Throws the one failure as it is, or the first with the number of all.
+[[noreturn]] void raise_of_items(const std::exception_ptr& first, std::size_t failed,
+                                 std::size_t total) {
+  if (failed == 1) std::rethrow_exception(first);
+  const Error error = known_error(as_error(first, "", ""));
+  throw Error(error.code(),
+              std::to_string(failed) + " of " + std::to_string(total) +
+                  " items failed, first: " + error.reason(),
+              error.context());
+}
+
+Task<void> join_items(engine::Nursery* nursery) {
+  std::exception_ptr first;
+  std::size_t failed = 0;
+  std::size_t total = 0;
+  try {
+    co_await nursery->join();
+  } catch (const engine::NurseryError& error) {
+    first = error.first();
+    failed = error.failed();
+    total = error.total();
+  }
+  if (first) raise_of_items(first, failed, total);
+}
+
 }  // namespace
 
 std::int64_t steady_ns(engine::Engine& engine) {
@@ -81,9 +106,7 @@ Task<std::optional<std::string>> SaveJob::run() {
   engine::Engine& engine = *context_->engine;
   init_timestamp_ns_ = engine.clock().now_ns();
   check_cancelled();
-  auto plan = [this, disk_rate = context_->pace->disk_rate] {
-    for (auto& [name, item] : items) item->plan(disk_rate);
-  };
+  auto plan = [this, disk_rate = context_->pace->disk_rate] { plan_items(disk_rate); };
   CallerMemory::Use sampled = state->memory.use();
   co_await engine::async_run(engine.cpu(), std::move(plan), asio::use_awaitable);
   sampled.reset();
@@ -163,14 +186,28 @@ Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
   if (!state->staged_state->ready()) state->staged_state->set(nullptr, impl::Unit());
 }
 
+/// Every item, so that one error says what all of them are refused for.
+void SaveJob::plan_items(double disk_rate) {
+  std::exception_ptr first;
+  std::size_t failed = 0;
+  for (auto& [name, item] : items) {
+    try {
+      item->plan(disk_rate);
+    } catch (...) {
+      if (failed++ == 0) first = std::current_exception();
+    }
+  }
+  if (first) raise_of_items(first, failed, items.size());
+}
+
 Task<void> SaveJob::finish_items() {
   engine::Nursery data(context_->engine->executor());
   for (auto& [name, item] : items) data.spawn(item->finish_data());
-  co_await data.join();
+  co_await join_items(&data);
   check_cancelled();
   engine::Nursery metadata(context_->engine->executor());
   for (auto& [name, item] : items) metadata.spawn(item->finish_metadata());
-  co_await metadata.join();
+  co_await join_items(&metadata);
 }
 
 Task<void> SaveJob::write_step_metadata(bool committed) {

@@ -12,6 +12,7 @@
 
 #include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/deadline.h>
+#include <cairn/manager/handler_registry.h>
 #include <cairn/manager/internal/item_saver.h>
 #include <cairn/manager/internal/pause_gate.h>
 #include <cairn/manager/internal/root_lock.h>
@@ -63,6 +64,7 @@ class SaveJob {
   SaveOptions options;
   std::shared_ptr<SaveState> state;
   std::vector<std::pair<std::string, std::shared_ptr<ItemSaver>>> items;
+  std::vector<std::pair<std::string, HandlerPtr>> handlers;  ///< of the items
   bool require_full_staging = false;
   bool composite = false;  ///< several items by name
   PostFinalizationCallback callback;
@@ -102,6 +104,7 @@ class SaveJob {
   Task<void> open_step();
   /// `nursery` outlives the call.
   Task<void> capture_items(engine::Nursery* nursery);
+  void plan_items(double disk_rate);
   Task<void> finish_items();
   /// `committed`: with the commit's time, durably.
   Task<void> write_step_metadata(bool committed);

@@ -1,7 +1,7 @@
 #include <cairn/codecs/format_error.h>
-#include <cairn/manager/internal/lazy_item.h>
+#include <cairn/manager/internal/handler_lookup.h>
+#include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/internal/step_reader.h>
-#include <cairn/manager/internal/tree_reader.h>
 
 #include <algorithm>
 
@@ -28,15 +28,10 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
   }
 }
 
-bool is_tree_restore(const args::ItemRestore& how) {
-  return std::holds_alternative<args::StandardRestore>(how) ||
-         std::holds_alternative<args::PyTreeRestore>(how) ||
-         std::holds_alternative<args::LazyRestore>(how);
-}
-
 }  // namespace
 
-Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how) {
+Task<std::any> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how,
+                            HandlerRegistry registry) {
   if (std::ranges::find(step->items, item) == step->items.end()) {
     if (std::ranges::count(missing_items(*step), item) > 0) throw missing_item(*step, item);
     throw step_error(ErrorCode::not_found,
@@ -44,35 +39,9 @@ Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::Item
                                   : "the step has no such item; items: " + names_of(step->items),
                      step->folder->path, item);
   }
-  ItemKind kind = co_await item_kind(step, item);
-  if (is_tree_restore(how) && kind == ItemKind::json) {
-    throw step_error(ErrorCode::invalid_argument, "the item is a JSON document", step->folder->path,
-                     item, "Use JsonRestore");
-  }
-  if (std::holds_alternative<args::JsonRestore>(how)) {
-    if (kind == ItemKind::tree) {
-      throw step_error(ErrorCode::invalid_argument, "the item is a tree", step->folder->path, item,
-                       "Use StandardRestore");
-    }
-    kind = ItemKind::json;
-  }
-  if (kind == ItemKind::unknown) {
-    throw step_error(ErrorCode::not_supported,
-                     "the item has neither a tree's nor a JSON item's files", step->folder->path,
-                     item);
-  }
-  if (kind == ItemKind::json) {
-    boost::json::value value = co_await read_json(step, item);
-    co_return Restored::Item(std::move(value));
-  }
-  FolderPtr folder = co_await item_folder(step, item);
-  if (std::holds_alternative<args::LazyRestore>(how)) {
-    LazyTree lazy = co_await open_lazily(step, folder, item);
-    co_return Restored::Item(std::move(lazy));
-  }
-  TreeReader reader(folder, item, item_form(*step, item));
-  Tree tree = co_await reader.restore(tree_request(std::move(how)));
-  co_return Restored::Item(std::move(tree));
+  const HandlerPtr handler = co_await require_reader(registry, step, item, how.type());
+  const auto reader = HandlerAccess::make_reader(*handler);
+  co_return co_await reader->restore(step, item, std::move(how));
 }
 
 Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
@@ -96,35 +65,36 @@ Task<std::string> single_item(OpenStepPtr step, std::string item_name) {
 
 namespace {
 
+/// Every item of the step. A directory that the step's metadata does not name is an item where a
+/// handler reads it.
+Task<std::vector<args::CompositeRestore::Entry>> every_item(OpenStepPtr step,
+                                                            HandlerRegistry registry) {
+  const std::vector<std::string> missing = missing_items(*step);
+  if (!missing.empty()) throw missing_item(*step, missing.front());
+  std::vector<args::CompositeRestore::Entry> items;
+  for (const std::string& name : step->items) {
+    if (step->metadata && !step->metadata->item_handlers.contains(name)) {
+      const HandlerPtr handler = co_await find_reader(registry, step, name);
+      if (!handler) continue;
+    }
+    items.emplace_back(name, args::ItemRestore());
+  }
+  co_return items;
+}
+
 Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArgs args,
-                                 std::string item_name) {
-  std::vector<std::pair<std::string, args::ItemRestore>> wanted;
+                                 ReaderSettings settings) {
+  std::vector<args::CompositeRestore::Entry> wanted;
   if (auto* composite = std::get_if<args::CompositeRestore>(&args.value)) {
     wanted = std::move(composite->items);
-    if (wanted.empty()) {
-      const std::vector<std::string> missing = missing_items(*step);
-      if (!missing.empty()) throw missing_item(*step, missing.front());
-      // Everything that can be read: an item without a known handler is left out, as in Orbax.
-      for (const std::string& name : step->items) {
-        const ItemKind kind = co_await item_kind(step, name);
-        if (kind != ItemKind::unknown) wanted.emplace_back(name, args::AnyRestore());
-      }
-    }
+    if (wanted.empty()) wanted = co_await every_item(step, settings.registry);
   } else {
-    std::string name = co_await single_item(step, item_name);
-    if (auto* standard = std::get_if<args::StandardRestore>(&args.value)) {
-      wanted.emplace_back(std::move(name), std::move(*standard));
-    } else if (auto* pytree = std::get_if<args::PyTreeRestore>(&args.value)) {
-      wanted.emplace_back(std::move(name), std::move(*pytree));
-    } else if (std::holds_alternative<args::LazyRestore>(args.value)) {
-      wanted.emplace_back(std::move(name), args::LazyRestore());
-    } else {
-      wanted.emplace_back(std::move(name), args::JsonRestore());
-    }
+    std::string name = co_await single_item(step, settings.item_name);
+    wanted.emplace_back(std::move(name), std::move(std::get<args::ItemRestore>(args.value)));
   }
   std::vector<std::pair<std::string, Restored::Item>> items;
   for (auto& [name, how] : wanted) {
-    Restored::Item item = co_await restore_item(step, name, std::move(how));
+    Restored::Item item = co_await restore_item(step, name, std::move(how), settings.registry);
     items.emplace_back(name, std::move(item));
   }
   co_return Restored(number, std::move(items));
@@ -133,14 +103,14 @@ Task<Restored> restore_open_step(OpenStepPtr step, Step number, args::RestoreArg
 }  // namespace
 
 Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, args::RestoreArgs args,
-                            std::string item_name) {
+                            ReaderSettings settings) {
   OpenStepPtr step = co_await open_step(engine, path);
+  settings.report_fault(*step);
   std::exception_ptr failure;
   try {
-    Restored restored =
-        co_await restore_open_step(step, number, std::move(args), std::move(item_name));
+    Restored restored = co_await restore_open_step(step, number, std::move(args), settings);
     const bool is_held = std::ranges::any_of(restored.items(), [](const auto& item) {
-      return std::holds_alternative<LazyTree>(item.second);
+      return item.second.type() == typeid(LazyTree);
     });
     if (!is_held) co_await close_step(step);
     co_return restored;
@@ -151,15 +121,13 @@ Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, arg
   std::rethrow_exception(failure);
 }
 
-Task<boost::json::object> read_metrics(EnginePtr engine, std::string path) {
-  OpenStepPtr step = co_await open_step(engine, path);
+Task<boost::json::object> read_metrics(OpenStepPtr step) {
   if (std::ranges::find(step->items, "metrics") == step->items.end())
     co_return boost::json::object();
   boost::json::value value = co_await read_json(step, "metrics");
-  co_await close_step(step);
   if (!value.is_object()) {
     throw step_error(ErrorCode::data_loss, "the metrics are not a JSON object",
-                     join_path(path, "metrics"), "metrics");
+                     join_path(step->folder->path, "metrics"), "metrics");
   }
   co_return std::move(value.as_object());
 }

@@ -3,6 +3,7 @@
 
 #include <cairn/codecs/orbax.h>
 #include <cairn/manager/args.h>
+#include <cairn/manager/handler_registry.h>
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/item_index.h>
@@ -10,6 +11,8 @@
 #include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/storage.h>
 
+#include <any>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +26,7 @@ struct OpenStep {
   std::unique_ptr<HeldLock>
       lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
   std::optional<orbax::StepMetadata> metadata;
+  std::string metadata_fault;  ///< why the file that is there counts as absent
   /// The step is one item itself, as Orbax's Checkpointer makes them; its name is empty.
   bool direct = false;
   std::vector<std::string> items;  ///< sub-directories, sorted; "" alone where `direct`
@@ -63,10 +67,24 @@ Task<std::string> single_item(OpenStepPtr step, std::string item_name);
 Task<bool> is_gone(FolderPtr folder);
 /// What a read of the step, or item, in `folder` failed with: step_deleted where it is gone by now.
 Task<std::exception_ptr> explain_failure(FolderPtr folder, std::exception_ptr failure);
-Task<Restored::Item> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how);
-/// What `args` asks for. `item_name`: the manager's name of a single item.
+Task<std::any> restore_item(OpenStepPtr step, std::string item, args::ItemRestore how,
+                            HandlerRegistry registry);
+
+/// What of a manager counts for its reading.
+struct ReaderSettings {
+  ReaderSettings() = default;
+  HandlerRegistry registry;
+  std::string item_name;                  ///< of a single item
+  std::function<void(std::string)> warn;  ///< may be empty
+  /// Warns where the step's metadata counts as absent because it cannot be read.
+  void report_fault(const OpenStep& step) const {
+    if (step.metadata_fault.empty() || !warn) return;
+    warn("the step's metadata cannot be read and counts as absent: " + step.metadata_fault);
+  }
+};
+/// What `args` asks for.
 Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, args::RestoreArgs args,
-                            std::string item_name);
-Task<boost::json::object> read_metrics(EnginePtr engine, std::string path);
+                            ReaderSettings settings);
+Task<boost::json::object> read_metrics(OpenStepPtr step);
 
 }  // namespace cairn::internal

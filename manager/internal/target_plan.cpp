@@ -1,4 +1,5 @@
 #include <cairn/codecs/cast.h>
+#include <cairn/manager/array_item.h>
 #include <cairn/manager/internal/target_plan.h>
 
 #include <algorithm>
@@ -78,16 +79,19 @@ bool has_target(const args::TreeRestore& how, bool transformed) {
 }  // namespace
 
 TreeRequest tree_request(args::ItemRestore how) {
-  if (auto* standard = std::get_if<args::StandardRestore>(&how)) {
+  if (auto* standard = how.get_if<args::StandardRestore>()) {
     if (has_target(*standard, false)) return TargetRequest(std::move(*standard));
     return std::move(standard->selection);
   }
-  if (auto* pytree = std::get_if<args::PyTreeRestore>(&how)) {
+  if (auto* pytree = how.get_if<args::PyTreeRestore>()) {
     const bool transformed = !pytree->transforms.empty() || pytree->unmatched == Unmatched::target;
     if (has_target(*pytree, transformed)) return TargetRequest(std::move(*pytree));
     return std::move(pytree->selection);
   }
-  return Selections();
+  Selections selections;
+  const auto* array = how.get_if<args::ArrayRestore>();
+  if (array != nullptr && array->range) selections.emplace_back(KeyPath(), array->range);
+  return selections;
 }
 
 // ---- leaves -------------------------------------------------------------------------------------

@@ -168,6 +168,26 @@ Tree TreeReader::assemble(std::span<const StoredLeaf> leaves, const std::vector<
   for (std::size_t i = 0; i < leaves.size(); ++i)
     entries.emplace_back(leaves[i].path, leaf_value(leaves[i], std::move(arrays[i])));
   for (const KeyPath& gap : gaps) entries.emplace_back(gap, Tree());
+  return build(std::move(entries));
+}
+
+Tree TreeReader::specs() const {
+  std::vector<std::pair<KeyPath, Tree>> entries;
+  entries.reserve(leaves().size());
+  for (const StoredLeaf& leaf : leaves()) {
+    if (leaf.array) {
+      const zarr::ArrayMetadata& array = leaf.array->metadata;
+      entries.emplace_back(leaf.path, Tree(LeafSpec(array.dtype, array.shape)));
+    } else if (leaf.type == orbax::ValueType::string) {
+      entries.emplace_back(leaf.path, Tree(LeafSpec()));
+    } else {
+      entries.emplace_back(leaf.path, leaf_value(leaf, Tree()));
+    }
+  }
+  return build(std::move(entries));
+}
+
+Tree TreeReader::build(std::vector<std::pair<KeyPath, Tree>> entries) const {
   try {
     Tree tree = unflatten(std::move(entries));
     if (index_.record()) restore_tuples(tree);

@@ -34,6 +34,8 @@ class TreeReader {
   /// The tree of what each leaf's array is, in order; what they are makes no difference for leaves
   /// without one. Throws data_loss where the paths make no tree.
   [[nodiscard]] Tree assemble(std::vector<Tree> arrays) const;
+  /// The tree with a LeafSpec for each array, number and string.
+  [[nodiscard]] Tree specs() const;
   /// Reads and checks everything. Adds to the counts of `report`.
   Task<void> verify(VerifyReport* report);
   /// Of each leaf, in order; empty for those without elements.
@@ -44,6 +46,7 @@ class TreeReader {
   Task<Tree> load(ReadScope scope, std::vector<KeyPath> gaps) const;
   [[nodiscard]] Tree assemble(std::span<const StoredLeaf> leaves, const std::vector<KeyPath>& gaps,
                               std::vector<Tree> arrays) const;
+  [[nodiscard]] Tree build(std::vector<std::pair<KeyPath, Tree>> entries) const;
   void restore_tuples(Tree& tree) const;
 
   DamageSink damage_;

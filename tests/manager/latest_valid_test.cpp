@@ -82,7 +82,7 @@ TEST_P(LatestValidTest, ArraysAndMemoryOfTheTargetServeEveryAttempt) {
     args::RestoreArgs args = args::StandardRestore(Tree(std::move(target)));
     if (composite) {
       args::CompositeRestore items;
-      items.items.emplace_back("default", std::move(std::get<args::StandardRestore>(args.value)));
+      items.items.emplace_back("default", std::move(std::get<args::ItemRestore>(args.value)));
       args = std::move(items);
     }
     LatestValid found = manager.restore_latest_valid(std::move(args)).get();

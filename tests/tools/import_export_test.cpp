@@ -94,7 +94,7 @@ TEST_P(ImportExport, KeepsNamesAsFlatKeysInTheFilesOrder) {
   EXPECT_EQ(out.substr(header_of(out).data_offset), in.substr(header_of(in).data_offset));
   CheckpointManager manager(root(), options());
   const Restored restored = manager.restore(0).get();
-  const Dict& dict = std::get<Tree>(restored.items().at(0).second).as<Dict>();
+  const Dict& dict = std::any_cast<const Tree&>(restored.items().at(0).second).as<Dict>();
   std::vector<std::string> names;
   for (const auto& [name, value] : dict) names.push_back(name);
   EXPECT_THAT(names, ::testing::ElementsAre("layer.1.weight", "", "a b/\xc3\xa9", "zarr.json.bak"));
