@@ -177,6 +177,58 @@ def orbax_composite(root: pathlib.Path) -> None:
         same_tree(restored["notes"], {"text": "grüße"}, "notes")
 
 
+def orbax_kinds(root: pathlib.Path) -> None:
+    """Array, Proto and random key items; numpy goes on where std::mt19937 has stopped."""
+    from google.protobuf import struct_pb2
+
+    items = {
+        "arr": ocp.args.ArrayRestore(), "num": ocp.args.ArrayRestore(), "proto": ocp.args.ProtoRestore(struct_pb2.Value),
+        "typed": ocp.args.JaxRandomKeyRestore(), "untyped": ocp.args.JaxRandomKeyRestore(),
+        "rng": ocp.args.NumpyRandomKeyRestore(), "other_rng": ocp.args.NumpyRandomKeyRestore(),
+    }  # fmt: skip
+    with ocp.CheckpointManager(root / "kinds") as manager:
+        restored = manager.restore(0, args=ocp.args.Composite(**items))
+    same(np.asarray(restored["arr"]), pattern("float32", (50, 3), 11), "arr")
+    equal(int(restored["num"]), -7, "num")
+    equal(restored["proto"].string_value, "hi", "proto")
+    equal(bool(restored["typed"] == jax.random.key(42)), True, "typed key")
+    same(np.asarray(restored["untyped"]), np.asarray(jax.random.PRNGKey(42)), "untyped key")
+    generator = np.random.MT19937()
+    generator.state = restored["rng"]
+    equal(int(generator.random_raw()), 4123659995, "the 10000th number of a default std::mt19937")
+    equal(restored["other_rng"], {"bit_generator": "std::minstd_rand", "state": {"text": "3"}}, "another engine")
+
+
+def ours_of_orbax_kinds(root: pathlib.Path, writer: str) -> None:
+    """The same items the other way round."""
+    from google.protobuf import struct_pb2
+
+    numpy_state = np.random.RandomState(5)
+    numpy_state.random_sample(7)
+    other = np.random.MT19937(9)
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    items = {
+        "arr": ocp.args.ArraySave(array), "num": ocp.args.ArraySave(12),
+        "proto": ocp.args.ProtoSave(struct_pb2.Value(number_value=1.5)),
+        "typed": ocp.args.JaxRandomKeySave(jax.random.key(3)), "untyped": ocp.args.JaxRandomKeySave(jax.random.PRNGKey(4)),
+        "legacy": ocp.args.NumpyRandomKeySave(numpy_state.get_state()),
+        "rng": ocp.args.NumpyRandomKeySave({**other.state, "has_gauss": 0, "gauss": 0.0}),
+    }  # fmt: skip
+    with ocp.CheckpointManager(root / "kinds_of_orbax") as manager:
+        manager.save(0, args=ocp.args.Composite(**items))
+        manager.wait_until_finished()
+    lines = subprocess.run([writer, "kinds", str(root / "kinds_of_orbax")], check=True, capture_output=True, text=True).stdout
+    found = dict(line.split(" ", 1) for line in lines.splitlines())
+    numbers = lambda values: " ".join(str(int(value)) for value in values)
+    equal(found["num"], "12", "num")
+    equal(found["arr"], numbers(array.ravel()), "arr")
+    equal(found["proto"], "number_value: 1.5", "proto")
+    equal(found["typed"], "1 " + numbers(np.asarray(jax.random.key_data(jax.random.key(3)))), "typed")
+    equal(found["untyped"], "0 " + numbers(np.asarray(jax.random.PRNGKey(4))), "untyped")
+    equal(found["legacy"], numbers(numpy_state._bit_generator.random_raw(700)), "legacy")
+    equal(found["rng"], numbers(other.random_raw(700)), "rng")
+
+
 def orbax_strings(root: pathlib.Path) -> None:
     """As PyTreeSave leaves them: a key with a slash among others, and nothing but strings."""
     for step, expected in enumerate([{"a/b": "below", "c": ["x", 1], "d": ""}, {"all": "text"}]):
@@ -279,6 +331,8 @@ def main() -> int:
         ("Orbax v0", "StandardRestore into numpy targets", lambda: orbax_target(root)),
         ("Orbax v0", "StandardRestore as jax.Array", lambda: orbax_jax_target(root)),
         ("Orbax v0", "Composite with a JSON item", lambda: orbax_composite(root)),
+        ("Orbax v0", "array, proto and random key items", lambda: orbax_kinds(root)),
+        ("Orbax v0", "the same, written by it and read by us", lambda: ours_of_orbax_kinds(root, writer)),
         ("Orbax v0, v1", "strings, by PyTreeRestore and without arguments", lambda: orbax_strings(root)),
         ("Orbax v0", "steps, metrics, custom metadata", lambda: orbax_metadata(root)),
         ("Orbax v0", "item_metadata", lambda: orbax_item_metadata(root)),

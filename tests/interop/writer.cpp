@@ -2,7 +2,9 @@
 
 #include <cairn/cairn.h>
 
+#include <cstdint>
 #include <cstdio>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -67,7 +69,49 @@ Tree many(int count) {
   return Tree(Dict{{"layers", Tree(std::move(layers))}});
 }
 
+/// Items that are no trees of several leaves.
+void write_kinds(const std::string& root) {
+  CheckpointManager manager(root + "/kinds");
+  std::mt19937 engine;
+  engine.discard(9999);
+  Array key(DType::uint32, {2});
+  key.values<std::uint32_t>()[1] = 42;  // jax.random.key(42)
+  args::Composite items;
+  items.add("arr", args::ArraySave(make(DType::float32, {50, 3}, 11)));
+  items.add("num", args::ArraySave(-7));
+  items.add("proto", args::ProtoSave(TextProto("string_value: \"hi\"\n")));
+  items.add("typed", args::JaxRandomKeySave(JaxRandomKey(key)));
+  items.add("untyped", args::JaxRandomKeySave(JaxRandomKey(key, false)));
+  items.add("rng", args::RandomKeySave(engine));
+  items.add("other_rng", args::RandomKeySave(std::minstd_rand(3)));
+  static_cast<void>(manager.save(0, std::move(items)).get());
+}
+
+/// Prints what we read of the same items as a peer has written them.
+void read_kinds(const std::string& root) {
+  CheckpointManager manager(root);
+  Restored restored = manager.restore().get();
+  std::printf("num %lld\n", static_cast<long long>(restored.tree("num").as<std::int64_t>()));
+  std::printf("arr");
+  for (const float value : restored.array("arr").values<float>()) std::printf(" %g", value);
+  std::printf("\nproto %s", restored.get<TextProto>("proto").text.c_str());
+  for (const char* name : {"typed", "untyped"}) {
+    const JaxRandomKey& key = restored.get<JaxRandomKey>(name);
+    std::printf("%s %d", name, key.typed ? 1 : 0);
+    for (const std::uint32_t word : key.data.values<std::uint32_t>()) std::printf(" %u", word);
+    std::printf("\n");
+  }
+  for (const char* name : {"legacy", "rng"}) {
+    std::mt19937 engine;
+    restored.get<RandomState>(name).set(engine);
+    std::printf("%s", name);
+    for (int i = 0; i < 700; ++i) std::printf(" %u", static_cast<unsigned>(engine()));
+    std::printf("\n");
+  }
+}
+
 void write(const std::string& root) {
+  write_kinds(root);
   CheckpointManager manager(root + "/single");
   static_cast<void>(manager.save(0, every_dtype()).get());
   static_cast<void>(manager.save(1, structure()).get());
@@ -116,6 +160,8 @@ int main(int argc, char** argv) {
       write(arguments[1]);
     } else if (mode == "list" && count == 2) {
       list(arguments[1]);
+    } else if (mode == "kinds" && count == 2) {
+      read_kinds(arguments[1]);
     } else if (mode == "save" && count == 5) {
       interop::save(arguments[1], arguments[2], arguments[3], arguments[4]);
     } else if (mode == "safetensors" && count == 3) {
@@ -124,7 +170,7 @@ int main(int argc, char** argv) {
       interop::dump(arguments[1], {arguments.begin() + 2, arguments.end()});
     } else {
       std::fprintf(stderr,
-                   "usage: interop_writer write|list ROOT\n"
+                   "usage: interop_writer write|list|kinds ROOT\n"
                    "       interop_writer save ROOT LAYOUT CODEC DTYPES\n"
                    "       interop_writer safetensors FILE DTYPES\n"
                    "       interop_writer dump OUT PATH...\n"
