@@ -87,7 +87,7 @@ struct Composite {
   Composite() = default;
   Composite(std::initializer_list<Entry> e) : items(e) {}
   /// Adds an item; an existing name is an error when the save is validated.
-  Composite& add(std::string name, ItemSave item);
+  CAIRN_EXPORT Composite& add(std::string name, ItemSave item);
   std::vector<Entry> items;
 };
 

@@ -2,6 +2,7 @@
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_reader.h>
+#include <cairn/manager/internal/layout.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -15,10 +16,6 @@ constexpr std::size_t kReadsInFlight = 64;
 /// Inline values that one job of the pool decodes.
 constexpr std::size_t kInlinedPerJob = 512;
 constexpr std::uint64_t kScratchAlignment = 64;
-
-std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
-  return (value + alignment - 1) / alignment * alignment;
-}
 
 }  // namespace
 

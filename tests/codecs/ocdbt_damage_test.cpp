@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "codecs/ocdbt_samples.h"
+#include "support/sanitized.h"
 
 namespace cairn::ocdbt {
 namespace {
@@ -111,7 +112,7 @@ TEST(OcdbtDamage, ChangedBytesBehindTheChecksumAreRefusedOrMeanSomething) {
   std::size_t refused = 0;
   for (const auto& structure : structures()) {
     for (auto at = kBodyOffset - 2; at < structure.bytes.size() - kChecksumBytes; ++at) {
-      for (int value = 0; value < 256; ++value) {
+      for (unsigned value = at % test::kOneCaseIn; value < 256; value += test::kOneCaseIn) {
         auto bytes = structure.bytes;
         bytes[at] = static_cast<char>(value);
         SCOPED_TRACE(structure.name + ", byte " + std::to_string(at) + " = " +
@@ -124,7 +125,7 @@ TEST(OcdbtDamage, ChangedBytesBehindTheChecksumAreRefusedOrMeanSomething) {
       }
     }
   }
-  EXPECT_GT(refused, 10000u);
+  EXPECT_GT(refused, 10000u / test::kOneCaseIn);
 }
 
 TEST(OcdbtDamage, RandomBodiesAreRefusedOrMeanSomething) {

@@ -8,24 +8,16 @@
 
 #include "crash/crash_states.h"
 #include "support/backends.h"
+#include "support/sanitized.h"
 #include "support/seed.h"
 
 namespace cairn::test {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CAIRN_SLOWED_DOWN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CAIRN_SLOWED_DOWN 1
-#endif
-#endif
-#ifdef CAIRN_SLOWED_DOWN
-constexpr std::uint64_t kSeeds = 20;  // sanitizers look for other things, ten times slower
-#else
-constexpr std::uint64_t kSeeds = 200;
-#endif
-constexpr std::uint64_t kContinuedOf = kSeeds / 2;  // of so many seeds, one is continued
+/// For each prefix.
+constexpr std::uint64_t kSeeds = kSanitized ? 5 : 200;
+/// Of so many seeds, one is continued.
+constexpr std::uint64_t kContinuedOf = kSanitized ? 5 : 100;
 constexpr int kFailuresShown = 5;
 
 enum class Story : std::uint8_t {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <support/backends.h>
 #include <support/run.h>
+#include <support/sanitized.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,14 +28,7 @@ constexpr std::size_t kMiB = 1 << 20;
 // The thread sanitizer ends a forked child that starts a thread. The address sanitizer of clang 14
 // leaves its allocator's locks as they were: where another thread held one at the fork, the child's
 // next allocation hangs.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr bool kChildrenMayStartThreads = false;
-#elif defined(__has_feature)
-constexpr bool kChildrenMayStartThreads =
-    !__has_feature(thread_sanitizer) && !__has_feature(address_sanitizer);
-#else
-constexpr bool kChildrenMayStartThreads = true;
-#endif
+constexpr bool kChildrenMayStartThreads = !test::kSanitized;
 constexpr unsigned kChildSeconds = 60;  // a child that hangs is killed by its alarm
 
 // Exit status of `body` run in a forked child: 0 = it said true.

@@ -13,6 +13,7 @@
 #include "manager/expected_tree.h"
 #include "manager/safetensors_samples.h"
 #include "manager/weights.h"
+#include "support/sanitized.h"
 
 namespace cairn::test {
 namespace {
@@ -208,14 +209,6 @@ TEST_P(OpenTree, AnExportReadsEachChunkOnce) {
   EXPECT_TRUE(read_safetensors(engine, at("out")).get().tree == whole);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // memory that was freed stays, and all of it has a shadow
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
-
 /// Bytes of this process's memory that are in RAM.
 std::uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -279,6 +272,7 @@ TEST_P(OpenTree, ExportsAStepMuchLargerThanTheArenas) {
   const std::uint64_t most = watch.stop();
   EXPECT_EQ(written.bytes, kStepBytes);
   EXPECT_LE(engine->stats().staging.peak_bytes, kStagingBytes);
+  // With a sanitizer memory that was freed stays, and all of it has a shadow.
   if (!kSanitized) {
     EXPECT_LT(most, before + kStagingBytes + kWindowBytes + (32u << 20));
   }
