@@ -227,6 +227,22 @@ TEST_P(Api, AStepThatAReaderHoldsIsDeletedLater) {
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "2"}));
 }
 
+TEST_P(Api, AStepThatAReaderHoldsNoLongerCountsForWhatIsKept) {
+  ManagerOptions o = options();
+  o.preservation_policy = preservation::EveryNSteps(5, false);
+  CheckpointManager manager(root(), o);
+  for (const Step step : {0, 3}) EXPECT_TRUE(manager.save(step, state(step)).get());
+  const int reader = ::open((root() + "/3/_CHECKPOINT_METADATA").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(::flock(reader, LOCK_SH | LOCK_NB), 0);
+  EXPECT_TRUE(manager.save(5, state(5)).get());
+  manager.wait_until_finished().get();
+  manager.delete_step(0).get();
+  for (const Step step : {8, 10}) EXPECT_TRUE(manager.save(step, state(step)).get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(), (std::vector<Step>{5, 10})) << "counted from 3, 8 would stay";
+  ::close(reader);
+}
+
 TEST_P(Api, AStepThatIsSavedAgainIsNotDeletedByAnOldVerdict) {
   ManagerOptions o = options();
   o.max_to_keep = 1;
