@@ -1,12 +1,13 @@
-// The rest of the public interface: getters, sources, other roots, readers, threads.
+// The rest of the public interface: getters, sources, other roots, readers.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/bind_executor.hpp>
-#include <future>
+#include <boost/asio/thread_pool.hpp>
 #include <thread>
 
 #include "support/manager_fixture.h"
@@ -327,24 +328,6 @@ TEST_P(Api, WaitsCompleteOnManyThreads) {
   }
   pool.join();
   EXPECT_EQ(done, 80);
-}
-
-TEST_P(Api, GettersAndSaversMayRunOnManyThreads) {
-  CheckpointManager manager(root(), options());
-  std::atomic<bool> stop{false};
-  std::thread getter([&] {
-    while (!stop) {
-      static_cast<void>(manager.all_steps(true));
-      static_cast<void>(manager.latest_step());
-    }
-  });
-  for (Step step = 0; step < 30; ++step) {
-    EXPECT_TRUE(manager.save(step, state(step, 64)).get());
-    const std::vector<Step> steps = manager.all_steps();
-    EXPECT_TRUE(std::ranges::count(steps, step) == 1) << step;
-  }
-  stop = true;
-  getter.join();
 }
 
 }  // namespace
