@@ -20,7 +20,13 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
   // no step may go for one that never came to be.
   const auto superseded = [&job](Step step) { return job.supersedes && step > job.step; };
   StepIndex::Records settled = index.settled();
-  std::erase_if(settled, [&](const StepRecord& record) { return superseded(record.info.step); });
+  // Nor do steps count that are as good as deleted: a reader holds them, or it did not work yet.
+  const auto retired = [this](Step step) {
+    return std::ranges::find(deferred_, step) != deferred_.end() && index.is_condemned(step);
+  };
+  std::erase_if(settled, [&](const StepRecord& record) {
+    return superseded(record.info.step) || retired(record.info.step);
+  });
   const Retention::Verdict verdict = retention_.judge(settled);
   const auto stays = [&](Step step) {
     const bool there = std::ranges::any_of(

@@ -219,7 +219,10 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes, bool f
   // The coroutine that calls it holds this core.
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
   queue_.push(job, first);
-  job->losers = index.begin_save(std::move(record), losers);
+  StepIndex::BegunSave begun = index.begin_save(record, losers);
+  job->listed = begun.id;
+  job->losers = std::move(begun.losers);
+  job->record = std::move(record);
   job->supersedes = supersedes;
   ++saving_;
   board.begin();
@@ -294,7 +297,7 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 }
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
-  index.abort(job->step, job->losers);
+  index.abort(job->listed, job->losers);
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   report_failure(*job->state, job->step, failure);
 }
@@ -307,7 +310,9 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
     if (!late) settle_failed(job, failure);
     return;
   }
-  index.commit(job->step, job->commit_time_ns(), steady_ns(*engine));
+  job->record.info.time_ns = job->commit_time_ns();
+  job->record.info.steady_ns = steady_ns(*engine);
+  index.commit(job->listed, job->record);
   {
     const std::lock_guard lock(mutex_);
     if (!composite_) composite_ = job->composite;

@@ -17,6 +17,7 @@
 #include <cairn/manager/internal/pause_gate.h>
 #include <cairn/manager/internal/root_lock.h>
 #include <cairn/manager/internal/step_directory.h>
+#include <cairn/manager/internal/step_index.h>
 #include <cairn/manager/internal/writer_turn.h>
 
 #include <atomic>
@@ -68,8 +69,10 @@ class SaveJob {
   bool require_full_staging = false;
   bool composite = false;  ///< several items by name
   PostFinalizationCallback callback;
-  std::vector<Step> losers;  ///< steps to delete once this one has committed
-  bool supersedes = false;   ///< later steps are among them
+  StepRecord record;           ///< what the manager knows of the step by it
+  StepIndex::SaveId listed{};  ///< it, in the manager's list
+  std::vector<Step> losers;    ///< steps to delete once this one has committed
+  bool supersedes = false;     ///< later steps are among them
   /// What it waits for before it captures, and then asks again; null: nothing any more.
   std::function<Event()> before_capture;
   Event opened =

@@ -4,8 +4,13 @@
 
 namespace cairn::internal {
 
+bool StepIndex::saving(Step step) const {
+  return std::ranges::any_of(
+      saving_, [step](const Saving& entry) { return entry.record.info.step == step; });
+}
+
 bool StepIndex::visible(Step step) const {
-  return !condemned_.contains(step) && (committed_.contains(step) || saving_.contains(step));
+  return !condemned_.contains(step) && (committed_.contains(step) || saving(step));
 }
 
 void StepIndex::note(Step step, std::optional<StepRecord> record) {
@@ -47,7 +52,7 @@ bool StepIndex::is_condemned(Step step) const {
 
 bool StepIndex::is_saving(Step step) const {
   const std::lock_guard lock(mutex_);
-  return saving_.contains(step);
+  return saving(step);
 }
 
 std::vector<Step> StepIndex::all() const {
@@ -57,10 +62,12 @@ std::vector<Step> StepIndex::all() const {
   for (const auto& [step, record] : committed_) {
     if (visible(step)) steps.push_back(step);
   }
-  for (const auto& [step, record] : saving_) {
+  for (const Saving& save : saving_) {
+    const Step step = save.record.info.step;
     if (!committed_.contains(step) && visible(step)) steps.push_back(step);
   }
   std::ranges::sort(steps);
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
   return steps;
 }
 
@@ -68,8 +75,8 @@ std::shared_ptr<const StepIndex::Records> StepIndex::records() const {
   const std::lock_guard lock(mutex_);
   if (snapshot_) return snapshot_;
   // A step that is being replaced is what it will be.
-  RecordOf all = saving_;
-  all.insert(committed_.begin(), committed_.end());
+  RecordOf all = committed_;
+  for (const Saving& save : saving_) all.insert_or_assign(save.record.info.step, save.record);
   auto records = std::make_shared<Records>();
   records->reserve(all.size());
   for (auto& [step, record] : all) {
@@ -91,10 +98,12 @@ StepIndex::Records StepIndex::settled() const {
 std::optional<Step> StepIndex::latest() const {
   const std::lock_guard lock(mutex_);
   std::optional<Step> latest;
-  for (const RecordOf* records : {&committed_, &saving_}) {
-    const auto found = std::find_if(records->rbegin(), records->rend(),
-                                    [this](const auto& entry) { return visible(entry.first); });
-    if (found != records->rend() && (!latest || found->first > *latest)) latest = found->first;
+  const auto found = std::find_if(committed_.rbegin(), committed_.rend(),
+                                  [this](const auto& entry) { return visible(entry.first); });
+  if (found != committed_.rend()) latest = found->first;
+  for (const Saving& save : saving_) {
+    const Step step = save.record.info.step;
+    if (visible(step) && (!latest || step > *latest)) latest = step;
   }
   return latest;
 }
@@ -112,36 +121,35 @@ bool StepIndex::contains(Step step) const {
   return visible(step);
 }
 
-std::vector<Step> StepIndex::begin_save(StepRecord record, const std::vector<Step>& losers) {
+StepIndex::BegunSave StepIndex::begin_save(const StepRecord& record,
+                                           const std::vector<Step>& losers) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  const Step step = record.info.step;
-  saving_.insert_or_assign(step, std::move(record));
-  condemned_.erase(step);
-  std::vector<Step> gone;
+  BegunSave begun;
+  begun.id = SaveId{++saves_};
+  saving_.push_back({begun.id, record});
+  condemned_.erase(record.info.step);
   for (const Step loser : losers) {
     if (!visible(loser)) continue;
-    gone.push_back(loser);
+    begun.losers.push_back(loser);
     condemned_.insert(loser);
   }
-  return gone;
+  return begun;
 }
 
-void StepIndex::commit(Step step, std::int64_t time_ns, std::int64_t steady_ns) {
+void StepIndex::commit(SaveId save, StepRecord record) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  auto saved = saving_.extract(step);
-  StepRecord record = saved ? std::move(saved.mapped()) : StepRecord(step);
-  record.info.time_ns = time_ns;
-  record.info.steady_ns = steady_ns;
+  std::erase_if(saving_, [save](const Saving& entry) { return entry.id == save; });
+  const Step step = record.info.step;
   note(step, record);
   committed_.insert_or_assign(step, std::move(record));
 }
 
-void StepIndex::abort(Step step, const std::vector<Step>& losers) {
+void StepIndex::abort(SaveId save, const std::vector<Step>& losers) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  saving_.erase(step);
+  std::erase_if(saving_, [save](const Saving& entry) { return entry.id == save; });
   for (const Step loser : losers) condemned_.erase(loser);
 }
 

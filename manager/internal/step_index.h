@@ -3,6 +3,7 @@
 
 #include <cairn/manager/checkpoint_info.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,7 +31,7 @@ class StepIndex {
   void abort_listing();
   /// True while a deletion is chosen.
   [[nodiscard]] bool is_condemned(Step step) const;
-  /// True from begin_save() to commit() or abort().
+  /// True while a save of it is under way: from begin_save() to commit() or abort().
   [[nodiscard]] bool is_saving(Step step) const;
   [[nodiscard]] std::vector<Step> all() const;
   /// The same steps with what is known of them, as they are now. Made once per change.
@@ -43,14 +44,20 @@ class StepIndex {
   [[nodiscard]] std::optional<Step> latest_committed() const;
   [[nodiscard]] bool contains(Step step) const;
 
+  /// Tells saves apart: several of one step may be under way, each to replace the one before.
+  enum class SaveId : std::uint64_t {};
+  struct BegunSave {
+    SaveId id{};
+    std::vector<Step> losers;
+  };
   /// Begins a save: the step counts at once. Of `losers` those that are there, itself included,
-  /// leave the list; returns them.
-  [[nodiscard]] std::vector<Step> begin_save(StepRecord record, const std::vector<Step>& losers);
-  /// The save is durable since then, by the wall clock and by the steady one. A step that it, or a
-  /// later save, pushed out is not listed again.
-  void commit(Step step, std::int64_t time_ns, std::int64_t steady_ns);
+  /// leave the list, and are returned.
+  [[nodiscard]] BegunSave begin_save(const StepRecord& record, const std::vector<Step>& losers);
+  /// The save is durable, and this is known of its step now. A step that it, or a later save,
+  /// pushed out is not listed again. After abort(), too: a save may commit after its deadline.
+  void commit(SaveId save, StepRecord record);
   /// The save failed: it goes, what it had pushed out comes back.
-  void abort(Step step, const std::vector<Step>& losers);
+  void abort(SaveId save, const std::vector<Step>& losers);
   /// A deletion is chosen: the step leaves the list. False when it is not listed as committed.
   [[nodiscard]] bool begin_delete(Step step);
   /// It failed, or need not be: the step comes back.
@@ -64,11 +71,17 @@ class StepIndex {
     std::optional<StepRecord> record;  ///< none: it is gone
   };
   using RecordOf = std::map<Step, StepRecord>;
+  [[nodiscard]] bool saving(Step step) const;
   [[nodiscard]] bool visible(Step step) const;
   void note(Step step, std::optional<StepRecord> record);
   mutable std::mutex mutex_;
   RecordOf committed_;  ///< on disk
-  RecordOf saving_;
+  struct Saving {
+    SaveId id;
+    StepRecord record;
+  };
+  std::vector<Saving> saving_;   ///< in the order of their calls
+  std::uint64_t saves_ = 0;      ///< begun so far
   std::size_t listings_ = 0;     ///< under way
   std::vector<Change> changes_;  ///< since the oldest of them began
   std::set<Step> condemned_;     ///< chosen for deletion; on disk or being saved

@@ -1,12 +1,13 @@
-// The rest of the public interface: getters, sources, other roots, readers, threads.
+// The rest of the public interface: getters, sources, other roots, readers.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/bind_executor.hpp>
-#include <future>
+#include <boost/asio/thread_pool.hpp>
 #include <thread>
 
 #include "support/manager_fixture.h"
@@ -227,6 +228,22 @@ TEST_P(Api, AStepThatAReaderHoldsIsDeletedLater) {
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "2"}));
 }
 
+TEST_P(Api, AStepThatAReaderHoldsNoLongerCountsForWhatIsKept) {
+  ManagerOptions o = options();
+  o.preservation_policy = preservation::EveryNSteps(5, false);
+  CheckpointManager manager(root(), o);
+  for (const Step step : {0, 3}) EXPECT_TRUE(manager.save(step, state(step)).get());
+  const int reader = ::open((root() + "/3/_CHECKPOINT_METADATA").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(::flock(reader, LOCK_SH | LOCK_NB), 0);
+  EXPECT_TRUE(manager.save(5, state(5)).get());
+  manager.wait_until_finished().get();
+  manager.delete_step(0).get();
+  for (const Step step : {8, 10}) EXPECT_TRUE(manager.save(step, state(step)).get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(), (std::vector<Step>{5, 10})) << "counted from 3, 8 would stay";
+  ::close(reader);
+}
+
 TEST_P(Api, AStepThatIsSavedAgainIsNotDeletedByAnOldVerdict) {
   ManagerOptions o = options();
   o.max_to_keep = 1;
@@ -311,24 +328,6 @@ TEST_P(Api, WaitsCompleteOnManyThreads) {
   }
   pool.join();
   EXPECT_EQ(done, 80);
-}
-
-TEST_P(Api, GettersAndSaversMayRunOnManyThreads) {
-  CheckpointManager manager(root(), options());
-  std::atomic<bool> stop{false};
-  std::thread getter([&] {
-    while (!stop) {
-      static_cast<void>(manager.all_steps(true));
-      static_cast<void>(manager.latest_step());
-    }
-  });
-  for (Step step = 0; step < 30; ++step) {
-    EXPECT_TRUE(manager.save(step, state(step, 64)).get());
-    const std::vector<Step> steps = manager.all_steps();
-    EXPECT_TRUE(std::ranges::count(steps, step) == 1) << step;
-  }
-  stop = true;
-  getter.join();
 }
 
 }  // namespace

@@ -1,0 +1,298 @@
+#include "model/model.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "model/rules.h"
+
+namespace cairn::model {
+namespace {
+
+std::optional<double> score_of(const Known& known) {
+  return known.loss == kNoScore ? std::nullopt : known.loss;
+}
+
+}  // namespace
+
+std::vector<Step> Model::losers(const KnownSteps& steps) const {
+  const bool own = !settings_.keep_rules.empty();
+  if (!own && !settings_.max_to_keep) return {};
+  const bool asks = own || settings_.keep_ms || settings_.best != Best::none;
+  Rows good;  // damaged steps are kept, and nobody judges them
+  std::int64_t time = std::numeric_limits<std::int64_t>::min();
+  for (const auto& [step, known] : steps) {
+    if (known.damaged || (known.unread && asks)) continue;
+    time = std::max(time, known.time_ns);  // times grow with the step
+    good.push_back({step, time, score_of(known)});
+  }
+  if (good.empty()) return {};
+  std::set<Step> kept;
+  for (const KeepRule& rule : own ? settings_.keep_rules : default_keeping(settings_))
+    kept.merge(kept_by(rule, good));
+  const bool ranked = !own && settings_.best != Best::none && !kept.empty();
+  const bool newest_may_go = !own && (settings_.max_to_keep == 0 || ranked);
+  if (settings_.keep_latest || !newest_may_go) kept.insert(good.back().step);
+  std::vector<Step> lost;
+  for (const Row& row : good)
+    if (!kept.contains(row.step)) lost.push_back(row.step);
+  return lost;
+}
+
+std::string Model::find(Step step) const {
+  for (const std::string& name : names(step))
+    if (disk.contains(name)) return name;
+  return "";
+}
+
+bool Model::reads_metadata() const {
+  return settings_.max_to_keep || !settings_.keep_rules.empty() || settings_.best != Best::none ||
+         !settings_.save_rules.empty();
+}
+
+void Model::list(bool read) {
+  committed_.clear();
+  for (Step step = 0; step <= kStepMax; ++step) {
+    const std::string name = find(step);
+    if (name.empty()) continue;
+    const Content& content = disk.at(name);
+    Known& known = committed_[step];
+    known.unread = !read;
+    if (!read) continue;
+    known.damaged = content.damaged;
+    // The directory's own time tells nothing: it is the machine's, not of the clock that is
+    // injected.
+    known.time_ns = content.damaged ? std::numeric_limits<std::int64_t>::max() : content.time_ns;
+    if (!content.damaged) known.loss = content.loss;
+  }
+}
+
+void Model::open(Settings settings) {
+  if (settings.read_only) {  // "write options are reset"
+    settings.max_to_keep = settings.keep_period = settings.keep_ms = std::nullopt;
+    settings.keep_rules.clear();
+    settings.save_rules.clear();
+    settings.clean_up = settings.keep_latest = false;
+  }
+  settings_ = std::move(settings);
+  chosen_.clear();
+  deferred_.clear();
+  unseen_.clear();
+  composite_.reset();
+  restored_.reset();
+  agreed_.reset();
+  noticed = false;
+  list(reads_metadata() && !settings_.lightweight);
+  if (!settings_.clean_up) return;
+  for (Step step = 0; step <= kStepMax; ++step)
+    for (const std::string& name : names(step)) unfinished.erase(name);
+}
+
+void Model::reload() {
+  list(reads_metadata());
+}
+
+KnownSteps Model::tracked() const {
+  KnownSteps steps = committed_;
+  for (const Save& save : saves) steps[save.call.step] = save.known;
+  for (const Step step : chosen_) steps.erase(step);
+  return steps;
+}
+
+std::set<Step> Model::all_steps() const {
+  std::set<Step> steps;
+  for (const auto& [step, known] : tracked()) steps.insert(step);
+  return steps;
+}
+
+std::optional<Step> Model::latest() const {
+  const std::set<Step> steps = all_steps();
+  return steps.empty() ? std::nullopt : std::optional(*steps.rbegin());
+}
+
+std::optional<Step> Model::latest_committed() const {
+  std::optional<Step> latest;
+  for (const auto& [step, known] : committed_)
+    if (!chosen_.contains(step)) latest = step;
+  return latest;
+}
+
+std::optional<Step> Model::best() const {
+  if (settings_.best == Best::none) return latest();
+  std::optional<Step> best;
+  double best_score = 0;
+  for (const auto& [step, known] : tracked()) {
+    const auto score = score_of(known);
+    if (!score) continue;
+    const double ahead = (*score - best_score) * (settings_.best == Best::min ? -1 : 1);
+    if (best && ahead < 0) continue;
+    best = step;
+    best_score = *score;
+  }
+  return best;
+}
+
+bool Model::reached_preemption(Step step) {
+  if (noticed && !agreed_) agreed_ = step;
+  return agreed_ == step;
+}
+
+bool Model::policy_wants(Step step, bool supersedes) {
+  Moment moment{step, now_ns};
+  moment.last = reached_preemption(step);
+  moment.saving = !saves.empty();
+  for (const auto& [before, known] : tracked()) {
+    if (supersedes && before >= step) break;
+    moment.newest = before;
+    moment.newest_ns = known.time_ns;
+  }
+  if (settings_.save_rules.empty()) return wanted_by(settings_, moment);
+  return std::ranges::any_of(settings_.save_rules,
+                             [&](const SaveRule& rule) { return wanted_by(rule, moment); });
+}
+
+Model::Decision Model::decide(const SaveCall& call) {
+  if (settings_.read_only) return {SaveOutcome::skipped_read_only};
+  const std::set<Step> steps = all_steps();
+  if (call.force || (call.overwrite && steps.contains(call.step))) return {};
+  const bool older = !steps.empty() && *steps.rbegin() >= call.step;
+  const bool rolled_back = restored_ && *restored_ < call.step;
+  if (older && (!rolled_back || settings_.on_older == OnOlder::skip))
+    return {SaveOutcome::skipped_older_step};
+  if (!policy_wants(call.step, older)) return {SaveOutcome::skipped_by_policy};
+  if (older && settings_.on_older == OnOlder::error) return {ErrorCode::invalid_argument};
+  return {SaveOutcome::saved, older};
+}
+
+bool Model::should_save(Step step) {
+  SaveCall call;
+  call.step = step;
+  const Answer answer = decide(call).answer;
+  return answer.error || answer.outcome == SaveOutcome::saved;
+}
+
+std::optional<Answer> Model::begin_save(const SaveCall& call) {
+  const auto refuse = [&](ErrorCode code) -> Answer {
+    unseen_.push_back({call.value, code});
+    return code;
+  };
+  if (call.step < 0) return refuse(ErrorCode::invalid_argument);
+  if (settings_.strict_errors)
+    if (const auto code = take_errors()) return refuse(*code);
+  std::optional<bool> mode = composite_;
+  if (!mode && !saves.empty()) mode = saves.front().call.composite;
+  if (mode && *mode != call.composite) return refuse(ErrorCode::invalid_argument);
+  const Decision decision = decide(call);
+  if (decision.answer.error) return refuse(*decision.answer.error);
+  if (decision.answer.outcome != SaveOutcome::saved) return decision.answer;
+  const bool overwrites = call.overwrite || decision.supersedes;
+  if (all_steps().contains(call.step) && !overwrites) return refuse(ErrorCode::already_exists);
+  if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
+    return refuse(ErrorCode::invalid_argument);
+  Save save{call, {}, decision.supersedes, overwrites, {now_ns, call.loss}};
+  KnownSteps steps = tracked();
+  if (save.supersedes)
+    while (!steps.empty() && steps.rbegin()->first > call.step) {
+      save.losers.insert(save.losers.begin(), steps.rbegin()->first);
+      steps.erase(std::prev(steps.end()));
+    }
+  steps[call.step] = save.known;
+  for (const Step step : losers(steps)) save.losers.push_back(step);
+  chosen_.erase(call.step);  // it is wanted again
+  chosen_.insert(save.losers.begin(), save.losers.end());
+  saves.push_back(std::move(save));
+  return std::nullopt;
+}
+
+Answer Model::fail(const Save& save, ErrorCode code) {
+  for (const Step step : save.losers) chosen_.erase(step);
+  unseen_.push_back({save.call.value, code});
+  return code;
+}
+
+Answer Model::end_save(std::size_t place) {
+  Save save = std::move(saves[place]);
+  saves.erase(saves.begin() + static_cast<std::ptrdiff_t>(place));
+  const SaveCall& call = save.call;
+  if (call.fault == Fault::cancelled) return fail(save, ErrorCode::cancelled);
+  if (call.fault == Fault::no_tree) return fail(save, ErrorCode::invalid_argument);
+  const std::string there = find(call.step);
+  if (!there.empty() && !save.overwrites) return fail(save, ErrorCode::already_exists);
+  const std::string name = names(call.step).front();
+  unfinished.erase(name);
+  if (call.fault == Fault::before || call.fault == Fault::commit)
+    return fail(save, ErrorCode::io_error);
+  disk[name] = {call.value, call.loss, now_ns, call.composite};
+  if (call.fault == Fault::last_sync) return fail(save, ErrorCode::commit_unknown);
+  if (!there.empty() && there != name && !std::exchange(trash_fault, false)) disk.erase(there);
+  commit(save);
+  return SaveOutcome::saved;
+}
+
+void Model::commit(Save& save) {
+  const Step step = save.call.step;
+  save.known.time_ns = now_ns;
+  committed_[step] = save.known;
+  if (!composite_) composite_ = save.call.composite;
+  // No step goes for a save that has failed since. What is as good as deleted does not count.
+  KnownSteps settled = committed_;
+  for (const Step gone : deferred_)
+    if (chosen_.contains(gone)) settled.erase(gone);
+  if (save.supersedes) settled.erase(settled.upper_bound(step), settled.end());
+  const std::vector<Step> lost = losers(settled);
+  std::vector<Step> to_delete = std::exchange(deferred_, {});
+  for (const Step loser : save.losers) {
+    const bool stays = settled.contains(loser) && std::ranges::count(lost, loser) == 0;
+    if (stays) chosen_.erase(loser);
+    if (!stays) to_delete.push_back(loser);
+  }
+  for (const Step loser : to_delete) {
+    if (!chosen_.contains(loser)) continue;  // saved again since
+    if (remove(loser)) {
+      chosen_.erase(loser);
+      committed_.erase(loser);
+    } else {
+      deferred_.push_back(loser);
+    }
+  }
+}
+
+bool Model::remove(Step step) {
+  const std::string name = find(step);
+  if (name.empty()) return true;
+  if (std::exchange(trash_fault, false)) return false;
+  disk.erase(name);
+  if (settings_.aside) ++aside;
+  return true;
+}
+
+void Model::seen(std::int64_t value) {
+  std::erase_if(unseen_, [value](const Unseen& unseen) { return unseen.value == value; });
+}
+
+std::optional<ErrorCode> Model::take_errors() {
+  if (unseen_.empty()) return std::nullopt;
+  const ErrorCode first = unseen_.front().code;
+  unseen_.clear();
+  return first;
+}
+
+Answer Model::delete_step(Step step) {
+  if (settings_.read_only) return ErrorCode::permission_denied;
+  if (std::ranges::any_of(saves, [step](const Save& save) { return save.call.step == step; }))
+    return ErrorCode::busy;
+  if (!committed_.contains(step) || chosen_.contains(step)) return ErrorCode::not_found;
+  if (!remove(step)) return ErrorCode::io_error;
+  committed_.erase(step);
+  return {};
+}
+
+std::optional<Content> Model::restore(std::optional<Step> step) {
+  if (!step) step = latest_committed();
+  const std::string name = step ? find(*step) : "";
+  if (name.empty()) return std::nullopt;
+  restored_ = latest() && *step < *latest() ? step : std::nullopt;
+  return disk.at(name);
+}
+
+}  // namespace cairn::model

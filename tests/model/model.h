@@ -1,0 +1,110 @@
+#pragma once
+// What a CheckpointManager does, in one place and without a disk: written from the description of
+// its members and options, step by step, and with no code of theirs.
+
+#include <map>
+#include <string>
+
+#include "model/settings.h"
+
+namespace cairn::model {
+
+/// A step's directory.
+struct Content {
+  std::int64_t value = 0;
+  std::optional<double> loss;
+  std::int64_t time_ns = 0;
+  bool composite = false;
+  bool damaged = false;  ///< its metadata cannot be read
+};
+/// What a manager knows of a step.
+struct Known {
+  std::int64_t time_ns = 0;
+  std::optional<double> loss;
+  bool damaged = false;
+  bool unread = false;
+};
+using KnownSteps = std::map<Step, Known>;
+
+class Model {
+ public:
+  std::int64_t now_ns = 0;
+  std::map<std::string, Content> disk;  ///< by the directory's name
+  std::set<std::string> unfinished;     ///< of temporary directories, the names of their steps
+  std::size_t aside = 0;                ///< steps that were moved into todelete_subdir
+  bool trash_fault = false;             ///< the next step to be deleted cannot be renamed
+
+  void open(Settings settings);
+  void reload();
+
+  /// The answer, or none where the save is under way, as saves.back().
+  std::optional<Answer> begin_save(const SaveCall& call);
+  /// Ends the save of this place in `saves`. Its error is unseen until seen().
+  Answer end_save(std::size_t place);
+  /// Whoever made the save has got its error.
+  void seen(std::int64_t value);
+  /// All errors that nobody has seen, and now have been; the first, if any.
+  std::optional<ErrorCode> take_errors();
+  [[nodiscard]] bool has_unseen() const { return !unseen_.empty(); }
+  Answer delete_step(Step step);
+  /// None: there is no such step.
+  std::optional<Content> restore(std::optional<Step> step);
+  bool reached_preemption(Step step);
+
+  [[nodiscard]] std::set<Step> all_steps() const;
+  [[nodiscard]] std::optional<Step> latest() const;
+  [[nodiscard]] std::optional<Step> latest_committed() const;
+  [[nodiscard]] std::optional<Step> best() const;
+  bool should_save(Step step);
+  /// Where a step lies; empty: nowhere.
+  [[nodiscard]] std::string find(Step step) const;
+  [[nodiscard]] std::vector<std::string> names(Step step) const {
+    return step_names(settings_.naming, step);
+  }
+  /// The error of reading a step that is nowhere.
+  [[nodiscard]] ErrorCode missing(Step step) const {
+    const bool begun = step >= 0 && unfinished.contains(names(step).front());
+    return begun ? ErrorCode::incomplete_checkpoint : ErrorCode::not_found;
+  }
+
+  struct Save {
+    SaveCall call;
+    std::vector<Step> losers{};
+    bool supersedes = false;
+    bool overwrites = false;
+    Known known;
+  };
+  std::vector<Save> saves;  ///< under way
+  bool noticed = false;     ///< notify_preemption()
+
+ private:
+  struct Decision {
+    Answer answer;
+    bool supersedes = false;
+  };
+  Decision decide(const SaveCall& call);
+  bool policy_wants(Step step, bool supersedes);
+  [[nodiscard]] KnownSteps tracked() const;
+  [[nodiscard]] bool reads_metadata() const;
+  void list(bool read);
+  [[nodiscard]] std::vector<Step> losers(const KnownSteps& steps) const;
+  void commit(Save& save);
+  /// Takes the step off the disk; false where that failed.
+  bool remove(Step step);
+  Answer fail(const Save& save, ErrorCode code);
+
+  struct Unseen {
+    std::int64_t value;
+    ErrorCode code;
+  };
+  Settings settings_;
+  KnownSteps committed_;
+  std::set<Step> chosen_;       ///< for deletion
+  std::vector<Step> deferred_;  ///< of these, those whose deletion failed
+  std::optional<bool> composite_;
+  std::optional<Step> restored_;
+  std::optional<Step> agreed_;
+  std::vector<Unseen> unseen_;
+};
+
+}  // namespace cairn::model
