@@ -10,20 +10,14 @@
 
 #include "support/manager_fixture.h"
 #include "support/many_steps.h"
+#include "support/sanitized.h"
 
 namespace cairn {
 namespace {
 
 // A sanitizer's allocator counts nothing of malloc's, and keeps freed memory back. Its runs are
 // shorter, too: they look for leaks by themselves.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
-
+using test::kSanitized;
 constexpr int kManagers = 200;
 constexpr Step kSteps = kSanitized ? 500 : 10'000;
 /// Until then pools, caches and the libraries' own helpers have grown to what they keep.

@@ -1,5 +1,5 @@
-// Random sequences of calls to a CheckpointManager, each beside a model of it; see README of the
-// environment variables at run_count().
+// Random sequences of calls to a CheckpointManager, each beside a model of it. CAIRN_TEST_SEED and
+// CAIRN_TEST_SEQUENCES choose which.
 
 #include <gtest/gtest.h>
 
@@ -8,22 +8,13 @@
 
 #include "model/player.h"
 #include "support/manager_fixture.h"
+#include "support/sanitized.h"
 #include "support/seed.h"
 
 namespace cairn::model {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kSequences = 400;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int kSequences = 400;
-#else
-constexpr int kSequences = 10'000;
-#endif
-#else
-constexpr int kSequences = 10'000;
-#endif
+constexpr int kSequences = test::kSanitized ? 400 : 10'000;
 constexpr int kShards = 8;
 constexpr int kShrinkRunsMax = 400;
 
