@@ -15,6 +15,7 @@
 
 namespace cairn {
 
+/// A number of elements, or the place of one.
 using Index = std::int64_t;
 using Shape = std::vector<Index>;
 
@@ -51,9 +52,11 @@ class CAIRN_EXPORT Array {
   Array& operator=(Array&& other) noexcept;
   ~Array();
 
+  /// Of the elements.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] Index size() const noexcept { return size_; }  ///< elements
+  /// All elements, in C order.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
   [[nodiscard]] std::span<std::byte> bytes() noexcept;
   /// The elements; throws std::invalid_argument when dtype_of<T>() is not dtype().
@@ -91,9 +94,11 @@ class CAIRN_EXPORT ArrayView {
   template <class T>
   [[nodiscard]] static ArrayView of(std::span<const T> values, Shape shape);
 
+  /// Of the elements.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] const std::vector<Index>& strides() const noexcept { return strides_; }  ///< bytes
+  /// The first element; how many there are.
   [[nodiscard]] const std::byte* data() const noexcept { return data_; }
   [[nodiscard]] Index size() const noexcept { return size_; }
   /// True when the elements lie densely in C order.

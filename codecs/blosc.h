@@ -13,9 +13,11 @@
 
 namespace cairn::blosc {
 
+/// What a frame and its settings name; the numbers are not those of the format.
 enum class Compressor : std::uint8_t { blosclz, lz4, lz4hc, snappy, zlib, zstd };
 enum class Shuffle : std::uint8_t { none, byte, bit };
 
+/// Of a frame.
 inline constexpr std::size_t kHeaderBytes = 16;
 /// Blosc's limit for the content of one frame.
 inline constexpr std::size_t kContentBytesMax = 0x7fffffff - kHeaderBytes;
@@ -25,11 +27,14 @@ inline constexpr std::size_t kContentBytesMax = 0x7fffffff - kHeaderBytes;
 /// zarr v3's: "noshuffle", "shuffle", "bitshuffle".
 [[nodiscard]] CAIRN_EXPORT std::string_view name_of(Shuffle shuffle) noexcept;
 
+/// What stands before the streams of a frame.
 struct Header {
   Compressor compressor = Compressor::zstd;  ///< of the streams; lz4 stands for lz4hc too
+  /// What was done to the elements first.
   Shuffle shuffle = Shuffle::none;
   bool stored = false;  ///< the content follows as it is
   bool split = false;   ///< a block has one stream per byte of the element
+  /// Bytes of an element, of all elements, and of a block of them.
   std::size_t typesize = 1;
   std::size_t content_bytes = 0;
   std::size_t block_bytes = 0;

@@ -18,6 +18,7 @@
 
 namespace cairn {
 
+/// Its name in the item's directory.
 inline constexpr std::string_view kRecordFile = "_CAIRN";
 /// Of that file. A reader holds all of it, and about twice as much decoded: what is longer it takes
 /// for damage, so writers leave out what can be done without (encode_within). It is the traces of
@@ -83,6 +84,7 @@ struct ChunkTraces {
 /// The names of a KeyPath: keys of dictionaries as they are, indices of sequences in decimal.
 using KeyNames = std::vector<std::string>;
 
+/// What `_CAIRN` says of an item.
 struct CairnRecord {
   std::string writer_version;  ///< of the library that wrote the item
   /// Containers whose kind Orbax's metadata cannot tell: paths of non-empty tuples.

@@ -13,6 +13,7 @@
 
 namespace cairn {
 
+/// Every element type of TensorStore's zarr drivers.
 enum class DType : std::uint8_t {
   boolean,
   int2,  ///< one byte per element, sign-extended; what is read becomes so
@@ -40,6 +41,7 @@ enum class DType : std::uint8_t {
   complex64,
   complex128,
 };
+/// How many there are.
 inline constexpr std::size_t kDTypeCount = static_cast<std::size_t>(DType::complex128) + 1;
 
 /// Bytes of one element in memory and on disk.

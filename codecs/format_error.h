@@ -26,6 +26,7 @@ class CAIRN_EXPORT FormatError : public std::runtime_error {
   FormatError(std::string structure, std::string field, std::string found, std::string allowed,
               std::optional<std::uint64_t> offset = std::nullopt, Kind kind = Kind::damaged);
 
+  /// What the constructor got, in printable text.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] const std::string& structure() const noexcept { return structure_; }
   [[nodiscard]] const std::string& field() const noexcept { return field_; }

@@ -20,6 +20,7 @@
 
 namespace cairn {
 
+/// A path as rules are matched against.
 [[nodiscard]] CAIRN_EXPORT std::string key_text(const KeyPath& path);
 
 /// What some leaves of the target are made of. A regular value; copying copies the functions.
@@ -50,6 +51,7 @@ class CAIRN_EXPORT TransformRule {
   /// with Unmatched::target, the saved one.
   [[nodiscard]] static TransformRule fallback(std::string pattern);
 
+  /// take: rename() and apply(), which have one source.
   enum class Kind : std::uint8_t { take, combine, fallback };
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] const std::string& pattern() const noexcept { return pattern_; }

@@ -23,6 +23,7 @@ class CAIRN_EXPORT LeafSpec {
   LeafSpec(DType dtype, Shape shape);                     ///< as above
   LeafSpec(Placeholder) noexcept : placeholder_(true) {}  // NOLINT(google-explicit-constructor)
 
+  /// What is asked for; none: as saved.
   [[nodiscard]] std::optional<DType> dtype() const noexcept { return dtype_; }
   [[nodiscard]] const std::optional<Shape>& shape() const noexcept { return shape_; }
   /// A placeholder has neither dtype nor shape.

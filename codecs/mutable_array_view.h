@@ -29,6 +29,7 @@ class CAIRN_EXPORT MutableArrayView {
   template <class T>
   [[nodiscard]] static MutableArrayView of(std::span<T> values, Shape shape);
 
+  /// As those of ArrayView.
   [[nodiscard]] DType dtype() const noexcept { return view_.dtype(); }
   [[nodiscard]] const Shape& shape() const noexcept { return view_.shape(); }
   [[nodiscard]] const std::vector<Index>& strides() const noexcept { return view_.strides(); }

@@ -17,6 +17,7 @@
 
 namespace cairn::ocdbt {
 
+/// The first bytes of each structure, big-endian.
 inline constexpr std::uint32_t kManifestMagic = 0x0cdb3a2a;
 inline constexpr std::uint32_t kBtreeMagic = 0x0cdb20de;
 inline constexpr std::uint32_t kVersionTreeMagic = 0x0cdb1234;
@@ -42,6 +43,7 @@ struct DataFile {
 };
 using FileTable = std::vector<DataFile>;
 
+/// Of nodes and manifests; the numbers are those of the format.
 enum class Compression : std::uint8_t { none = 0, zstd = 1 };
 
 /// Database configuration. The defaults are Orbax's: a writer with others is refused by
@@ -85,11 +87,13 @@ struct VersionNodeReference {
   friend bool operator==(const VersionNodeReference&, const VersionNodeReference&) = default;
 };
 
+/// The root of a database: its versions, and where their trees are.
 struct Manifest {
   Config config;
   FileTable files;
   std::vector<Version>
       versions;  ///< ascending; the last is the current one. Empty only if numbered
+  /// Where older versions are.
   std::vector<VersionNodeReference> version_nodes;
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
@@ -113,6 +117,7 @@ struct Child {
   friend bool operator==(const Child&, const Child&) = default;
 };
 
+/// A node of the B+tree; of height 0: a leaf. `files` is what its references count in.
 struct Node {
   std::uint8_t height = 0;
   FileTable files;
@@ -120,6 +125,7 @@ struct Node {
   friend bool operator==(const Node&, const Node&) = default;
 };
 
+/// A node of the tree of versions, likewise.
 struct VersionNode {
   std::uint8_t arity_log2 = 4;
   std::uint8_t height = 0;
@@ -131,6 +137,7 @@ struct VersionNode {
 // Encoders throw std::invalid_argument on values the format cannot hold; decoders throw
 // FormatError. A decoder checks magic, length, checksum and every bound before it allocates, and
 // consumes every byte.
+/// The bytes of a file or node, and back.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Manifest& manifest);
 [[nodiscard]] CAIRN_EXPORT Manifest decode_manifest(std::string_view bytes);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Node& node, const Config& config);

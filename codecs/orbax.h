@@ -19,6 +19,7 @@
 
 namespace cairn::orbax {
 
+/// Orbax's handlers, as a step's metadata names them.
 inline constexpr std::string_view kStandardHandler =
     "orbax.checkpoint._src.handlers.standard_checkpoint_handler.StandardCheckpointHandler";
 inline constexpr std::string_view kPyTreeHandler =
@@ -47,7 +48,7 @@ inline constexpr std::string_view kTreeMetadataFile = "_METADATA";
 inline constexpr std::string_view kStringsFile = "_strings.json";
 inline constexpr std::string_view kCommitMarkerFile = "commit_success.txt";
 
-/// ROOT/<step>/_CHECKPOINT_METADATA.
+/// ROOT/N/_CHECKPOINT_METADATA.
 struct StepMetadata {
   /// Item -> Orbax's handler type string. A directory that is one item itself (Orbax's
   /// Checkpointer) has one entry, under the empty name; the file then has the string alone.
@@ -95,13 +96,14 @@ enum class ValueType : std::uint8_t {
 /// True for null and the empty containers.
 [[nodiscard]] CAIRN_EXPORT bool is_empty(ValueType type) noexcept;
 
+/// A leaf in a tree's metadata.
 struct TreeEntry {
   KeyPath path;
   ValueType type = ValueType::np_ndarray;
   std::optional<Shape> write_shape;
   friend bool operator==(const TreeEntry&, const TreeEntry&) = default;
 };
-/// <item>/_METADATA, entries in the tree's order.
+/// ITEM/_METADATA, entries in the tree's order.
 struct TreeMetadata {
   std::vector<TreeEntry> entries;
   std::optional<bool> use_ocdbt;  ///< none: whether manifest.ocdbt is there
@@ -117,7 +119,7 @@ struct TreeMetadata {
 /// ignored.
 [[nodiscard]] CAIRN_EXPORT TreeMetadata decode_tree_metadata(std::string_view json);
 
-/// <item>/_strings.json: an object of the string leaves by parameter name ("a.b"). A name with '/'
+/// ITEM/_strings.json: an object of the string leaves by parameter name ("a.b"). A name with '/'
 /// in it leads into nested objects, and "~0" and "~1" stand for '~' and '/' (RFC 6901): these two
 /// follow the same rule.
 /// Adds a leaf. Throws std::invalid_argument on a name or text that is not UTF-8, a '~' in the name

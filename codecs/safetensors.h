@@ -19,15 +19,17 @@ namespace cairn::safetensors {
 inline constexpr std::uint64_t kMaxHeaderBytes =
     100'000'000;  ///< the reference implementation's limit
 
+/// A tensor in a file's header.
 struct TensorInfo {
   std::string name;
   DType dtype = DType::float32;
   Shape shape;
   std::uint64_t begin = 0;  ///< bytes from the start of the data section
-  std::uint64_t end = 0;
+  std::uint64_t end = 0;    ///< likewise
   friend bool operator==(const TensorInfo&, const TensorInfo&) = default;
 };
 
+/// What stands before the data of a file.
 struct Header {
   std::vector<TensorInfo> tensors;  ///< in the order of the file's offsets
   std::vector<std::pair<std::string, std::string>> metadata;  ///< "__metadata__", in its order
@@ -59,6 +61,7 @@ inline constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
 inline constexpr std::uint64_t kMaxIndexBytes = 256u << 20;  ///< a million tensors take 100 MB
 inline constexpr std::size_t kMaxShards = 99'999;            ///< five digits in a shard's name
 
+/// Which tensor is in which of several files.
 struct ShardIndex {
   std::vector<std::pair<std::string, std::string>> weight_map;  ///< tensor -> file, in its order
   /// Bytes of all tensors, as the writer says; others get it wrong, so nothing depends on it.

@@ -30,13 +30,15 @@ struct ListInit;  // one element of a braced list, which can be moved from
 struct DictInit;
 }  // namespace detail
 
+/// Nothing: Python's None.
 struct Null {
   friend bool operator==(Null, Null) { return true; }
 };
 
 /// One step from a node to its child, as Orbax's key_metadata has it.
 struct Key {
-  enum class Kind : std::uint8_t { sequence = 1, dict = 2 };  ///< Orbax's key_type
+  /// Orbax's key_type.
+  enum class Kind : std::uint8_t { sequence = 1, dict = 2 };
   Key(std::string n, Kind k) : name(std::move(n)), kind(k) {}
   std::string name;  ///< a sequence index in decimal
   Kind kind;
@@ -147,6 +149,7 @@ class CAIRN_EXPORT Tree {
   /// Takes nested containers apart one by one: a tree of any depth can be destroyed.
   ~Tree();
 
+  /// What the node is.
   [[nodiscard]] const Value& value() const noexcept { return value_; }
   [[nodiscard]] Value& value() noexcept { return value_; }
   /// "dict", "list", "tuple", "null", "bool", "int", "uint", "float", "string", "array", "view",
@@ -168,8 +171,9 @@ class CAIRN_EXPORT Tree {
   [[nodiscard]] const Tree& at(std::size_t index) const;
   [[nodiscard]] Tree& at(std::size_t index);
 
-  /// Equal kinds and values, except that arrays and views of either kind are equal when dtype, shape
-  /// and element bytes are. NaN equals NaN. Leaves are equal when their parts are, sources by identity.
+  /// Equal kinds and values, except that arrays and views of either kind are equal when dtype,
+  /// shape and element bytes are. NaN equals NaN. Leaves are equal when their parts are, sources by
+  /// identity.
   friend CAIRN_EXPORT bool operator==(const Tree& a, const Tree& b);
 
  private:

@@ -25,6 +25,7 @@ struct SavedLeaf {
   std::optional<Shape> shape;  ///< likewise
 };
 
+/// What counts as a shape that fits.
 enum class ShapeRule : std::uint8_t {
   equal,
   same_rank  ///< where arrays are to be cut off or padded

@@ -26,6 +26,7 @@ struct Codec;
 /// then any compressors and checksums.
 using CodecChain = std::vector<Codec>;
 
+/// Elements as bytes.
 struct Bytes {
   bool big_endian = false;  ///< read; written false
   friend bool operator==(const Bytes&, const Bytes&) = default;
@@ -36,6 +37,7 @@ struct Transpose {
   std::vector<std::size_t> order;
   friend bool operator==(const Transpose&, const Transpose&) = default;
 };
+/// Compressors, with the settings that their metadata has.
 struct Zstd {
   int level = 1;
   bool checksum = false;  ///< v3 only
@@ -46,7 +48,8 @@ struct Gzip {
   bool zlib = false;  ///< v2's "zlib": RFC 1950 around the stream instead of RFC 1952
   friend bool operator==(const Gzip&, const Gzip&) = default;
 };
-struct Bz2 {  ///< v2 only
+/// v2 only.
+struct Bz2 {
   int level = 1;
   friend bool operator==(const Bz2&, const Bz2&) = default;
 };
@@ -69,6 +72,7 @@ struct Sharding {
   bool index_at_start = false;
   friend CAIRN_EXPORT bool operator==(const Sharding&, const Sharding&);
 };
+/// One codec of a chain.
 struct CAIRN_EXPORT Codec {
   using Value = std::variant<Bytes, Transpose, Zstd, Gzip, Bz2, Blosc, Crc32c, Sharding>;
   /// `v` is one of the above.
@@ -89,8 +93,10 @@ struct CAIRN_EXPORT Codec {
 /// "crc32c", "sharding_indexed".
 [[nodiscard]] CAIRN_EXPORT std::string_view name_of(const Codec& codec) noexcept;
 
+/// Versions of zarr.
 enum class Format : std::uint8_t { v2, v3 };
 
+/// What zarr.json or .zarray says of an array.
 struct ArrayMetadata {
   Format format = Format::v3;
   DType dtype = DType::float32;

@@ -21,6 +21,7 @@ class CAIRN_EXPORT Permit {
   Permit& operator=(Permit&& other) noexcept;
   ~Permit();
 
+  /// How many; reset() gives them back at once.
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   explicit operator bool() const noexcept { return count_ > 0; }
   void reset() noexcept;

@@ -33,6 +33,7 @@ class CAIRN_EXPORT Buffer {
   Buffer& operator=(Buffer&& other) noexcept;
   ~Buffer();
 
+  /// Aligned to kBufferAlignment.
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   /// Bytes asked for, rounded up to kBufferAlignment.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

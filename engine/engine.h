@@ -16,11 +16,13 @@
 
 namespace cairn::engine {
 
+/// Whether transfers pass the page cache by: where the file system can, or else an error, or never.
 enum class DirectIo : std::uint8_t { automatic, required, off };
 /// Whether the arenas' memory is pinned and registered with the ring as transfers use it; automatic
 /// goes without where the backend or a limit (RLIMIT_MEMLOCK) refuses, and stats() says why.
 enum class RegisteredBuffers : std::uint8_t { off, automatic };
 
+/// What an engine is made of.
 struct EngineOptions {
   BackendOptions backend;
   DirectIo direct_io = DirectIo::automatic;
@@ -78,6 +80,7 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   /// refuse.
   [[nodiscard]] bool on_strand() const noexcept;
 
+  /// Where copies wait, what is being transferred, who copies and encodes, and the time.
   [[nodiscard]] BufferArena& staging() noexcept;
   [[nodiscard]] BufferArena& window() noexcept;
   [[nodiscard]] CpuPool& cpu();
@@ -110,6 +113,7 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   [[nodiscard]] bool forked() const noexcept;
 
   struct Impl;
+  /// For the engine's own sources.
   [[nodiscard]] Impl& impl() noexcept { return *impl_; }
 
  private:

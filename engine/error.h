@@ -11,21 +11,23 @@
 
 namespace cairn::engine {
 
+/// As Asio has it.
 using error_code = boost::system::error_code;
 
 /// Failures that have no errno.
 enum class Errc {
   unaligned_short_transfer = 1,  ///< direct I/O moved a length that is no multiple of the alignment
-  misaligned_request,            ///< direct I/O asked for with an unaligned address, offset or length
-  unexpected_end_of_file,        ///< the file ended before the bytes asked for
-  forked_child,                  ///< the engine was made before a fork() and this is the child
-  engine_closed,                 ///< the engine is shutting down
-  request_too_large,             ///< more bytes asked of an arena than it can ever give
-  timed_out,                     ///< a deadline passed; the operation is in quarantine
-  direct_io_unavailable,         ///< direct I/O was required and the file system refuses it
-  exchange_unavailable,          ///< two names cannot be exchanged in this file system
+  misaligned_request,      ///< direct I/O asked for with an unaligned address, offset or length
+  unexpected_end_of_file,  ///< the file ended before the bytes asked for
+  forked_child,            ///< the engine was made before a fork() and this is the child
+  engine_closed,           ///< the engine is shutting down
+  request_too_large,       ///< more bytes asked of an arena than it can ever give
+  timed_out,               ///< a deadline passed; the operation is in quarantine
+  direct_io_unavailable,   ///< direct I/O was required and the file system refuses it
+  exchange_unavailable,    ///< two names cannot be exchanged in this file system
 };
 
+/// Of Errc.
 [[nodiscard]] CAIRN_EXPORT const boost::system::error_category& engine_category() noexcept;
 [[nodiscard]] CAIRN_EXPORT error_code make_error_code(Errc code) noexcept;
 

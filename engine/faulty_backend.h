@@ -33,6 +33,7 @@ class CAIRN_EXPORT FaultPlan {
   FaultPlan(const FaultPlan&) = delete;
   FaultPlan& operator=(const FaultPlan&) = delete;
 
+  /// Every operation; those of these kinds.
   [[nodiscard]] static Predicate any();
   [[nodiscard]] static Predicate only(std::initializer_list<IoOp> ops);
 
@@ -61,6 +62,7 @@ class CAIRN_EXPORT FaultPlan {
   void wait_until_held(std::size_t count) const;
 
   struct Impl;
+  /// For the backend's own sources.
   [[nodiscard]] Impl& impl() noexcept { return *impl_; }
 
  private:

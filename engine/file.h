@@ -63,6 +63,7 @@ class CAIRN_EXPORT EngineDescriptor {
 
 class Directory;
 
+/// What a file is opened for.
 enum class OpenMode : std::uint8_t {
   read,         ///< existing file, for reading
   create,       ///< new file (O_EXCL), for writing
@@ -78,6 +79,7 @@ class CAIRN_EXPORT File {
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;
 
+  /// Whether its transfers pass the page cache by.
   [[nodiscard]] bool direct() const noexcept { return direct_; }
   /// Offsets, lengths and addresses of direct transfers are multiples of this, bytes; 1 when
   /// buffered.
@@ -131,6 +133,7 @@ class CAIRN_EXPORT Directory {
   Directory(Directory&&) noexcept = default;
   Directory& operator=(Directory&&) noexcept = default;
 
+  /// The descriptor, which stays this object's; false: none.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
@@ -146,13 +149,13 @@ class CAIRN_EXPORT Directory {
   template <class Token>
   auto async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token);
 
+  /// An entry of this directory: made (mode less the umask), or removed. void(error_code)
   template <class Token>
-  auto async_make_directory(std::string name, std::uint32_t mode,
-                            Token&& token);  // void(error_code)
+  auto async_make_directory(std::string name, std::uint32_t mode, Token&& token);
   template <class Token>
-  auto async_remove_directory(std::string name, Token&& token);  // void(error_code)
+  auto async_remove_directory(std::string name, Token&& token);
   template <class Token>
-  auto async_unlink(std::string name, Token&& token);  // void(error_code)
+  auto async_unlink(std::string name, Token&& token);
   /// Never replaces: EEXIST. Where the file system cannot promise that in one step (NFS, FUSE), the
   /// target is looked for first: exclude other writers. void(error_code)
   template <class Token>

@@ -15,6 +15,7 @@
 
 namespace cairn::engine {
 
+/// What a request asks for, with the members of IoRequest that count and what comes back.
 enum class IoOp : std::uint8_t {
   open,            ///< fd (directory or AT_FDCWD), path, flags, mode, beneath -> value = descriptor
   close,           ///< fd
@@ -36,6 +37,8 @@ enum class IoOp : std::uint8_t {
   list,              ///< fd (a directory) -> entries, in no order, without . and ..
   stat,              ///< fd, path ("" = fd itself) -> status; does not follow a symlink
   lock,              ///< fd, flags = LOCK_SH / LOCK_EX / LOCK_UN; never waits (LOCK_NB is added)
+  watch,  ///< fd (of inotify), fd2 (a directory), flags = IN_...: -> value = watch descriptor;
+          ///< -EOPNOTSUPP where other machines may change the directory unheard
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(IoOp op) noexcept;
 
@@ -43,21 +46,25 @@ enum class IoOp : std::uint8_t {
 /// this call and then, on the same descriptor, by no later sync: its result must not be ignored.
 inline constexpr int kWriteBackWait = 1;
 
+/// What an entry of a directory is; links are not followed.
 enum class FileType : std::uint8_t { regular, directory, symlink, other };
 
+/// An entry of a directory, as a list gives it.
 struct DirectoryEntry {
   std::string name;
   FileType type = FileType::other;
 };
 
+/// What a stat gives.
 struct FileStatus {
   FileType type = FileType::other;
   std::uint64_t size = 0;        ///< bytes
   std::int64_t modified_ns = 0;  ///< since the Unix epoch
+  /// Together they name a file of this machine.
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
-  std::uint32_t mode = 0;  ///< permission bits
-  std::uint32_t links = 0;
+  std::uint32_t mode = 0;                     ///< permission bits
+  std::uint32_t links = 0;                    ///< names that it has
   bool direct_alignment_known = false;        ///< the kernel gave what follows (statx DIOALIGN)
   std::uint32_t direct_memory_alignment = 0;  ///< bytes; known and 0: this file has no direct I/O
   std::uint32_t direct_offset_alignment = 0;  ///< likewise
@@ -69,8 +76,10 @@ struct FileStatus {
 struct IoRequest {
   explicit IoRequest(IoOp which = IoOp::stat) noexcept : op(which) {}
 
+  /// What is to be done, and in or to what.
   IoOp op;
   bool beneath = false;  ///< open: refuse to leave the directory (openat2 RESOLVE_BENEATH)
+  /// As each IoOp says.
   int fd = -1;
   int fd2 = -1;
   int flags = 0;
@@ -78,10 +87,12 @@ struct IoRequest {
   std::uint64_t offset = 0;  ///< bytes
   std::uint64_t length = 0;  ///< bytes
   void* buffer = nullptr;    ///< written to by read, read from by write
+  /// Likewise.
   std::string path;
   std::string path2;
 };
 
+/// What came of a request.
 struct IoResult {
   std::int64_t value = 0;  ///< >= 0: descriptor or bytes; < 0: -errno
   /// Not carried out, and `value` says why: -ECANCELED (cancelled in a queue), -ESHUTDOWN or
@@ -101,6 +112,7 @@ class CAIRN_EXPORT IoOperation {
   IoOperation& operator=(const IoOperation&) = delete;
   virtual void complete() noexcept = 0;
 
+  /// What is asked for; what came of it, from complete() on.
   IoRequest request;
   IoResult result;
   IoOperation* link = nullptr;  ///< for the backend's queues, from submit() until complete()
@@ -144,8 +156,10 @@ class CAIRN_EXPORT IoBackend {
   virtual bool shut_down(std::int64_t timeout_ms) noexcept = 0;
 };
 
+/// Which backend: io_uring, threads, or what the machine allows.
 enum class BackendKind : std::uint8_t { automatic, uring, threads };
 
+/// Which backend, and how wide.
 struct BackendOptions {
   BackendKind kind =
       BackendKind::automatic;  ///< environment CAIRN_IO_BACKEND=uring|threads overrides automatic

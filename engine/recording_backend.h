@@ -74,6 +74,7 @@ class CAIRN_EXPORT Recording {
               const IgnoreSync& ignore = {}) const;
 
   struct Impl;
+  /// For the backend's own sources.
   [[nodiscard]] Impl& impl() noexcept { return *impl_; }
 
  private:

@@ -51,7 +51,9 @@ struct TreeSave {
   boost::json::object custom_metadata;
 };
 
-/// A tree of arrays, integers, floats and bools as one item. Strings are refused.
+/// A tree of arrays, integers, floats and bools as one item. Strings are refused. An array is an
+/// Array (moved in), an ArrayView (borrowed until staged()), or a Leaf: one that lies in memory in
+/// pieces, or that a Source makes when it is asked.
 struct StandardSave : TreeSave {
   StandardSave(Tree t) : TreeSave(std::move(t)) {}  // NOLINT(google-explicit-constructor)
 };
@@ -171,6 +173,7 @@ class CAIRN_EXPORT Restored {
   Restored() = default;
   Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items);
 
+  /// The step, and what was restored of it, by name.
   [[nodiscard]] std::int64_t step() const noexcept { return step_; }
   [[nodiscard]] const std::vector<std::pair<std::string, Item>>& items() const noexcept {
     return items_;

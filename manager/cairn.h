@@ -19,6 +19,7 @@
 #include <cairn/manager/future.h>
 #include <cairn/manager/handler.h>
 #include <cairn/manager/handler_registry.h>
+#include <cairn/manager/held_step.h>
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/latest_valid.h>
 #include <cairn/manager/lazy_tree.h>
@@ -35,6 +36,7 @@
 #include <cairn/manager/safetensors.h>
 #include <cairn/manager/save_future.h>
 #include <cairn/manager/save_policy.h>
+#include <cairn/manager/step_iterator.h>
 #include <cairn/manager/step_metadata.h>
 #include <cairn/manager/step_name.h>
 #include <cairn/manager/version.h>

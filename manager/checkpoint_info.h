@@ -20,6 +20,7 @@ struct CheckpointInfo {
                           std::optional<boost::json::object> m = std::nullopt)
       : step(s), time_ns(committed_ns), metrics(std::move(m)) {}
 
+  /// Its number.
   Step step = 0;
   /// When it was committed, in ns since the Unix epoch; of a save under way, when it was asked for.
   std::int64_t time_ns = 0;

@@ -100,6 +100,10 @@ Future<StepMetadata> CheckpointManager::metadata(Step step) const {
 Future<ItemsMetadata> CheckpointManager::item_metadata(Step step) const {
   return impl_->item_metadata(step);
 }
+Future<HeldStep> CheckpointManager::wait_for_new_step(
+    std::optional<std::chrono::milliseconds> timeout, std::optional<Step> after) {
+  return impl_->wait_for_new_step(timeout, after);
+}
 Future<void> CheckpointManager::delete_step(Step step) {
   return impl_->delete_step(step);
 }

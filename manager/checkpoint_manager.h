@@ -5,6 +5,7 @@
 #include <cairn/manager/args.h>
 #include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
+#include <cairn/manager/held_step.h>
 #include <cairn/manager/latest_valid.h>
 #include <cairn/manager/metadata.h>
 #include <cairn/manager/options.h>
@@ -12,6 +13,7 @@
 #include <cairn/manager/step_metadata.h>
 
 #include <boost/json/object.hpp>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -116,6 +118,16 @@ class CAIRN_EXPORT CheckpointManager {
   /// Shapes, dtypes and sizes of the items of a step, whose values are not read; none for an item
   /// that no known handler reads, or that is not what its handler expects, which is logged.
   Future<ItemsMetadata> item_metadata(Step step) const;
+
+  /// Waits until a step above `after` is committed, as a rule by another process, and gives the
+  /// newest there is, held against deletion; none when `timeout` has passed first (no timeout: for
+  /// ever; 0: what is there now). Without `after`: above latest_committed_step(). When it completes
+  /// the list of steps has been read anew. Writes nothing; the root may be replaced meanwhile. To
+  /// get each step, or before there is a root: StepIterator, whose errors it has. Future::cancel()
+  /// ends it, and so does close().
+  Future<HeldStep> wait_for_new_step(
+      std::optional<std::chrono::milliseconds> timeout = std::nullopt,
+      std::optional<Step> after = std::nullopt);
 
   /// Deletes a step: gone for readers when it completes, its blocks freed then too (unless
   /// todelete_subdir keeps it). Errors: not_found, permission_denied (read_only), busy (a reader

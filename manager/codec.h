@@ -36,6 +36,7 @@ class CAIRN_EXPORT Codec {
   /// level ("zstd:3"). Error(invalid_argument) on other text.
   [[nodiscard]] static Codec parse(std::string_view text);
 
+  /// What it was made as.
   [[nodiscard]] constexpr Kind kind() const noexcept { return kind_; }
   [[nodiscard]] constexpr int level() const noexcept { return level_; }
   friend constexpr bool operator==(Codec, Codec) noexcept = default;

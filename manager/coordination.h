@@ -31,6 +31,7 @@ struct CollectiveOptions {
   /// For operations that wait as long as it takes.
   static constexpr engine::Clock::Duration kNoTimeout = engine::Clock::Duration::max();
 
+  /// Of this process, from its call.
   engine::Clock::Duration timeout;
   /// Those who take part, this process among them, in any order; the same set in each of them.
   /// Empty = all.
@@ -85,6 +86,7 @@ class CAIRN_EXPORT Coordinator {
   Coordinator& operator=(const Coordinator&) = delete;
   virtual ~Coordinator() = default;
 
+  /// This process, below process_count().
   [[nodiscard]] virtual ProcessIndex process_index() const noexcept = 0;
   [[nodiscard]] virtual ProcessIndex process_count() const noexcept = 0;
 

@@ -17,6 +17,7 @@ class ErasedArgs {
   requires(!std::derived_from<std::remove_cvref_t<T>, ErasedArgs>) explicit ErasedArgs(T&& args)
       : value_(std::forward<T>(args)) {}
 
+  /// False after the default constructor.
   [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
   /// typeid(void) where there is nothing.
   [[nodiscard]] std::type_index type() const noexcept { return value_.type(); }

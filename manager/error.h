@@ -12,6 +12,7 @@
 
 namespace cairn {
 
+/// What kind of failure an Error is, for programs that must decide what to do.
 enum class ErrorCode : std::uint8_t {
   not_found,              ///< no such root, step, item or file
   already_exists,         ///< the step is there, and overwrite was not asked for

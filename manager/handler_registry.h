@@ -11,6 +11,7 @@
 
 namespace cairn {
 
+/// A handler may serve several managers.
 using HandlerPtr = std::shared_ptr<const ItemHandler>;
 
 /// Cairn's own handlers, those of Orbax's names; every manager knows them without being told. Put
@@ -48,6 +49,7 @@ class CAIRN_EXPORT HandlerRegistry {
   /// among the handlers of the item.
   HandlerRegistry& add(std::string item, HandlerPtr handler);
 
+  /// In the order of their adding.
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 
  private:

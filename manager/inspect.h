@@ -32,10 +32,12 @@ enum class PathKind : std::uint8_t {
 };
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(PathKind kind) noexcept;
 
+/// A leaf of a tree, and how it is stored.
 struct LeafInfo {
   LeafInfo() = default;
   std::string key_path;  ///< a/b[3]
   std::string kind;      ///< "array", "scalar", "string", "null", "empty dict", ...
+  /// Of an array; where there are shards, a chunk is one.
   DType dtype = DType::float32;
   Shape shape;
   Shape chunk_shape;
@@ -46,6 +48,7 @@ struct LeafInfo {
   std::uint64_t stored_bytes = 0;  ///< of its chunks on disk
 };
 
+/// A file of an item.
 struct FileInfo {
   FileInfo() = default;
   std::string path;  ///< relative to the item
@@ -55,6 +58,7 @@ struct FileInfo {
   std::uint32_t links = 1;
 };
 
+/// An item of a step.
 struct ItemInfo {
   ItemInfo() = default;
   std::string name;     ///< empty where the step is the item
@@ -70,6 +74,7 @@ struct ItemInfo {
   boost::json::object metadata;  ///< of safetensors: "__metadata__"
 };
 
+/// A step, or what stands for one: an item or a file alone.
 struct StepInfo {
   StepInfo() = default;
   std::optional<Step> step;
@@ -93,6 +98,7 @@ struct Damage {
   std::string message;                  ///< all of this in one line, with the chunk
 };
 
+/// What verify found. `arrays` and `chunks` are those that were looked at.
 struct VerifyReport {
   VerifyReport() = default;
   std::string path;

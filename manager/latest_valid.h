@@ -17,6 +17,7 @@ struct SkippedStep {
   Error error;
 };
 
+/// A step that is sound, and those above it that are not.
 struct LatestValid {
   LatestValid() = default;
   Restored restored;

@@ -12,6 +12,7 @@
 
 namespace cairn {
 
+/// Which process this is, and where it finds the others.
 struct LocalCoordination {
   ProcessIndex index = 0;  ///< of this process, below `count`
   ProcessIndex count = 1;

@@ -10,6 +10,7 @@
 
 namespace cairn {
 
+/// How much a record matters.
 enum class LogLevel : std::uint8_t { info, warning, error };
 
 /// One per save and restore, and one per warning.

@@ -224,6 +224,7 @@ struct ExitSaveOptions {
   std::chrono::milliseconds deadline{25'000};
 };
 
+/// Set the members you need.
 struct RestoreOptions {
   RestoreOptions() = default;
   std::optional<std::string> directory;  ///< another root to restore from; its steps' names are

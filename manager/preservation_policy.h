@@ -161,6 +161,7 @@ struct PreservationRules {
   bool ranked = false;        ///< it may go where the policy keeps another one
 };
 
+/// Which steps stay.
 struct PreservationVerdict {
   PreservationVerdict() = default;
   std::vector<bool> keep;      ///< one for each step

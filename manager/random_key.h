@@ -21,7 +21,7 @@
 
 namespace cairn {
 
-/// An engine of <random>, or one like them: its state can be written and read as text.
+/// An engine of the standard library, or one like them: its state can be written and read as text.
 template <class E>
 concept RandomEngine = std::uniform_random_bit_generator<E> &&
     requires(E& e, const E& c, std::istream& in, std::ostream& out) {
@@ -112,6 +112,7 @@ struct RandomKeyRestore {
   RandomKeyRestore() = default;
 };
 
+/// An item that is a key of JAX.
 struct JaxRandomKeySave {
   explicit JaxRandomKeySave(JaxRandomKey k) : key(std::move(k)) {}
   JaxRandomKey key;

@@ -15,6 +15,7 @@ namespace engine {
 class Engine;
 }
 
+/// Set the members you need.
 struct ReadOptions {
   ReadOptions() = default;
   explicit ReadOptions(std::vector<args::Selection> s) : selection(std::move(s)) {}

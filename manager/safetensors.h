@@ -32,6 +32,7 @@ struct SafetensorsSelection {
   std::optional<IndexRange> range;
 };
 
+/// Which tensors, and whether links are followed.
 struct SafetensorsReadOptions {
   SafetensorsReadOptions() = default;
   std::vector<SafetensorsSelection> tensors;  ///< none = all; each name once
@@ -76,6 +77,7 @@ CAIRN_EXPORT Future<SafetensorsContent> open_safetensors(std::shared_ptr<engine:
                                                          std::string path,
                                                          SafetensorsReadOptions options = {});
 
+/// How files are cut and laid out.
 struct SafetensorsWriteOptions {
   SafetensorsWriteOptions() = default;
   SafetensorsMetadata metadata;       ///< goes into every file
@@ -89,6 +91,7 @@ struct SafetensorsWriteOptions {
   std::string root_name = "tensor";  ///< of a tree that is one array, and so has no key
 };
 
+/// What was written.
 struct SafetensorsWritten {
   SafetensorsWritten() = default;
   std::vector<std::string> files;  ///< paths; the index last where there is one

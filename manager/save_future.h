@@ -15,6 +15,7 @@ namespace cairn {
 /// A step's number; steps are not negative.
 using Step = std::int64_t;
 
+/// What became of a save that did not fail.
 enum class SaveOutcome : std::uint8_t {
   saved,
   skipped_by_policy,   ///< should_save(step) was false
@@ -71,9 +72,11 @@ struct SaveProgress {
   std::uint64_t written = 0;  ///< handed to the kernel; durable with committed()
 };
 
+namespace impl {
 /// Several may wait for one save.
 template <>
-struct impl::DeliverByCopy<SaveResult> : std::true_type {};
+struct DeliverByCopy<SaveResult> : std::true_type {};
+}  // namespace impl
 
 namespace internal {
 class SaveState;
@@ -105,6 +108,7 @@ class CAIRN_EXPORT SaveFuture {
   /// True when committed() would not wait.
   [[nodiscard]] bool ready() const { return committed_->ready(); }
 
+  /// How far it is, at this moment.
   [[nodiscard]] SaveProgress progress() const;
   /// Asks the save to stop: it removes what it wrote and fails with ErrorCode::cancelled. Once the
   /// commit's rename has been issued this does nothing, and the future says what really happened.

@@ -18,6 +18,7 @@
 
 namespace cairn {
 
+/// What an item is, without its values.
 struct ItemMetadata {
   ItemMetadata() = default;
   std::string name;

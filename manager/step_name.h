@@ -49,6 +49,7 @@ class CAIRN_EXPORT StepNameFormat {
   /// For formats that read more names than they write; by default the one of format_step().
   [[nodiscard]] virtual std::vector<std::string> format_candidates(Step step) const;
 };
+/// As options and other formats hold it.
 using StepNameFormatPtr = std::shared_ptr<const StepNameFormat>;
 
 /// `prefix`_number, or the number alone, zero-padded to `fixed_length` digits. Read back are the

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <new>
 #include <string_view>
 
@@ -157,6 +160,37 @@ std::int64_t rename(const IoRequest& request, unsigned flags) noexcept {
       ::renameat2(request.fd, request.path.c_str(), request.fd2, request.path2.c_str(), flags));
 }
 
+/// File systems that only this kernel changes, by statfs(2)'s magic numbers: of others inotify
+/// tells what this machine does there and nothing else.
+bool is_local(std::uint32_t magic) noexcept {
+  constexpr std::uint32_t kLocal[] = {
+      0xef53,      // ext2, ext3, ext4
+      0x58465342,  // xfs
+      0x9123683e,  // btrfs
+      0xf2f52010,  // f2fs
+      0x2fc12fc1,  // zfs
+      0xca451a4e,  // bcachefs
+      0x01021994,  // tmpfs
+      0x858458f6,  // ramfs
+      0x794c7630,  // overlayfs
+      0x4d44,      // vfat
+      0x2011bab0,  // exfat
+  };
+  return std::ranges::find(kLocal, magic) != std::end(kLocal);
+}
+
+std::int64_t watch(const IoRequest& request) noexcept {
+  struct statfs file_system {};
+  if (::fstatfs(request.fd2, &file_system) != 0) return -errno;
+  // f_type is signed, and magic numbers of 32 bits may have been extended.
+  if (!is_local(static_cast<std::uint32_t>(file_system.f_type))) return -EOPNOTSUPP;
+  // The directory that is open, whatever its path leads to by now.
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", request.fd2);
+  return value_or_errno(
+      ::inotify_add_watch(request.fd, path.data(), static_cast<std::uint32_t>(request.flags)));
+}
+
 std::int64_t execute(const IoRequest& request, IoResult& result) {
   const char* path = request.path.c_str();
   const auto offset = static_cast<off_t>(request.offset);
@@ -204,6 +238,8 @@ std::int64_t execute(const IoRequest& request, IoResult& result) {
       return stat(request, result.status);
     case IoOp::lock:
       return value_or_errno(::flock(request.fd, request.flags | LOCK_NB));
+    case IoOp::watch:
+      return watch(request);
   }
   return -EINVAL;
 }

@@ -11,7 +11,7 @@
 
 namespace cairn::engine::internal {
 
-inline constexpr std::size_t kIoOpCount = static_cast<std::size_t>(IoOp::lock) + 1;
+inline constexpr std::size_t kIoOpCount = static_cast<std::size_t>(IoOp::watch) + 1;
 
 /// Found by asking the ring, never from the kernel's version.
 struct RingFeatures {

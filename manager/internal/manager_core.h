@@ -9,6 +9,7 @@
 //   manager_core_steps.cpp      restoring, metadata, waiting, closing
 //   manager_core_latest.cpp     restoring the newest step that is sound
 //   manager_core_deadlines.cpp  missed deadlines
+//   manager_core_watch.cpp      waiting for steps of other processes
 //   manager_core_exit.cpp       what is in a hurry because the process is about to end
 
 #include <cairn/manager/checkpoint_manager.h>
@@ -17,6 +18,7 @@
 #include <cairn/manager/internal/retention.h>
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/save_queue.h>
+#include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_index.h>
 #include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/step_records.h>
@@ -45,6 +47,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   Future<RootMetadata> root_metadata();
   Future<StepMetadata> step_metadata(Step step);
   Future<ItemsMetadata> item_metadata(Step step);
+  Future<HeldStep> wait_for_new_step(std::optional<std::chrono::milliseconds> timeout,
+                                     std::optional<Step> after);
   Future<void> delete_step(Step step);
   Future<void> wait_until_finished();
   Future<void> close();
@@ -180,6 +184,13 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args);
   internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
+  internal::Task<HeldStep> find_new_step(std::optional<std::chrono::milliseconds> timeout,
+                                         std::optional<Step> above,
+                                         std::shared_ptr<internal::CancelSwitch> cancel);
+  internal::Task<HeldStep> watch_for_step(std::optional<std::chrono::milliseconds> timeout,
+                                          std::optional<Step> above);
+  /// Of those for new steps. Strand.
+  void end_waits();
 
   const internal::Retention retention_;
   const SaveDecisionPolicy save_decision_;
@@ -196,9 +207,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::size_t background_ = 0;  ///< strand: deletions that nobody waits for
   internal::Event drained_;     ///< strand: set when `background_` is 0 again; null until then
   std::atomic<bool> commit_unknown_ =
-      false;                     ///< the last sync of a commit failed: the root is to be synced
-  std::vector<Step> deferred_;   ///< strand: deletions to try again after the next save
-  std::set<DeletePtr> deletes_;  ///< strand: by the user, without a result
+      false;  ///< the last sync of a commit failed: the root is to be synced
+  std::vector<std::string> replaced_;  ///< strand: trash of overwritten steps that a reader held
+  std::vector<Step> deferred_;         ///< strand: deletions to try again after the next save
+  std::set<std::shared_ptr<internal::CancelSwitch>> waits_;  ///< strand: for new steps
+  std::set<DeletePtr> deletes_;                      ///< strand: by the user, without a result
   std::unique_ptr<engine::Watchdog> exit_watchdog_;  ///< strand
   static constexpr Step kNone = -1;
   std::atomic<Step> restored_older_{kNone};  ///< a step below the latest was restored

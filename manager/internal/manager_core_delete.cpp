@@ -81,7 +81,12 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   std::exception_ptr trouble;
   try {
     std::vector<std::string> trash = co_await retire_losers(job);
-    if (replaced) trash.push_back(*replaced);
+    if (replaced) replaced_.push_back(*replaced);
+    const std::vector<std::string> overwritten = std::exchange(replaced_, {});
+    for (const std::string& name : overwritten) {
+      const bool held = co_await is_held_by_reader(job->root(), name);
+      (held ? replaced_ : trash).push_back(name);
+    }
     if (options.enable_background_delete) {
       job->end_turn();
       release(job);

@@ -150,6 +150,7 @@ Future<void> CheckpointManager::Impl::wait_until_finished() {
 
 Task<void> CheckpointManager::Impl::close_all() {
   const auto self = shared_from_this();
+  end_waits();
   std::vector<std::exception_ptr> errors;
   const Future<void> finished(board.wait());
   auto [first] = co_await finished.result(kAsTuple);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -213,15 +214,23 @@ Task<std::unique_ptr<HeldLock>> exclude_readers(FolderPtr root, std::string name
   co_return std::move(metadata.lock);
 }
 
+/// After a rename: the file has another path now, and who opens that would not wait for this.
+Task<void> admit_readers(std::unique_ptr<HeldLock> held) {
+  if (held) co_await held->unlock();
+}
+
 Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
                                bool (*chosen)(const StepRules&, std::string_view)) {
   std::size_t removed = 0;
+  bool synced = false;
   const auto entries = co_await list_folder(root);
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type != engine::FileType::directory || !chosen(rules, entry.name)) continue;
     // The writer that died may not have synced the rename or exchange: after a loss of power a step
     // would have its name back, and what is removed here would be missing in it.
-    if (removed == 0) co_await sync_folder(root);
+    if (!std::exchange(synced, true)) co_await sync_folder(root);
+    const bool held = co_await is_held_by_reader(root, entry.name);
+    if (held) continue;
     co_await remove_tree(root, entry.name);
     ++removed;
   }
@@ -230,11 +239,24 @@ Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
 
 }  // namespace
 
+Task<bool> is_held_by_reader(FolderPtr root, std::string name) {
+  ErrorCode refused = ErrorCode::internal;
+  try {
+    std::unique_ptr<HeldLock> lock = co_await exclude_readers(root, name);
+    co_await admit_readers(std::move(lock));
+  } catch (const Error& error) {
+    refused = error.code();
+  }
+  // Any other trouble is for whoever removes it, and says more there.
+  co_return refused == ErrorCode::busy;
+}
+
 Task<std::string> move_step_to_trash(FolderPtr root, std::string name) {
-  const std::unique_ptr<HeldLock> held = co_await exclude_readers(root, name);
+  std::unique_ptr<HeldLock> held = co_await exclude_readers(root, name);
   const std::string trash = trash_name(name);
   co_await rename_entry(root, name, trash);
   co_await sync_folder(root);
+  co_await admit_readers(std::move(held));
   co_return trash;
 }
 

@@ -80,7 +80,9 @@ Task<std::string> move_step_to_trash(FolderPtr root, std::string name);
 /// Renames a step into a sub-directory of the root, made where it is missing, durably. Where its
 /// name is taken there it gets a fresh one. Errors as above.
 Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir);
-/// Removes trash that earlier writers left; returns how many directories.
+/// Whether a reader holds what had been a step, and was overwritten: the next writer asks again.
+Task<bool> is_held_by_reader(FolderPtr root, std::string name);
+/// Removes trash that earlier writers left, unless a reader holds it; returns how many directories.
 Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules);
 /// Removes every temporary directory of a step's that Cairn or Orbax left; returns how many. The
 /// caller holds the root's lock.

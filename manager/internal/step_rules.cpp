@@ -73,13 +73,13 @@ Task<bool> is_committed(FolderPtr root, StepRules rules, std::string name) {
   co_return status.has_value();
 }
 
-Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rules) {
+Task<ListedSteps> list_steps_above(FolderPtr root, StepRules rules, std::optional<Step> above) {
   const auto entries = co_await list_folder(root);
   std::map<Step, std::string> found;
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type != engine::FileType::directory) continue;
     const auto step = rules.names->parse(entry.name);
-    if (!step) continue;
+    if (!step || (above && *step <= *above)) continue;
     const auto [there, inserted] = found.emplace(*step, entry.name);
     if (inserted) continue;
     for (const std::string& candidate : rules.names->candidates(*step)) {
@@ -91,7 +91,11 @@ Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rul
   std::vector<ListedStep> steps;
   steps.reserve(found.size());
   for (auto& [step, name] : found) steps.emplace_back(step, std::move(name));
-  if (rules.atomicity == Atomicity::rename) co_return steps;
+  ListedSteps listed;
+  if (rules.atomicity == Atomicity::rename) {
+    listed.committed = std::move(steps);
+    co_return listed;
+  }
   const auto committed = std::make_unique<bool[]>(steps.size());
   engine::Nursery nursery(root->engine->executor());
   for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -100,11 +104,15 @@ Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rul
     if (!well) break;
   }
   co_await nursery.join();
-  std::vector<ListedStep> whole;
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (committed[i]) whole.push_back(std::move(steps[i]));
+    (committed[i] ? listed.committed : listed.begun).push_back(std::move(steps[i]));
   }
-  co_return whole;
+  co_return listed;
+}
+
+Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rules) {
+  ListedSteps listed = co_await list_steps_above(std::move(root), std::move(rules), std::nullopt);
+  co_return std::move(listed.committed);
 }
 
 Task<std::optional<std::string>> find_step(FolderPtr root, StepRules rules, Step step) {

@@ -36,7 +36,15 @@ struct ListedStep {
   Step step;
   std::string name;
 };
-/// Committed steps, ascending; of several directories for a step the one that find_step() finds.
+/// Steps of a root, ascending; of several directories for a step the one that find_step() finds.
+struct ListedSteps {
+  ListedSteps() = default;
+  std::vector<ListedStep> committed;
+  std::vector<ListedStep> begun;  ///< with their names already, and without their markers
+};
+/// Of the steps above `above`; none: of all.
+Task<ListedSteps> list_steps_above(FolderPtr root, StepRules rules, std::optional<Step> above);
+/// The committed ones of all.
 Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rules);
 /// The directory of a committed step; none where there is none.
 Task<std::optional<std::string>> find_step(FolderPtr root, StepRules rules, Step step);

@@ -334,6 +334,7 @@ TEST(ExecuteBlocking, CutsTransfersToAnAlignedLengthThatLinuxAccepts) {
 TEST(IoOpNames, AreThoseOfTheEnumeration) {
   EXPECT_EQ(engine::to_string(IoOp::open), "open");
   EXPECT_EQ(engine::to_string(IoOp::lock), "lock");
+  EXPECT_EQ(engine::to_string(IoOp::watch), "watch");
 }
 
 }  // namespace
