@@ -21,7 +21,9 @@ bool CheckpointManager::Impl::should_save(Step step) const {
 }
 
 bool CheckpointManager::Impl::reached_preemption(Step step) const {
-  if (!preempted_ && !preemption_noticed()) return false;
+  const bool noticed = preempted_ || preemption_noticed();
+  if (preemption_) return preemption_->reached(step, noticed);
+  if (!noticed) return false;
   // The first step that is asked about after the notice is the one.
   Step agreed = kNone;
   return preemption_step_.compare_exchange_strong(agreed, step) || agreed == step;
@@ -128,7 +130,7 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
 
 CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
     Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
-    const std::shared_ptr<SaveState>& state) {
+    const std::shared_ptr<SaveState>& state, const GroupScopePtr& scope) {
   check_usable();
   if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
   auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
@@ -136,6 +138,9 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   job->composite = std::holds_alternative<args::Composite>(args.value);
   job->require_full_staging = options.require_full_staging;
   job->callback = options.post_finalization_callback;
+  job->scope = scope;
+  // Where the processes have to agree first, they do before the lock is taken.
+  if (preemption_) static_cast<void>(reached_preemption(step));
   const std::lock_guard lock(mutex_);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check();
@@ -166,7 +171,9 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   }
   check_metrics(job->options);
   add_items(*job, std::move(args));
-  enqueue(job, decision.supersedes, urgency == Urgency::first || preemption_step_ == step);
+  // Several processes would not pass the same saves: with them each waits for its turn.
+  const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
+  enqueue(job, decision.supersedes, first);
   return job;
 }
 
@@ -177,18 +184,25 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options,
                                          Urgency urgency) {
   auto state = std::make_shared<SaveState>(engine, writer_->heart);
+  const GroupScopePtr scope = next_scope("save." + std::to_string(step), saves_);
   try {
-    const JobPtr job = begin_save(step, std::move(args), std::move(save_options), urgency, state);
+    const JobPtr job =
+        begin_save(step, std::move(args), std::move(save_options), urgency, state, scope);
     if (job) wait_as_asked(job);
   } catch (...) {
-    refuse(*state, step, std::current_exception());
+    refuse(*state, step, std::current_exception(), scope);
   }
   return SaveFuture(state, state->staged_state, state->committed_state);
 }
 
-void CheckpointManager::Impl::refuse(SaveState& state, Step step, std::exception_ptr reason) {
+void CheckpointManager::Impl::refuse(SaveState& state, Step step, std::exception_ptr reason,
+                                     const GroupScopePtr& scope) {
   const std::exception_ptr error =
       as_error(std::move(reason), "save step " + std::to_string(step), directory);
+  if (scope) {
+    scope->fail(error);
+    tell_stopped(*scope);
+  }
   if (!engine->forked()) {
     // Dropped futures must not hide it.
     board.begin();
@@ -294,6 +308,7 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 }
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
+  if (job->scope) job->scope->fail(failure);
   index.abort(job->step, job->losers);
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   report_failure(*job->state, job->step, failure);
