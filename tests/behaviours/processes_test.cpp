@@ -3,19 +3,17 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <future>
+
 #include "support/managers_of_processes.h"
 
 namespace cairn {
 namespace {
 
 using namespace std::chrono_literals;
-using test::Job;
-using test::part;
-using test::run_job;
-using test::Via;
+using test::Process;
 using ::testing::HasSubstr;
-
-constexpr Job kTwo{Via::sockets, 2};
 
 #define CAIRN_BEHAVIOUR_OF_PROCESSES(row)           \
   class row : public cairn::test::ProcessesTest {}; \
@@ -24,58 +22,83 @@ constexpr Job kTwo{Via::sockets, 2};
 // test_save_restore_local_fs
 CAIRN_BEHAVIOUR_OF_PROCESSES(B059);
 TEST_P(B059, WithoutAPrimaryEachProcessSavesInADirectoryOfItsOwn) {
-  run_job(kTwo, [&](Coordinator& c) {
-    ManagerOptions local = options_of(c);
+  run(2, [&](const Process& process) {
+    ManagerOptions local = options_of(process);
     local.primary_host.reset();
-    const std::string place = root() + std::to_string(c.process_index());
+    const std::string place = root() + std::to_string(process.index);
+    const auto mine = static_cast<std::int64_t>(process.index);
     CheckpointManager manager(place, local);
-    const auto mine = static_cast<std::int64_t>(c.process_index());
-    args::Composite items;
-    items.add("params", args::StandardSave(Tree(Dict{{"w", Tree(whole(mine))}})));
-    boost::json::object notes;
-    notes["process"] = mine;
-    items.add("notes", args::JsonSave(notes));
-    EXPECT_TRUE(manager.save(0, items).get());
+    for (Step step = 0; step < 2; ++step) {
+      args::Composite items;
+      items.add("params", Tree(Dict{{"w", Tree(whole(mine + step))}}));
+      boost::json::object notes;
+      notes["process"] = mine;
+      items.add("notes", args::JsonSave(notes));
+      EXPECT_TRUE(manager.save(step, items).get());
+    }
     Restored restored = manager.restore().get();
-    EXPECT_EQ(restored.tree("params"), Tree(Dict{{"w", Tree(whole(mine))}}));
+    EXPECT_EQ(restored.step(), 1);
+    EXPECT_EQ(restored.tree("params"), Tree(Dict{{"w", Tree(whole(mine + 1))}}));
     EXPECT_EQ(restored.json("notes").as_object().at("process").to_number<std::int64_t>(), mine);
-    EXPECT_TRUE(std::filesystem::exists(place + "/0/params/manifest.ocdbt"));
+    EXPECT_TRUE(std::filesystem::exists(place + "/1/params/manifest.ocdbt"));
+    // A step that one of them has lost is none for the others.
+    if (process.index == 1) std::filesystem::remove_all(place + "/1");
+    process.meet("lost");
+    EXPECT_EQ(manager.restore().get().step(), 0);
     manager.close().get();
-    part(c);
+  });
+}
+
+TEST_P(B059, AFailureOfOneFailsTheStepOfAll) {
+  run(2, [&](const Process& process) {
+    const auto faults = std::make_shared<engine::FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = faults;
+    ManagerOptions local = options_of(process, settings);
+    local.primary_host.reset();
+    const std::string place = root() + std::to_string(process.index);
+    CheckpointManager manager(place, local);
+    if (process.index == 1) {
+      faults->fail(engine::FaultPlan::only({engine::IoOp::write}), 1, ENOSPC,
+                   engine::FaultPlan::kForever);
+    }
+    const Error error = error_of(manager.save(0, Tree(Dict{{"w", Tree(whole(0))}})));
+    EXPECT_EQ(error.code(), ErrorCode::no_space);
+    EXPECT_FALSE(std::filesystem::exists(place + "/0"));
+    faults->clear();
+    EXPECT_TRUE(manager.save(0, Tree(Dict{{"w", Tree(whole(0))}})).get());
+    manager.close().get();
   });
 }
 
 // test_async_save_overall_timeout
 CAIRN_BEHAVIOUR_OF_PROCESSES(B101);
 TEST_P(B101, ACommitThatIsTooSlowTimesOutEverywhere) {
-  run_job(kTwo, [&](Coordinator& c) {
-    const auto clock = std::make_shared<engine::ManualClock>();
-    test::EngineSettings settings;
-    settings.clock = clock;
-    ManagerOptions given = options_of(c, settings);
+  run(2, [&](const Process& process) {
+    ManagerOptions given = options_of(process);
     given.async_timeout = 60s;
-    const bool slow = c.process_index() == 0;
+    const bool slow = process.index == 0;
     std::promise<void> reached;
     std::promise<void> go_on;
-    given.post_finalization_callback = [&](Step) {
-      if (!slow) return;
+    given.post_finalization_callback = [&](Step step) {
+      if (!slow || step != 0) return;
       reached.set_value();
       go_on.get_future().wait();
     };
     CheckpointManager manager(root(), given);
-    const Array array = whole(0);
-    const SaveFuture save = manager.save(0, part_of(array, c.process_index(), 0));
+    const Part part(process, 0);
+    const SaveFuture late = manager.save(0, part.tree());
     if (slow) {
       reached.get_future().wait();
-      clock->advance(61s);
+      process.clock->advance(61s);
     }
-    const Error error = error_of(save);
+    const Error error = error_of(late);
     EXPECT_EQ(error.code(), ErrorCode::timed_out);
-    EXPECT_THAT(error.what(), HasSubstr(slow ? "async_timeout" : "process 0 of 2"));
+    EXPECT_THAT(error.what(), HasSubstr(slow ? "async_timeout" : "process 0 of 2 failed"));
     if (slow) go_on.set_value();
-    part(c);
+    EXPECT_TRUE(save(manager, process, 1));
+    EXPECT_EQ(manager.all_steps(), std::vector<Step>{1});
     manager.close().get();
-    part(c);
   });
   EXPECT_FALSE(std::filesystem::exists(root() + "/0"));
 }
@@ -84,31 +107,36 @@ TEST_P(B101, ACommitThatIsTooSlowTimesOutEverywhere) {
 CAIRN_BEHAVIOUR_OF_PROCESSES(B103);
 TEST_P(B103, TwoManagersSaveAtOnceInAnyOrder) {
   constexpr Step kSteps = 4;
-  run_job(kTwo, [&](Coordinator& c) {
+  run(2, [&](const Process& process) {
     test::EngineSettings settings;
-    settings.staging_bytes = 1u << 20;  // both managers' saves do not fit
-    ManagerOptions given = options_of(c, settings);
+    settings.staging_bytes = 256u << 10;  // both managers' saves do not fit
+    ManagerOptions given = options_of(process, settings);
     std::vector<std::unique_ptr<CheckpointManager>> managers;
     for (const std::string name : {"a", "b"}) {
       given.barrier_sync_key_prefix = name;
       managers.push_back(std::make_unique<CheckpointManager>(root() + name, given));
     }
-    const Array array = whole(0);
+    const Part part(process, 0);
     std::vector<SaveFuture> saves;
     for (Step step = 0; step < kSteps; ++step) {
-      // One process begins with the one manager, the other with the other, a step apart.
+      // One process begins with the one manager, the other with the other.
       for (std::size_t i = 0; i < managers.size(); ++i) {
-        const std::size_t which = (i + c.process_index()) % managers.size();
-        saves.push_back(managers[which]->save(step, part_of(array, c.process_index(), 0)));
-        if (c.process_index() == 1) saves.back().wait_staged();
+        const std::size_t which = (i + process.index) % managers.size();
+        saves.push_back(managers[which]->save(step, part.tree()));
+        // And one of them is not in a hurry.
+        if (process.index == 1) process.meet("other's turn " + std::to_string(saves.size()));
+      }
+      if (process.index == 0) {
+        process.meet("other's turn " + std::to_string(saves.size() - 1));
+        process.meet("other's turn " + std::to_string(saves.size()));
       }
     }
     for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
     for (const auto& manager : managers) {
       EXPECT_EQ(manager->all_steps(), (std::vector<Step>{0, 1, 2, 3}));
+      EXPECT_EQ(manager->restore().get().tree(), expected(0));
       manager->close().get();
     }
-    part(c);
   });
 }
 

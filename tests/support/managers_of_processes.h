@@ -23,10 +23,10 @@ struct Process {
   std::shared_ptr<engine::ManualClock> clock;
   std::shared_ptr<Coordinator> coordinator;
 
-  /// Waits for all processes, by the test's name for the place.
-  void meet(const std::string& place) const {
+  /// Waits for all processes, or those named, by the test's name for the place.
+  void meet(const std::string& place, const std::vector<ProcessIndex>& who = {}) const {
     const auto met = std::make_shared<impl::SharedState<void>>();
-    coordinator->barrier("test." + place, std::chrono::hours(1),
+    coordinator->barrier("test." + place, CollectiveOptions(std::chrono::hours(1), who),
                          [met](const std::exception_ptr& error) {
                            EXPECT_FALSE(error) << "a process is missing";
                            met->set(nullptr, impl::Unit());
