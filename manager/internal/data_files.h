@@ -37,7 +37,7 @@ struct DataFileState {
   std::uint32_t age = 0;    ///< steps since it was written
   bool linked = false;
   bool foreign = false;  ///< written by another process
-  FileId id;  ///< of one that is linked, or written and closed
+  FileId id;             ///< of one that is linked, or written and closed
 };
 
 /// A growing file that is full is made durable and closed as its last write ends: no more of them

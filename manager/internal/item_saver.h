@@ -67,8 +67,8 @@ struct TreeSettings {
   std::uint64_t linkable_file_bytes = 0;
   StepRules rules;                        ///< of the root whose steps may be linked from
   std::function<void(std::string)> warn;  ///< of what costs no step
-  GroupScopePtr scope;  ///< of the save's processes; none where there is one
-  std::string number;   ///< of the item, in the names of what they do together
+  GroupScopePtr scope;                    ///< of the save's processes; none where there is one
+  std::string number;                     ///< of the item, in the names of what they do together
 };
 
 std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args,

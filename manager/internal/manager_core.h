@@ -84,8 +84,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     bool supersedes = false;                   ///< and the later steps go
     bool refused = false;                      ///< it fails: on_older_step
   };
-  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options) const;
-  [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes) const;
+  /// `reached`: what reached_preemption() says; none: it is asked, which may wait.
+  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options,
+                                std::optional<bool> reached) const;
+  [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes,
+                                       std::optional<bool> reached) const;
   [[nodiscard]] bool rolled_back_below(Step step) const noexcept;
   void check_metrics(const SaveOptions& save_options) const;
   void check_mode(bool composite) const;

@@ -44,7 +44,10 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     self->begin_leaving(deadline);
   });
   if (const JobPtr under_way = queue_.find(step)) {
-    if (!group_) {
+    if (group_) {
+      // Where it has committed already, this counts as a call of save().
+      static_cast<void>(next_scope("save." + std::to_string(step), saves_));
+    } else {
       queue_.promote(*under_way);
       asio::post(engine->executor(),
                  [self = shared_from_this(), under_way] { self->begin_hurry(under_way); });

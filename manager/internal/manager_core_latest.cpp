@@ -108,7 +108,8 @@ Task<LatestValid> CheckpointManager::Impl::find_latest_valid(std::string root_pa
   refuse_all(result.skipped, root_path);
 }
 
-Task<LatestValid> CheckpointManager::Impl::try_together(std::string root_path, args::RestoreArgs args,
+Task<LatestValid> CheckpointManager::Impl::try_together(std::string root_path,
+                                                        args::RestoreArgs args,
                                                         GroupScopePtr scope) {
   refuse_lazy(args);
   LentArgs lent(std::move(args));

@@ -121,8 +121,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   std::vector<Step> deferred;  // not listed, and still there: to be deleted later
   std::exception_ptr unheard;
   try {
-    const std::string told =
-        co_await group_->broadcast(job->scope->name("deleted"), std::string());
+    const std::string told = co_await group_->broadcast(job->scope->name("deleted"), std::string());
     WireReader from(told);
     gone = get_steps(from);
     deferred = get_steps(from);
@@ -205,8 +204,7 @@ Task<std::vector<Step>> CheckpointManager::Impl::common_steps(std::string root_p
     for (const std::string& list : lists) {
       WireReader from(list);
       const std::vector<Step> there = get_steps(from);
-      std::erase_if(here,
-                    [&](Step step) { return std::ranges::find(there, step) == there.end(); });
+      std::erase_if(here, [&](Step step) { return std::ranges::find(there, step) == there.end(); });
     }
     put_steps(chosen, here);
   }
@@ -241,11 +239,10 @@ Task<Step> CheckpointManager::Impl::agree_on_step(std::string root_path, std::op
   const auto agreed = static_cast<Step>(from.number());
   const std::string digest(from.bytes());
   if (step && *step != agreed) {
-    throw with_operation(
-        ErrorCode::invalid_argument,
-        fmt::format("process {} restores step {}, process {} restores step {}", group_->leader(),
-                    agreed, group_->self(), *step),
-        "", root_path, "Restore the same step in every process");
+    throw with_operation(ErrorCode::invalid_argument,
+                         fmt::format("process {} restores step {}, process {} restores step {}",
+                                     group_->leader(), agreed, group_->self(), *step),
+                         "", root_path, "Restore the same step in every process");
   }
   if (digest.empty() || group_->leads()) co_return agreed;
   const std::string here = co_await digest_of(root_path, agreed);
@@ -282,11 +279,10 @@ void CheckpointManager::Impl::check_layout_for_processes(const args::ItemSave& i
   if (!shares_root()) return;
   const auto check = [](const args::TreeSave* tree) {
     if (tree == nullptr || !tree->layout || uses_ocdbt(*tree->layout)) return;
-    throw with_operation(
-        ErrorCode::not_supported,
-        fmt::format("several processes cannot save in layout {} together",
-                    to_string(*tree->layout)),
-        "", "", "Use Layout::ocdbt_zarr3");
+    throw with_operation(ErrorCode::not_supported,
+                         fmt::format("several processes cannot save in layout {} together",
+                                     to_string(*tree->layout)),
+                         "", "", "Use Layout::ocdbt_zarr3");
   };
   check(item.get_if<args::StandardSave>());
   check(item.get_if<args::PyTreeSave>());

@@ -16,7 +16,7 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file is
                            // the two
 
 bool CheckpointManager::Impl::should_save(Step step) const {
-  const Decision decision = decide(step, SaveOptions());
+  const Decision decision = decide(step, SaveOptions(), std::nullopt);
   return decision.refused || decision.outcome == SaveOutcome::saved;
 }
 
@@ -35,7 +35,7 @@ bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
 }
 
 CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
-    Step step, const SaveOptions& save_options) const {
+    Step step, const SaveOptions& save_options, std::optional<bool> reached) const {
   Decision decision;
   if (options.read_only) {
     decision.outcome = SaveOutcome::skipped_read_only;
@@ -52,12 +52,13 @@ CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     decision.supersedes = options.on_older_step == OlderStep::supersede;
     decision.refused = !decision.supersedes;
   }
-  decision.outcome = ask_policy(step, latest && *latest >= step);
+  decision.outcome = ask_policy(step, latest && *latest >= step, reached);
   if (decision.outcome != SaveOutcome::saved) decision.refused = false;
   return decision;
 }
 
-SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes) const {
+SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes,
+                                                std::optional<bool> reached) const {
   const auto records = index.records();
   std::vector<CheckpointInfo> previous;
   previous.reserve(records->size());
@@ -66,7 +67,7 @@ SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes) cons
   }
   SaveContext context;
   context.is_saving_in_progress = saving();
-  context.reached_preemption = reached_preemption(step);
+  context.reached_preemption = reached ? *reached : reached_preemption(step);
   context.now_ns = engine->clock().now_ns();
   context.steady_ns = steady_ns(*engine);
   return save_decision_(step, previous, context) ? SaveOutcome::saved
@@ -139,13 +140,14 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   job->require_full_staging = options.require_full_staging;
   job->callback = options.post_finalization_callback;
   job->scope = scope;
-  // Where the processes have to agree first, they do before the lock is taken.
-  if (preemption_) static_cast<void>(reached_preemption(step));
+  // Not under the lock: other processes may have to agree first, and the strand hears of it.
+  std::optional<bool> reached;
+  if (preemption_) reached = reached_preemption(step);
   const std::lock_guard lock(mutex_);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check();
   check_mode(job->composite);
-  Decision decision = decide(step, job->options);
+  Decision decision = decide(step, job->options, reached);
   if (urgency == Urgency::first && index.contains(step) && !job->options.overwrite) {
     decision.outcome = SaveOutcome::skipped_older_step;
   }
@@ -201,7 +203,7 @@ void CheckpointManager::Impl::refuse(SaveState& state, Step step, std::exception
       as_error(std::move(reason), "save step " + std::to_string(step), directory);
   if (scope) {
     scope->fail(error);
-    tell_stopped(*scope);
+    tell_stopped(*scope, *engine);
   }
   if (!engine->forked()) {
     // Dropped futures must not hide it.

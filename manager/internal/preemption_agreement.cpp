@@ -33,9 +33,9 @@ void PreemptionAgreement::start_watching() {
     if (!self->proposed_) self->propose(self->answered_ + 1);
   };
   auto cancellable = asio::bind_cancellation_slot(watching_.slot(), std::move(woken));
-  group_->coordinator()->barrier(
-      group_->full_name(name), group_->within(CollectiveOptions::kNoTimeout),
-      asio::bind_executor(engine_->executor(), std::move(cancellable)));
+  group_->coordinator()->barrier(group_->full_name(name),
+                                 group_->within(CollectiveOptions::kNoTimeout),
+                                 asio::bind_executor(engine_->executor(), std::move(cancellable)));
 }
 
 void PreemptionAgreement::stop() {

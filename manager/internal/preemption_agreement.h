@@ -26,9 +26,9 @@ class PreemptionAgreement : public std::enable_shared_from_this<PreemptionAgreem
   void watch();
   /// No more.
   void stop();
-  /// Whether `step` is the one: the first asked about that is not below the step agreed on. With a notice, here or elsewhere, it waits for the others, but on
-  /// an engine's strand answers false instead; where they do not agree in time there is no such
-  /// step. `noticed`: here.
+  /// Whether `step` is the one: the first asked about that is not below what they agreed on. With a
+  /// notice, here or elsewhere, it waits for the others, but on an engine's strand answers false
+  /// instead; where they do not agree in time there is no such step. `noticed`: here.
   [[nodiscard]] bool reached(Step step, bool noticed);
 
  private:
@@ -42,7 +42,7 @@ class PreemptionAgreement : public std::enable_shared_from_this<PreemptionAgreem
   const EnginePtr engine_;
   boost::asio::cancellation_signal watching_;  ///< strand
   std::mutex mutex_;                           ///< guards what follows
-  Step answered_ = -1;  ///< the last step asked about
+  Step answered_ = -1;                         ///< the last step asked about
   bool proposed_ = false;
   std::optional<Step> agreed_;  ///< once `decided_`; none where they could not
   std::optional<Step> reached_;

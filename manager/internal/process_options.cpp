@@ -9,6 +9,9 @@
 namespace cairn::internal {
 namespace {
 
+/// What comes behind it is shorter than half of what a name may have.
+constexpr std::size_t kPrefixBytesMax = Coordinator::kNameBytesMax / 2;
+
 [[noreturn]] void refuse(ErrorCode code, std::string reason, std::string remedy) {
   ErrorContext context;
   context.operation = "open manager";
@@ -56,6 +59,12 @@ ProcessGroupPtr group_of(const ManagerOptions& options) {
   settings.processes = processes_of(options);
   if (settings.processes.size() == 1) return nullptr;
   settings.primary = options.primary_host;
+  if (options.barrier_sync_key_prefix.size() > kPrefixBytesMax) {
+    refuse(ErrorCode::invalid_argument,
+           fmt::format("barrier_sync_key_prefix has {} bytes, it may have {}",
+                       options.barrier_sync_key_prefix.size(), kPrefixBytesMax),
+           "Choose a shorter one");
+  }
   if (options.primary_host && !uses_ocdbt(options.layout)) {
     refuse(ErrorCode::not_supported,
            fmt::format("several processes cannot save in layout {} together",

@@ -152,7 +152,7 @@ class SaveJob {
 };
 
 /// This process writes nothing of a save that has failed; does not wait for the others.
-void tell_stopped(const GroupScope& scope);
+void tell_stopped(const GroupScope& scope, engine::Engine& engine);
 /// The engine's steady clock in nanoseconds.
 [[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
 /// Waits for the turn of a place in the line.

@@ -18,6 +18,7 @@
 #include <cairn/manager/internal/wire.h>
 
 #include <algorithm>
+#include <boost/asio/bind_executor.hpp>
 #include <chrono>
 
 namespace cairn::internal {
@@ -37,11 +38,12 @@ engine::Clock::Duration stop_limit(const GroupScope& scope) {
 
 }  // namespace
 
-void tell_stopped(const GroupScope& scope) {
+void tell_stopped(const GroupScope& scope, engine::Engine& engine) {
   ProcessGroup& group = scope.group();
   if (!group.shares_root()) return;
+  const auto ignore = [](const std::exception_ptr&) {};
   group.coordinator()->barrier(group.full_name(stop_name(scope)), group.within(stop_limit(scope)),
-                               [](const std::exception_ptr&) {});
+                               asio::bind_executor(engine.executor(), ignore));
 }
 
 Task<void> SaveJob::show_step() {
@@ -138,7 +140,7 @@ Task<void> SaveJob::stopped_everywhere() {
   scope->fail(failure);
   if (!scope->group().shares_root()) co_return;
   if (joins()) {
-    tell_stopped(*scope);
+    tell_stopped(*scope, *context_->engine);
     co_return;
   }
   try {

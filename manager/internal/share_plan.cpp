@@ -35,7 +35,7 @@ Holding holding_of(const PlannedLeaf& planned) {
   return boxes;
 }
 
-/// Of the leaves and what is between them.
+/// Of what the leaves are called, and what is between them.
 std::uint32_t identity_of(const ItemLayout& layout) {
   WireWriter text;
   for (const orbax::TreeEntry& entry : layout.entries) {
@@ -46,7 +46,6 @@ std::uint32_t identity_of(const ItemLayout& layout) {
     text.number(tuple.size());
     for (const std::string& key : tuple) text.bytes(key);
   }
-  text.bytes(layout.strings);
   const std::string bytes = text.take();
   return crc32c(std::as_bytes(std::span(bytes)));
 }
@@ -226,7 +225,7 @@ std::string combine_surveys(const args::TreeSave& args, const PlanSettings& sett
       parts[i][process] = get_holding(from, layout.arrays[leaf.layout].metadata.shape.size());
     }
     if (from.number() != identity_of(layout)) {
-      refuse(who + " saves another tree: strings or kinds of containers differ", "", kSameTree);
+      refuse(who + " saves another tree: kinds of leaves or containers differ", "", kSameTree);
     }
     from.end();
   }
@@ -252,8 +251,8 @@ SharePlan decode_share_plan(const args::TreeSave& args, const PlanSettings& sett
     get_choice(from, share.choice);
     const std::size_t rank = layout.arrays[leaf.layout].metadata.shape.size();
     for (std::size_t i = 0; i < processes; ++i) share.parts.push_back(get_holding(from, rank));
-    const bool partial =
-        std::ranges::any_of(share.parts, [](const Holding& holding) { return holding.has_value(); });
+    const bool partial = std::ranges::any_of(
+        share.parts, [](const Holding& holding) { return holding.has_value(); });
     if (partial) share.chunk_shape = shared_chunk(layout, leaf, share.parts);
     leaves.push_back(std::move(share));
   }

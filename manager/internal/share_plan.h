@@ -28,7 +28,7 @@ class SharePlan {
   struct LeafShare {
     LeafShare() = default;
     CodecChoice choice;
-    Shape chunk_shape;  ///< empty: as for one process
+    Shape chunk_shape;           ///< empty: as for one process
     std::vector<Holding> parts;  ///< of each process, in their order
   };
   SharePlan(std::size_t self, std::vector<LeafShare> leaves)
@@ -45,8 +45,8 @@ using SharePlanPtr = std::shared_ptr<const SharePlan>;
 
 /// Step 1, encoded. Throws as plan_item() does.
 [[nodiscard]] std::string survey(const args::TreeSave& args, const PlanSettings& settings);
-/// Step 2, with what auto makes of the leader's elements. Throws invalid_argument naming the process
-/// whose tree is another, and the leaf.
+/// Step 2, with what auto makes of the leader's elements. Throws invalid_argument naming the
+/// process whose tree is another, and the leaf.
 [[nodiscard]] std::string combine_surveys(const args::TreeSave& args, const PlanSettings& settings,
                                           const std::vector<std::string>& surveys,
                                           const std::vector<ProcessIndex>& processes);

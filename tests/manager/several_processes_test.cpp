@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <random>
 
 #include "support/managers_of_processes.h"
 
@@ -179,11 +180,15 @@ TEST_P(SeveralProcesses, WhatIsNoDatabaseThePrimaryWritesAlone) {
     notes["by"] = index;
     items.add("notes", args::JsonSave(notes));
     items.add("array", args::ArraySave(Tree(whole(index))));
+    items.add("rng", args::RandomKeySave(std::mt19937(process.index + 7)));
     EXPECT_TRUE(manager.save(0, items).get());
     Restored restored = manager.restore().get();
     EXPECT_EQ(restored.tree("params"), expected(0));
     EXPECT_EQ(restored.json("notes").as_object().at("by").to_number<int>(), 0);
     EXPECT_EQ(restored.tree("array"), Tree(whole(0)));
+    std::mt19937 random;
+    restored.get<RandomState>("rng").set(random);
+    EXPECT_EQ(random, std::mt19937(7));
     manager.close().get();
   });
 }
