@@ -94,6 +94,11 @@ class SingleProcess final : public Coordinator {
 
 }  // namespace
 
+std::uint64_t Coordinator::next_number(const std::string& key) {
+  const std::lock_guard lock(numbers_mutex_);
+  return ++numbers_[key];
+}
+
 std::shared_ptr<Coordinator> single_process() {
   return std::make_shared<SingleProcess>();
 }

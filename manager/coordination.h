@@ -12,7 +12,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -90,6 +92,10 @@ class CAIRN_EXPORT Coordinator {
   [[nodiscard]] virtual ProcessIndex process_index() const noexcept = 0;
   [[nodiscard]] virtual ProcessIndex process_count() const noexcept = 0;
 
+  /// 1, 2, 3, ... for each `key`: numbers for names, where every process makes the same things in
+  /// the same order. Local; asks nobody.
+  [[nodiscard]] std::uint64_t next_number(const std::string& key);
+
   /// Completes when every participant has called it. void(std::exception_ptr).
   template <class Token = boost::asio::use_awaitable_t<>>
   auto barrier(std::string name, CollectiveOptions options, Token&& token = Token());
@@ -134,6 +140,9 @@ class CAIRN_EXPORT Coordinator {
   /// Starts `operation`, unchecked as the caller gave it, and ends `call` in its time. Does not
   /// block or throw (bad_alloc aside).
   virtual void start(impl::Collective operation, std::shared_ptr<impl::CollectiveCall> call) = 0;
+
+  std::mutex numbers_mutex_;
+  std::map<std::string, std::uint64_t> numbers_;
 };
 
 /// For a job of one process: every operation completes at once.

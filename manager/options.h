@@ -3,6 +3,7 @@
 #include <cairn/engine/engine.h>
 #include <cairn/export.h>
 #include <cairn/manager/args.h>
+#include <cairn/manager/coordination.h>
 #include <cairn/manager/handler_registry.h>
 #include <cairn/manager/logger.h>
 #include <cairn/manager/preservation_policy.h>
@@ -190,6 +191,32 @@ struct ManagerOptions {
   /// Fail a save that does not fit into the staging arena instead of streaming it at the disk's
   /// speed.
   bool require_full_staging = false;
+
+  // ---- several processes ----
+  /// Where it has several processes, each makes a manager with the same options and calls save(),
+  /// restore(), restore_latest_valid(), delete_step() and reload() together with the others, in the
+  /// same order. Policies and functions given here have to decide alike: one that goes by time, or
+  /// by what is under way, may not, so ask it in one process and save with force.
+  /// Of trees each process gives what it has (Leaf with parts); what several have is written once.
+  /// Other items are those of the primary. A process that fails makes the others fail with an error
+  /// that names it, within async_timeout by the coordinator's clock, and nothing is committed; one
+  /// that dies is noticed at once. Not supported with more than one: incremental saves, and trees
+  /// in layouts without a database. None = single_process().
+  std::shared_ptr<Coordinator> coordinator;
+  /// Makes directories, writes metadata, commits and deletes. None = each process does, in a
+  /// directory of its own (storage local to its node), which all of its trees go to: a step that
+  /// fails in one fails in all, and one that not all have is not restored.
+  std::optional<ProcessIndex> primary_host = 0;
+  /// Those that take part, this one and the primary among them; empty = all.
+  std::set<ProcessIndex> active_processes;
+  /// Before the names of all operations, with a dot, so that logs tell managers apart: at most 128
+  /// bytes. Managers with one prefix are numbered in the order of their making, the same in each
+  /// process.
+  std::string barrier_sync_key_prefix;
+  /// The primary lists the steps and tells the others, so that a directory of many steps is read
+  /// once.
+  bool single_host_load_and_broadcast = false;
+
   /// The engine to use; none = one that the process shares.
   std::shared_ptr<engine::Engine> engine;
   /// None = silence.

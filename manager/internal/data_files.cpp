@@ -30,7 +30,9 @@ DataFiles::DataFiles(EnginePtr engine, FolderPtr folder, std::uint64_t open_byte
 
 std::uint64_t DataFiles::written_bytes() const noexcept {
   std::uint64_t bytes = 0;
-  for (const DataFileState& state : states_) bytes += state.linked ? 0 : state.bytes;
+  for (const DataFileState& state : states_) {
+    if (!state.linked && !state.foreign) bytes += state.bytes;
+  }
   return bytes;
 }
 
@@ -145,6 +147,16 @@ std::uint32_t DataFiles::add_linked(std::string path, std::uint64_t bytes, std::
   state.age = age;
   state.linked = true;
   state.id = id;
+  states_.push_back(std::move(state));
+  open_.emplace_back();
+  return static_cast<std::uint32_t>(states_.size() - 1);
+}
+
+std::uint32_t DataFiles::add_foreign(std::string path, std::uint64_t bytes) {
+  DataFileState state;
+  state.path = std::move(path);
+  state.bytes = bytes;
+  state.foreign = true;
   states_.push_back(std::move(state));
   open_.emplace_back();
   return static_cast<std::uint32_t>(states_.size() - 1);

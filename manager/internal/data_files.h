@@ -36,7 +36,8 @@ struct DataFileState {
   std::uint64_t bytes = 0;  ///< used
   std::uint32_t age = 0;    ///< steps since it was written
   bool linked = false;
-  FileId id;  ///< of one that is linked, or written and closed
+  bool foreign = false;  ///< written by another process
+  FileId id;             ///< of one that is linked, or written and closed
 };
 
 /// A growing file that is full is made durable and closed as its last write ends: no more of them
@@ -57,6 +58,8 @@ class DataFiles {
   Task<FilePlace> append(FileClass kind, std::span<const std::byte> bytes);
   /// Takes a file that is there already by a link; returns its number.
   std::uint32_t add_linked(std::string path, std::uint64_t bytes, std::uint32_t age, FileId id);
+  /// Takes a file that another process of the save has written; returns its number.
+  std::uint32_t add_foreign(std::string path, std::uint64_t bytes);
   /// Cuts growing files to what they hold and makes all of them durable.
   Task<void> finish();
 

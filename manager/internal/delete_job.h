@@ -3,17 +3,20 @@
 
 #include <cairn/engine/deadline.h>
 #include <cairn/manager/impl/shared_state.h>
+#include <cairn/manager/internal/process_group.h>
 #include <cairn/manager/internal/storage.h>
 #include <cairn/manager/save_future.h>
 
 #include <boost/asio/cancellation_signal.hpp>
 #include <memory>
+#include <utility>
 
 namespace cairn::internal {
 
 struct DeleteJob {
-  explicit DeleteJob(Step which) : step(which) {}
+  DeleteJob(Step which, GroupScopePtr of) : step(which), scope(std::move(of)) {}
   const Step step;
+  const GroupScopePtr scope;  ///< of the processes that delete it together; none where there is one
   const std::shared_ptr<impl::SharedState<void>> done = std::make_shared<impl::SharedState<void>>();
   boost::asio::cancellation_signal signal;
   FolderPtr root;                      ///< once it writes

@@ -1,11 +1,12 @@
 #pragma once
-// One item of a step while it is being saved. The save job calls, in this order: plan() on the CPU
-// pool; then capture() and open() side by side on the strand; then finish_data(); then
+// One item of a step while it is being saved. The save job calls, in this order: agree(); plan() on
+// the CPU pool; then capture() and open() side by side on the strand; then finish_data(); then
 // finish_metadata().
 
 #include <cairn/codecs/orbax.h>
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/encode_gate.h>
+#include <cairn/manager/internal/process_group.h>
 #include <cairn/manager/internal/save_state.h>
 #include <cairn/manager/internal/step_rules.h>
 #include <cairn/manager/internal/storage.h>
@@ -24,7 +25,13 @@ namespace cairn::internal {
 class ItemSaver {
  public:
   virtual ~ItemSaver() = default;
-  /// Validates and lays out; throws Error(invalid_argument). `disk_rate`: Pace's, as it is by now.
+  /// Decides with the other processes who writes what of it, where several do. `disk_rate`: Pace's,
+  /// as it is by now.
+  virtual Task<void> agree(double /*disk_rate*/) { co_return; }
+  /// Whether processes that are not the primary write their part of it. Of other items they call
+  /// nothing.
+  [[nodiscard]] virtual bool is_shared() const { return false; }
+  /// Validates and lays out; throws Error(invalid_argument).
   virtual void plan(double disk_rate) = 0;
   /// Bytes of staging that the item asks for.
   [[nodiscard]] virtual std::uint64_t staging_bytes() const = 0;
@@ -60,6 +67,8 @@ struct TreeSettings {
   std::uint64_t linkable_file_bytes = 0;
   StepRules rules;                        ///< of the root whose steps may be linked from
   std::function<void(std::string)> warn;  ///< of what costs no step
+  GroupScopePtr scope;                    ///< of the save's processes; none where there is one
+  std::string number;                     ///< of the item, in the names of what they do together
 };
 
 std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args,

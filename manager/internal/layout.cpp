@@ -2,6 +2,7 @@
 #include <cairn/manager/error.h>
 #include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/layout.h>
+#include <cairn/manager/internal/share_plan.h>
 
 #include <algorithm>
 #include <array>
@@ -71,7 +72,7 @@ void check_coverage(const KeyPath& path, const Leaf& leaf) {
   refuse(path,
          "the parts of the leaf cover " + std::to_string(covered) + " of " +
              std::to_string(element_count(leaf.shape())) + " elements",
-         "One process saves the whole array in this release");
+         "Give all of it, or set ManagerOptions::coordinator where other processes have the rest");
 }
 
 /// Chunks of one encoding that share an extent, in the making; offsets are relative to its start.
@@ -126,22 +127,36 @@ class Planner {
     metadata.type =
         is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
     if (!is_scalar(*entry.node)) kind.dtype = stored_type(entry.path, kind.dtype);
-    if (const auto* leaf = std::get_if<Leaf>(&entry.node->value()))
+    const auto* leaf = std::get_if<Leaf>(&entry.node->value());
+    if (leaf != nullptr && settings_.survey == Survey::none && !settings_.shares)
       check_coverage(entry.path, *leaf);
     PlannedLeaf planned;
     planned.name = dotted_name(entry.path);
     planned.node = entry.node;
     const std::size_t bytes = byte_count(kind.dtype, *kind.shape);
-    std::optional<Codec> codec;
-    if (args_.codec_for) codec = args_.codec_for(entry.path, kind.dtype);
-    planned.choice = choose_codec(codec.value_or(settings_.codec), *entry.node, kind.dtype, bytes,
-                                  settings_.automatic);
-    planned.layout = array_layout(kind, planned.choice, bytes);
+    const SharePlan::LeafShare* share =
+        settings_.shares ? &settings_.shares->leaf(layout_.leaves.size()) : nullptr;
+    planned.choice = share != nullptr ? share->choice : choose(entry, kind.dtype, bytes);
+    planned.layout =
+        array_layout(kind, planned.choice, bytes, share != nullptr ? share->chunk_shape : Shape());
     if (entry.node->is<std::uint64_t>()) layout_.unsigned_scalars.push_back(planned.name);
     layout_.leaves.push_back(std::move(planned));
     layout_.entries.push_back(std::move(metadata));
-    layout_.element_bytes += bytes;
-    place_chunks(static_cast<std::uint32_t>(layout_.leaves.size() - 1));
+    if (share == nullptr) layout_.element_bytes += bytes;
+    if (settings_.survey == Survey::none)
+      place_chunks(static_cast<std::uint32_t>(layout_.leaves.size() - 1));
+  }
+
+  [[nodiscard]] CodecChoice choose(const FlatEntry& entry, DType dtype, std::size_t bytes) const {
+    std::optional<Codec> asked;
+    if (args_.codec_for) asked = args_.codec_for(entry.path, dtype);
+    if (settings_.survey != Survey::shapes) {
+      return choose_codec(asked.value_or(settings_.codec), *entry.node, dtype, bytes,
+                          settings_.automatic);
+    }
+    CodecChoice unseen;
+    unseen.asked = asked.value_or(settings_.codec);
+    return unseen;
   }
 
   /// What an array of `dtype` is stored as.
@@ -162,13 +177,16 @@ class Planner {
     }
   }
 
-  /// Index of the layout shared by all leaves of this dtype, shape and codec.
-  std::uint32_t array_layout(const ArrayKind& kind, const CodecChoice& choice, std::size_t bytes) {
+  /// Index of the layout shared by all leaves of this dtype, shape, codec and chunk; an empty
+  /// `chunk`: one that suits.
+  std::uint32_t array_layout(const ArrayKind& kind, const CodecChoice& choice, std::size_t bytes,
+                             const Shape& chunk) {
     std::string key{static_cast<char>(kind.dtype), static_cast<char>(choice.encoding),
                     static_cast<char>(choice.asked.kind()),
                     static_cast<char>(choice.asked.level())};
     key.append(reinterpret_cast<const char*>(kind.shape->data()),
                kind.shape->size() * sizeof(Index));
+    key.append(reinterpret_cast<const char*>(chunk.data()), chunk.size() * sizeof(Index));
     const auto [found, fresh] =
         known_.try_emplace(std::move(key), static_cast<std::uint32_t>(layout_.arrays.size()));
     if (!fresh) return found->second;
@@ -178,7 +196,9 @@ class Planner {
     metadata.format = zarr3 ? zarr::Format::v3 : zarr::Format::v2;
     metadata.dtype = kind.dtype;
     metadata.shape = *kind.shape;
-    metadata.chunk_shape = zarr::choose_chunk_shape(kind.dtype, *kind.shape, chunk_target(bytes));
+    metadata.chunk_shape =
+        !chunk.empty() ? chunk
+                       : zarr::choose_chunk_shape(kind.dtype, *kind.shape, chunk_target(bytes));
     metadata.codecs = chain_of(choice, kind.dtype, metadata.format);
     metadata.v2_keys = !zarr3;
     metadata.key_separator = zarr3 ? '/' : '.';
@@ -203,6 +223,11 @@ class Planner {
       ChunkPlace place;
       place.leaf = leaf;
       place.chunk = chunk;
+      if (settings_.shares) {
+        const IndexRange box = chunk_range(array, chunk);
+        if (!settings_.shares->writes(leaf, box)) continue;
+        layout_.element_bytes += byte_count(array.metadata.dtype, box.shape);
+      }
       if (array.stored_bytes <= kInlineBytes && uses_ocdbt(settings_.layout)) {
         place.offset = layout_.inlined.size();
         layout_.inlined.push_back(place);

@@ -21,6 +21,7 @@
 #include <cairn/manager/internal/codec_choice.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,16 @@ static_assert(kFineChunkBytesMin < kPackBytes && kFineChunkBytesMax <= kPackedEx
   return (value + alignment - 1) / alignment * alignment;
 }
 
+class SharePlan;
+
+/// A plan that says what the leaves are and places no chunk; this process need not have all of a
+/// leaf.
+enum class Survey : std::uint8_t {
+  none,    ///< no such plan
+  shapes,  ///< with the codecs that were asked for
+  choices  ///< with what auto makes of the elements
+};
+
 struct PlanSettings {
   PlanSettings() = default;
   Layout layout = Layout::ocdbt_zarr3;
@@ -58,6 +69,9 @@ struct PlanSettings {
   bool incremental = false;
   bool strings = false;  ///< may be leaves
   AutoSettings automatic;
+  Survey survey = Survey::none;
+  /// Chunks of other processes are left out; none: there are none.
+  std::shared_ptr<const SharePlan> shares;
 };
 
 /// A leaf that is stored as an array.
@@ -116,7 +130,7 @@ struct ItemLayout {
   std::uint64_t staging_bytes = 0;  ///< of all extents
   std::uint64_t fixed_bytes = 0;    ///< of the data file of known size
   std::uint64_t open_bytes = 0;     ///< at most, of what has no place yet
-  std::uint64_t element_bytes = 0;  ///< of all leaves
+  std::uint64_t element_bytes = 0;  ///< of all leaves, as far as they are written here
 
   [[nodiscard]] const ArrayLayout& array_of(const ChunkPlace& place) const {
     return arrays[leaves[place.leaf].layout];

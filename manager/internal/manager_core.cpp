@@ -1,5 +1,6 @@
 #include <cairn/manager/internal/manager_core.h>
 #include <cairn/manager/internal/manager_options.h>
+#include <cairn/manager/internal/process_options.h>
 #include <cairn/manager/internal/root_metadata.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_records.h>
@@ -54,6 +55,7 @@ CheckpointManager::Impl::Impl(std::string d, ManagerOptions o)
       engine(options.engine ? options.engine : engine::Engine::shared_default()),
       retention_(options),
       save_decision_(save_decision_of(options)),
+      group_(group_of(options)),
       needs_records_(retention_.deletes() || options.best_fn || options.save_decision_policy),
       queue_(options.max_pending) {
   writer_ = std::make_shared<WriterContext>(engine, directory, rules, Owner().text(),
@@ -73,15 +75,22 @@ void CheckpointManager::Impl::open() {
   if (!reset.empty()) {
     log(LogLevel::warning, "options", std::nullopt, "read_only makes these pointless: " + reset);
   }
-  list_directory(options.create, needs_records_ && !options.lightweight_initialize, "open manager");
-  if (options.cleanup_tmp_directories) {
-    start(engine, clean_up_root(), "clean up temporary directories", directory).get();
-  }
-  if (!options.metadata.empty() && options.save_root_metadata && !options.read_only) {
-    start(engine, put_root_metadata(engine, directory, options.metadata), "write root metadata",
-          directory)
-        .get();
-  }
+  const GroupScopePtr scope = shares_root() ? next_scope("open", listings_) : nullptr;
+  list_directory(options.create, needs_records_ && !options.lightweight_initialize, "open manager",
+                 scope);
+  if (!scope) start(engine, prepare_root(), "open manager", directory).get();
+  opened_ = true;
+  if (!group_) return;
+  preemption_ = std::make_shared<PreemptionAgreement>(group_, engine);
+  preemption_->watch();
+}
+
+Task<void> CheckpointManager::Impl::prepare_root() {
+  const auto self = shared_from_this();
+  if (options.cleanup_tmp_directories) co_await clean_up_root();
+  if (options.metadata.empty() || !options.save_root_metadata || options.read_only) co_return;
+  boost::json::object metadata = options.metadata;
+  co_await put_root_metadata(engine, directory, std::move(metadata));
 }
 
 Task<void> CheckpointManager::Impl::clean_up_root() {
@@ -146,10 +155,12 @@ Task<std::vector<StepRecord>> CheckpointManager::Impl::list_root(bool create, bo
   co_return co_await read_step_records(root, std::move(steps), warn_step());
 }
 
-void CheckpointManager::Impl::list_directory(bool create, bool read, const std::string& operation) {
+void CheckpointManager::Impl::list_directory(bool create, bool read, const std::string& operation,
+                                             const GroupScopePtr& scope) {
   const std::size_t mark = index.begin_listing();
   try {
-    index.end_listing(mark, start(engine, list_root(create, read), operation, directory).get());
+    auto listing = scope ? list_together(create, read, scope) : list_root(create, read);
+    index.end_listing(mark, start(engine, std::move(listing), operation, directory).get());
   } catch (...) {
     index.abort_listing();
     throw;
@@ -167,7 +178,10 @@ void CheckpointManager::Impl::reload() {
       throw;
     }
   }
-  list_directory(false, needs_records_, "reload");
+  // Everybody reads the list, or the primary for all.
+  const bool for_all = shares_root() && options.single_host_load_and_broadcast;
+  list_directory(false, needs_records_, "reload",
+                 for_all ? next_scope("reload", listings_) : nullptr);
 }
 
 }  // namespace cairn

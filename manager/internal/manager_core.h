@@ -8,6 +8,7 @@
 //   manager_core_delete.cpp     deleting steps
 //   manager_core_steps.cpp      restoring, metadata, waiting, closing
 //   manager_core_latest.cpp     restoring the newest step that is sound
+//   manager_core_processes.cpp  several processes
 //   manager_core_deadlines.cpp  missed deadlines
 //   manager_core_watch.cpp      waiting for steps of other processes
 //   manager_core_exit.cpp       what is in a hurry because the process is about to end
@@ -15,6 +16,7 @@
 #include <cairn/manager/checkpoint_manager.h>
 #include <cairn/manager/internal/delete_job.h>
 #include <cairn/manager/internal/error_board.h>
+#include <cairn/manager/internal/preemption_agreement.h>
 #include <cairn/manager/internal/retention.h>
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/save_queue.h>
@@ -86,8 +88,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     bool supersedes = false;                   ///< and the later steps go
     bool refused = false;                      ///< it fails: on_older_step
   };
-  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options) const;
-  [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes) const;
+  /// `reached`: what reached_preemption() says; none: it is asked, which may wait.
+  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options,
+                                std::optional<bool> reached) const;
+  [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes,
+                                       std::optional<bool> reached) const;
   [[nodiscard]] bool rolled_back_below(Step step) const noexcept;
   void check_metrics(const SaveOptions& save_options) const;
   void check_mode(bool composite) const;
@@ -98,6 +103,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void add_item(internal::SaveJob& job, std::string name, args::ItemSave item) const;
   /// Throws where the item's earlier saves were by another handler.
   void check_binding(const std::string& item, const HandlerPtr& handler) const;
+  void check_layout_for_processes(const args::ItemSave& item) const;
   [[nodiscard]] internal::TreeSettings tree_settings(const internal::SaveJob& job) const;
   /// Whether a save is in a hurry.
   enum class Urgency : std::uint8_t {
@@ -107,9 +113,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency);
   /// Queues it; null where it was skipped.
   JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
-                    const std::shared_ptr<internal::SaveState>& state);
+                    const std::shared_ptr<internal::SaveState>& state,
+                    const internal::GroupScopePtr& scope);
   /// The save fails before it has begun.
-  void refuse(internal::SaveState& state, Step step, std::exception_ptr reason);
+  void refuse(internal::SaveState& state, Step step, std::exception_ptr reason,
+              const internal::GroupScopePtr& scope);
   void enqueue(const JobPtr& job, bool supersedes, bool first);
   void wait_as_asked(const JobPtr& job) const;
   internal::Task<void> run_save(JobPtr job);
@@ -117,8 +125,14 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
 
   internal::Task<void> run_delete(DeletePtr job);
   void settle_delete(const DeletePtr& job, const std::exception_ptr& failure);
-  /// Renames what a save pushed out; returns the trash.
-  internal::Task<std::vector<std::string>> retire_losers(JobPtr job);
+  /// What has lost its name, and the names of what is left of it.
+  struct Retired {
+    Retired() = default;
+    std::vector<Step> steps;
+    std::vector<std::string> trash;
+  };
+  /// Renames what a save pushed out.
+  internal::Task<Retired> retire_losers(JobPtr job);
   /// Of what has no name any more. It may be relieved of the turn meanwhile.
   internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
   /// True while, or because, something is in a hurry.
@@ -168,10 +182,39 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void end_background(const std::exception_ptr& trouble);
   internal::Task<void> close_all();
 
+  // Several processes (manager_core_processes.cpp). Each call of a kind gets the next number, so
+  // that processes that call together mean the same by a name.
+  using GroupScopePtr = internal::GroupScopePtr;
+  /// Null where this process is alone.
+  [[nodiscard]] GroupScopePtr next_scope(const std::string& what, std::atomic<std::uint64_t>& n);
+  [[nodiscard]] bool is_primary() const noexcept { return !group_ || group_->is_primary(); }
+  [[nodiscard]] bool shares_root() const noexcept { return group_ && group_->shares_root(); }
+  internal::Task<std::vector<internal::StepRecord>> list_together(bool create, bool read,
+                                                                  GroupScopePtr scope);
+  /// The primary: tells which steps have lost their names, after a commit.
+  internal::Task<void> tell_losers(JobPtr job, std::vector<Step> gone);
+  /// The others: hear it, and forget those.
+  internal::Task<void> hear_losers(JobPtr job);
+  internal::Task<void> tell_delete(DeletePtr job, std::exception_ptr failure);
+  internal::Task<void> hear_delete(DeletePtr job);
+  internal::Task<Restored> restore_together(std::string root_path, std::optional<Step> step,
+                                            args::RestoreArgs args, GroupScopePtr scope);
+  /// What the leader restores, so that all do.
+  internal::Task<Step> agree_on_step(std::string root_path, std::optional<Step> step,
+                                     GroupScopePtr scope);
+  /// Those that every process sees in its directory, ascending.
+  internal::Task<std::vector<Step>> common_steps(std::string root_path, GroupScopePtr scope);
+  internal::Task<Step> newest_step(std::string root_path);
+  /// Tells one content of a step from another.
+  internal::Task<std::string> digest_of(std::string root_path, Step step);
+
   [[nodiscard]] internal::WarnStep warn_step() const;
   internal::Task<std::vector<internal::StepRecord>> list_root(bool create, bool read);
-  void list_directory(bool create, bool read, const std::string& operation);
+  void list_directory(bool create, bool read, const std::string& operation,
+                      const internal::GroupScopePtr& scope);
   internal::Task<void> clean_up_root();
+  /// The writer's part of opening: leftovers go, the root's metadata is written.
+  internal::Task<void> prepare_root();
   internal::Task<RootMetadata> find_root_metadata();
   internal::Task<boost::json::object> find_metrics(Step step);
   internal::Task<StepMetadata> find_step_metadata(Step step);
@@ -182,6 +225,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
                                         args::RestoreArgs args);
   internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args);
+  internal::Task<LatestValid> try_together(std::string root_path, args::RestoreArgs args,
+                                           GroupScopePtr scope);
+  internal::Task<LatestValid> find_latest_valid_together(std::string root_path,
+                                                         args::RestoreArgs args,
+                                                         GroupScopePtr scope);
   internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
   internal::Task<HeldStep> find_new_step(std::optional<std::chrono::milliseconds> timeout,
@@ -194,10 +242,17 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
 
   const internal::Retention retention_;
   const SaveDecisionPolicy save_decision_;
+  const internal::ProcessGroupPtr group_;                      ///< none where this process is alone
+  std::shared_ptr<internal::PreemptionAgreement> preemption_;  ///< likewise
   const bool needs_records_;  ///< somebody asks for commit times or metrics, or steps are deleted
   std::shared_ptr<internal::WriterContext> writer_;
   internal::SaveQueue queue_;
+  std::atomic<std::uint64_t> saves_{0};  ///< calls, as are the next three
+  std::atomic<std::uint64_t> deletes_begun_{0};
+  std::atomic<std::uint64_t> restores_{0};
+  std::atomic<std::uint64_t> listings_{0};
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
+  bool opened_ = false;                 ///< the constructor is done
   mutable std::mutex mutex_;            ///< guards what follows
   bool closed_ = false;
   std::optional<bool> composite_;            ///< the mode, fixed by the first successful save

@@ -57,6 +57,10 @@ Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
 
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     JobPtr job, std::optional<std::string> replaced) {
+  if (!is_primary()) {
+    co_await hear_losers(job);
+    co_return nullptr;
+  }
   if (!job->losers.empty()) confirm_losers(*job);
   if (removals_wait()) {
     // The save that is in a hurry does it, once it has committed.
@@ -80,13 +84,14 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   }
   std::exception_ptr trouble;
   try {
-    std::vector<std::string> trash = co_await retire_losers(job);
+    Retired retired = co_await retire_losers(job);
     if (replaced) replaced_.push_back(*replaced);
     const std::vector<std::string> overwritten = std::exchange(replaced_, {});
     for (const std::string& name : overwritten) {
       const bool held = co_await is_held_by_reader(job->root(), name);
-      (held ? replaced_ : trash).push_back(name);
+      (held ? replaced_ : retired.trash).push_back(name);
     }
+    if (shares_root()) co_await tell_losers(job, std::move(retired.steps));
     if (options.enable_background_delete) {
       job->end_turn();
       release(job);
@@ -94,7 +99,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
       background = true;
     }
     job->allow_relief();
-    co_await remove_trash(job->root(), std::move(trash));
+    co_await remove_trash(job->root(), std::move(retired.trash));
   } catch (...) {
     trouble = std::current_exception();
   }
@@ -102,10 +107,10 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   co_return trouble;
 }
 
-Task<std::vector<std::string>> CheckpointManager::Impl::retire_losers(JobPtr job) {
+Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(JobPtr job) {
   std::vector<Step> losers = std::exchange(deferred_, {});
   losers.insert(losers.end(), job->losers.begin(), job->losers.end());
-  std::vector<std::string> trash;
+  Retired retired;
   for (const Step step : losers) {
     // A later save of the same number has taken it back.
     if (!index.is_condemned(step)) continue;
@@ -116,7 +121,8 @@ Task<std::vector<std::string>> CheckpointManager::Impl::retire_losers(JobPtr job
     std::exception_ptr trouble;
     try {
       const std::optional<std::string> left = co_await retire(job->root(), step);
-      if (left) trash.push_back(*left);
+      if (left) retired.trash.push_back(*left);
+      retired.steps.push_back(step);
       index.finish_delete(step);
     } catch (...) {
       trouble = std::current_exception();
@@ -126,7 +132,7 @@ Task<std::vector<std::string>> CheckpointManager::Impl::retire_losers(JobPtr job
     if (code_of(trouble) != ErrorCode::busy)
       log(LogLevel::warning, "delete", step, message_of(trouble));
   }
-  co_return trash;
+  co_return retired;
 }
 
 Task<std::optional<std::string>> CheckpointManager::Impl::retire(FolderPtr root, Step step) {
@@ -175,10 +181,13 @@ void CheckpointManager::Impl::end_background(const std::exception_ptr& trouble) 
 
 Future<void> CheckpointManager::Impl::delete_step(Step step) {
   const std::string operation = "delete step " + std::to_string(step);
+  const GroupScopePtr scope = next_scope("delete." + std::to_string(step), deletes_begun_);
   if (engine->forked()) return failed<void>(forked_error(operation));
   const auto refuse = [&](ErrorCode code, std::string reason, std::string remedy = "") {
-    return failed<void>(
-        with_operation(code, std::move(reason), operation, directory, std::move(remedy)));
+    const Error error =
+        with_operation(code, std::move(reason), operation, directory, std::move(remedy));
+    if (scope) scope->fail(std::make_exception_ptr(error));
+    return failed<void>(error);
   };
   if (options.read_only) {
     return refuse(ErrorCode::permission_denied, "the manager is read-only", "Open one that is not");
@@ -198,7 +207,7 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
     }
     board.begin();
   }
-  auto job = std::make_shared<DeleteJob>(step);
+  auto job = std::make_shared<DeleteJob>(step, scope);
   asio::post(engine->executor(), [self = shared_from_this(), job] {
     ++self->writers_;
     self->deletes_.insert(job);
@@ -210,6 +219,10 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
 
 Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   const auto self = shared_from_this();
+  if (!is_primary()) {
+    co_await hear_delete(job);
+    co_return;
+  }
   const Step step = job->step;
   const auto watchdog = watch(job, &Impl::expire_delete);
   // A missed deadline ends waits; whether to go on is decided here.
@@ -248,6 +261,7 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   }
   turn.reset();
   co_await end_writing();
+  if (shares_root()) co_await tell_delete(job, failure);
   if (failure) {
     failure = as_error(failure, "delete step " + std::to_string(step), directory);
     if (!job->settled) log(LogLevel::error, "delete", step, message_of(failure));

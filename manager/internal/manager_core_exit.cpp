@@ -33,7 +33,8 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     refuse(*state, step,
            std::make_exception_ptr(with_operation(ErrorCode::invalid_argument,
                                                   "ExitSaveOptions::deadline is not positive", "",
-                                                  "", "Give the time that is left")));
+                                                  "", "Give the time that is left")),
+           next_scope("save." + std::to_string(step), saves_));
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
   if (engine->forked() || options.read_only) {
@@ -43,9 +44,14 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     self->begin_leaving(deadline);
   });
   if (const JobPtr under_way = queue_.find(step)) {
-    queue_.promote(*under_way);
-    asio::post(engine->executor(),
-               [self = shared_from_this(), under_way] { self->begin_hurry(under_way); });
+    if (group_) {
+      // Where it has committed already, this counts as a call of save().
+      static_cast<void>(next_scope("save." + std::to_string(step), saves_));
+    } else {
+      queue_.promote(*under_way);
+      asio::post(engine->executor(),
+                 [self = shared_from_this(), under_way] { self->begin_hurry(under_way); });
+    }
     const auto& state = under_way->state;
     return SaveFuture(state, state->staged_state, state->committed_state);
   }

@@ -24,6 +24,7 @@ void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::Ite
       throw with_operation(ErrorCode::invalid_argument, "item '" + name + "' is given twice", "",
                            "");
   }
+  check_layout_for_processes(item);
   const HandlerPtr handler = find_saver(options.handlers, name, item.type());
   check_binding(name, handler);
   SaverRequest request(name, std::move(item.value()), tree_settings(job), job.state);
@@ -65,6 +66,8 @@ TreeSettings CheckpointManager::Impl::tree_settings(const SaveJob& job) const {
   settings.max_link_age = options.max_link_age;
   settings.linkable_file_bytes = options.linkable_file_bytes;
   settings.rules = rules;
+  settings.scope = job.scope;
+  settings.number = std::to_string(job.items.size());
   settings.warn = [writer = writer_, step = job.step](std::string message) {
     writer->log(LogLevel::warning, "link", step, std::move(message));
   };

@@ -72,6 +72,10 @@ Future<LatestValid> CheckpointManager::Impl::restore_latest_valid(args::RestoreA
   const std::string root = restore_options.directory.value_or(directory);
   const std::string operation = "restore the latest valid step";
   if (engine->forked()) return failed<LatestValid>(forked_error(operation));
+  if (const GroupScopePtr scope = next_scope("restore", restores_)) {
+    return start_cancellable(engine, find_latest_valid_together(root, std::move(args), scope),
+                             operation, root);
+  }
   return start_cancellable(engine, find_latest_valid(root, std::move(args)), operation, root);
 }
 
@@ -102,6 +106,56 @@ Task<LatestValid> CheckpointManager::Impl::find_latest_valid(std::string root_pa
     result.skipped.emplace_back(step, error);
   }
   refuse_all(result.skipped, root_path);
+}
+
+Task<LatestValid> CheckpointManager::Impl::try_together(std::string root_path,
+                                                        args::RestoreArgs args,
+                                                        GroupScopePtr scope) {
+  refuse_lazy(args);
+  LentArgs lent(std::move(args));
+  std::vector<Step> steps = co_await common_steps(root_path, scope);
+  LatestValid result;
+  for (; !steps.empty(); steps.pop_back()) {
+    const Step step = steps.back();
+    std::exception_ptr failure;
+    try {
+      result.restored = co_await restore_from(root_path, step, lent.lend());
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    Error error = with_operation(ErrorCode::data_loss, "another process could not restore it",
+                                 "restore step " + std::to_string(step), root_path);
+    if (failure) {
+      error = known_error(as_error(failure, "restore step " + std::to_string(step), root_path));
+      if (!blames_step(error.code())) throw error;
+    }
+    // What one of them cannot restore is no step for any.
+    const std::int64_t all =
+        co_await group_->agree_on_least(scope->name("try-" + std::to_string(step)), !failure);
+    if (all != 0) {
+      lent.give_back(result.restored);
+      co_return result;
+    }
+    log(LogLevel::warning, "restore", step, error.what());
+    result.skipped.emplace_back(step, error);
+  }
+  refuse_all(result.skipped, root_path);
+}
+
+Task<LatestValid> CheckpointManager::Impl::find_latest_valid_together(std::string root_path,
+                                                                      args::RestoreArgs args,
+                                                                      GroupScopePtr scope) {
+  const auto self = shared_from_this();
+  std::exception_ptr failure;
+  LatestValid result;
+  try {
+    result = co_await try_together(root_path, std::move(args), scope);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return result;
+  scope->fail(as_error(failure, "", root_path));
+  std::rethrow_exception(failure);
 }
 
 }  // namespace cairn

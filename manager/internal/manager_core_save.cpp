@@ -16,12 +16,14 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file is
                            // the two
 
 bool CheckpointManager::Impl::should_save(Step step) const {
-  const Decision decision = decide(step, SaveOptions());
+  const Decision decision = decide(step, SaveOptions(), std::nullopt);
   return decision.refused || decision.outcome == SaveOutcome::saved;
 }
 
 bool CheckpointManager::Impl::reached_preemption(Step step) const {
-  if (!preempted_ && !preemption_noticed()) return false;
+  const bool noticed = preempted_ || preemption_noticed();
+  if (preemption_) return preemption_->reached(step, noticed);
+  if (!noticed) return false;
   // The first step that is asked about after the notice is the one.
   Step agreed = kNone;
   return preemption_step_.compare_exchange_strong(agreed, step) || agreed == step;
@@ -33,7 +35,7 @@ bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
 }
 
 CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
-    Step step, const SaveOptions& save_options) const {
+    Step step, const SaveOptions& save_options, std::optional<bool> reached) const {
   Decision decision;
   if (options.read_only) {
     decision.outcome = SaveOutcome::skipped_read_only;
@@ -50,12 +52,13 @@ CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     decision.supersedes = options.on_older_step == OlderStep::supersede;
     decision.refused = !decision.supersedes;
   }
-  decision.outcome = ask_policy(step, latest && *latest >= step);
+  decision.outcome = ask_policy(step, latest && *latest >= step, reached);
   if (decision.outcome != SaveOutcome::saved) decision.refused = false;
   return decision;
 }
 
-SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes) const {
+SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes,
+                                                std::optional<bool> reached) const {
   const auto records = index.records();
   std::vector<CheckpointInfo> previous;
   previous.reserve(records->size());
@@ -64,7 +67,7 @@ SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes) cons
   }
   SaveContext context;
   context.is_saving_in_progress = saving();
-  context.reached_preemption = reached_preemption(step);
+  context.reached_preemption = reached ? *reached : reached_preemption(step);
   context.now_ns = engine->clock().now_ns();
   context.steady_ns = steady_ns(*engine);
   return save_decision_(step, previous, context) ? SaveOutcome::saved
@@ -128,7 +131,7 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
 
 CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
     Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
-    const std::shared_ptr<SaveState>& state) {
+    const std::shared_ptr<SaveState>& state, const GroupScopePtr& scope) {
   check_usable();
   if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
   auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
@@ -136,11 +139,15 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   job->composite = std::holds_alternative<args::Composite>(args.value);
   job->require_full_staging = options.require_full_staging;
   job->callback = options.post_finalization_callback;
+  job->scope = scope;
+  // Not under the lock: other processes may have to agree first, and the strand hears of it.
+  std::optional<bool> reached;
+  if (preemption_) reached = reached_preemption(step);
   const std::lock_guard lock(mutex_);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check();
   check_mode(job->composite);
-  Decision decision = decide(step, job->options);
+  Decision decision = decide(step, job->options, reached);
   if (urgency == Urgency::first && index.contains(step) && !job->options.overwrite) {
     decision.outcome = SaveOutcome::skipped_older_step;
   }
@@ -166,7 +173,9 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   }
   check_metrics(job->options);
   add_items(*job, std::move(args));
-  enqueue(job, decision.supersedes, urgency == Urgency::first || preemption_step_ == step);
+  // Several processes would not pass the same saves: with them each waits for its turn.
+  const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
+  enqueue(job, decision.supersedes, first);
   return job;
 }
 
@@ -177,18 +186,25 @@ SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOpt
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options,
                                          Urgency urgency) {
   auto state = std::make_shared<SaveState>(engine, writer_->heart);
+  const GroupScopePtr scope = next_scope("save." + std::to_string(step), saves_);
   try {
-    const JobPtr job = begin_save(step, std::move(args), std::move(save_options), urgency, state);
+    const JobPtr job =
+        begin_save(step, std::move(args), std::move(save_options), urgency, state, scope);
     if (job) wait_as_asked(job);
   } catch (...) {
-    refuse(*state, step, std::current_exception());
+    refuse(*state, step, std::current_exception(), scope);
   }
   return SaveFuture(state, state->staged_state, state->committed_state);
 }
 
-void CheckpointManager::Impl::refuse(SaveState& state, Step step, std::exception_ptr reason) {
+void CheckpointManager::Impl::refuse(SaveState& state, Step step, std::exception_ptr reason,
+                                     const GroupScopePtr& scope) {
   const std::exception_ptr error =
       as_error(std::move(reason), "save step " + std::to_string(step), directory);
+  if (scope) {
+    scope->fail(error);
+    tell_stopped(*scope, *engine);
+  }
   if (!engine->forked()) {
     // Dropped futures must not hide it.
     board.begin();
@@ -297,6 +313,7 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 }
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
+  if (job->scope) job->scope->fail(failure);
   index.abort(job->listed, job->losers);
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   report_failure(*job->state, job->step, failure);

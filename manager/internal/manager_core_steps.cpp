@@ -38,6 +38,10 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
   const std::string root = restore_options.directory.value_or(directory);
   const std::string operation = step ? "restore step " + std::to_string(*step) : "restore";
   if (engine->forked()) return failed<Restored>(forked_error(operation));
+  if (const GroupScopePtr scope = next_scope("restore", restores_)) {
+    return start_cancellable(engine, restore_together(root, step, std::move(args), scope),
+                             operation, root);
+  }
   if (!step && !restore_options.directory) {
     step = index.latest_committed();
     if (!step)
@@ -59,18 +63,20 @@ Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, S
   co_return join_path(root_path, *name);
 }
 
+Task<Step> CheckpointManager::Impl::newest_step(std::string root_path) {
+  FolderPtr root = co_await open_folder(engine, root_path);
+  const std::vector<ListedStep> steps = co_await list_committed_steps(root, rules);
+  if (steps.empty())
+    throw with_operation(ErrorCode::not_found, "there is no step to restore", "", root_path);
+  co_return steps.back().step;
+}
+
 Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
                                                      std::optional<Step> step,
                                                      args::RestoreArgs args) {
   const auto self = shared_from_this();
   const std::int64_t begin = steady_ns(*engine);
-  if (!step) {
-    FolderPtr root = co_await open_folder(engine, root_path);
-    const std::vector<ListedStep> steps = co_await list_committed_steps(root, rules);
-    if (steps.empty())
-      throw with_operation(ErrorCode::not_found, "there is no step to restore", "", root_path);
-    step = steps.back().step;
-  }
+  if (!step) step = co_await newest_step(root_path);
   const std::string path = co_await path_of_step(root_path, *step);
   Restored restored =
       co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
@@ -173,6 +179,7 @@ Future<void> CheckpointManager::Impl::close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
   }
+  if (preemption_) preemption_->stop();
   return start(engine, close_all(), "close", directory);
 }
 

@@ -8,12 +8,20 @@
 namespace cairn::internal {
 
 OcdbtStore::OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content,
-                       std::optional<std::uint64_t> linkable_file_bytes)
-    : state_(std::move(state)), content_(content), linkable_file_bytes_(linkable_file_bytes) {}
+                       std::optional<std::uint64_t> linkable_file_bytes, bool joins)
+    : state_(std::move(state)),
+      content_(content),
+      linkable_file_bytes_(linkable_file_bytes),
+      joins_(joins) {}
 
 Task<void> OcdbtStore::open(FolderPtr item) {
   item_ = item;
-  const FolderPtr folder = co_await make_subfolder(item, "d");
+  FolderPtr folder;
+  if (joins_) {
+    folder = co_await open_subfolder(item, "d");
+  } else {
+    folder = co_await make_subfolder(item, "d");
+  }
   const ItemLayout& layout = content_.layout;
   constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max() / 2;
   const std::uint64_t bytes_max = linkable_file_bytes_.value_or(kNoLimit);
@@ -50,8 +58,14 @@ Task<void> OcdbtStore::write(PieceList list, std::span<const std::byte> bytes, F
   note(std::move(list), place);
 }
 
-Task<void> OcdbtStore::finish_data() {
+Task<void> OcdbtStore::finish_files() {
+  files_finished_ = true;
   co_await files_->finish();
+  state_->stored += files_->written_bytes();
+}
+
+Task<void> OcdbtStore::finish_data() {
+  if (!files_finished_) co_await finish_files();
   const std::int64_t now_ns = state_->engine->clock().now_ns();
   const std::string nodes_name = data_file_name();
   auto build = [this, now_ns, path = "d/" + nodes_name] {
@@ -61,7 +75,7 @@ Task<void> OcdbtStore::finish_data() {
   };
   EncodedDatabase database =
       co_await engine::async_run(state_->engine->cpu(), std::move(build), asio::use_awaitable);
-  state_->stored += files_->written_bytes() + database.nodes.size() + database.manifest.size();
+  state_->stored += database.nodes.size() + database.manifest.size();
   co_await write_file(files_->folder(), nodes_name, std::move(database.nodes));
   manifest_ = std::move(database.manifest);
 }

@@ -13,9 +13,9 @@ namespace cairn::internal {
 class OcdbtStore final : public ChunkStore {
  public:
   /// `linkable_file_bytes`: where data files end so that later steps can link them; none: where
-  /// the item does.
+  /// the item does. `joins`: another process makes the directories.
   OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content,
-             std::optional<std::uint64_t> linkable_file_bytes);
+             std::optional<std::uint64_t> linkable_file_bytes, bool joins);
   Task<void> open(FolderPtr item) override;
   Task<void> write(PieceList list, std::span<const std::byte> bytes, FileClass kind) override;
   Task<void> finish_data() override;
@@ -27,8 +27,10 @@ class OcdbtStore final : public ChunkStore {
   Task<void> write_fixed(std::uint64_t offset, std::span<const std::byte> bytes);
   /// Where the pieces of such an extent are.
   void note_fixed(PieceList list, std::uint64_t offset);
+  /// The first half of finish_data(): this process's files are durable.
+  Task<void> finish_files();
   /// After open().
-  [[nodiscard]] DataFiles& files() noexcept { return *files_; }
+  [[nodiscard]] DataFiles& files() const noexcept { return *files_; }
 
  private:
   void note(PieceList list, const FilePlace& place);
@@ -36,6 +38,8 @@ class OcdbtStore final : public ChunkStore {
   std::shared_ptr<SaveState> state_;
   ItemContent& content_;
   std::optional<std::uint64_t> linkable_file_bytes_;
+  bool joins_;
+  bool files_finished_ = false;
   FolderPtr item_;
   std::unique_ptr<DataFiles> files_;
   std::string manifest_;

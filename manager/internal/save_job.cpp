@@ -106,32 +106,43 @@ Task<std::optional<std::string>> SaveJob::run() {
   engine::Engine& engine = *context_->engine;
   init_timestamp_ns_ = engine.clock().now_ns();
   check_cancelled();
-  auto plan = [this, disk_rate = context_->pace->disk_rate] { plan_items(disk_rate); };
+  const double disk_rate = context_->pace->disk_rate;
+  for (auto& [name, item] : items) {
+    co_await item->agree(disk_rate);
+    check_cancelled();
+  }
+  auto plan = [this, disk_rate] { plan_items(disk_rate); };
   CallerMemory::Use sampled = state->memory.use();
   co_await engine::async_run(engine.cpu(), std::move(plan), asio::use_awaitable);
   sampled.reset();
   check_cancelled();
   std::uint64_t staging = 0;
-  for (auto& [name, item] : items) staging += item->staging_bytes();
+  for (auto& [name, item] : items) staging += takes_part(*item) ? item->staging_bytes() : 0;
   streamed_ = staging > engine.staging().capacity();
   check_staging();
   // A cancellation ends one wait, not those that begin after it.
   co_await wait_for_capture();
-  if (context_->lock.timeout().count() > 0) {
+  if (context_->lock.timeout().count() > 0 && !joins()) {
     // It may take as long as another process likes, and staging memory is for those that write.
     root_ = co_await begin_writing(context_);
     check_cancelled();
   }
 
   engine::Nursery transfer(engine.executor());
-  transfer.spawn(open_step());
-  transfer.spawn(capture_items(&transfer));
+  transfer.spawn(telling(scope, open_step()));
+  transfer.spawn(telling(scope, capture_items(&transfer)));
   co_await transfer.join();
   check_cancelled();
 
   co_await finish_items();
   check_cancelled();
   co_await run_callback();
+  check_cancelled();
+  if (joins()) {
+    co_await hear_commit();
+    co_return std::nullopt;
+  }
+  if (scope) co_await ready_everywhere();
   check_cancelled();
   co_await write_step_metadata(true);
   co_await directory_->seal();
@@ -140,6 +151,7 @@ Task<std::optional<std::string>> SaveJob::run() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::optional<std::string> replaced = co_await directory_->commit(options.overwrite);
   committed_ns_ = steady_ns(engine);
+  if (scope) co_await tell_commit();
   co_return replaced;
 }
 
@@ -165,6 +177,10 @@ void SaveJob::allow_relief() noexcept {
 }
 
 Task<void> SaveJob::open_step() {
+  if (joins()) {
+    co_await join_step();
+    co_return;
+  }
   turn_ = context_->turn.line_up();
   if (preferred_) prefer();
   co_await wait_for_turn(context_, turn_.get());
@@ -174,16 +190,20 @@ Task<void> SaveJob::open_step() {
   co_await write_step_metadata(false);
   opened->set(nullptr, impl::Unit());
   for (auto& [name, item] : items) co_await item->open(root_, directory_->folder());
+  if (scope) co_await show_step();
 }
 
 Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
-  for (auto& [name, item] : items) co_await item->capture(nursery);
+  for (auto& [name, item] : items) {
+    if (takes_part(*item)) co_await item->capture(nursery);
+  }
   staged_ns_ = steady_ns(*context_->engine);
   captured_ = true;
   if (preferred_) prefer();
   // Not after a missed deadline, which has answered already.
-  if (!staged->ready()) staged->set(nullptr, impl::Unit());
   if (!state->staged_state->ready()) state->staged_state->set(nullptr, impl::Unit());
+  if (scope) co_await captured_everywhere();
+  if (!staged->ready()) staged->set(nullptr, impl::Unit());
 }
 
 /// Every item, so that one error says what all of them are refused for.
@@ -191,6 +211,7 @@ void SaveJob::plan_items(double disk_rate) {
   std::exception_ptr first;
   std::size_t failed = 0;
   for (auto& [name, item] : items) {
+    if (!takes_part(*item)) continue;
     try {
       item->plan(disk_rate);
     } catch (...) {
@@ -202,11 +223,15 @@ void SaveJob::plan_items(double disk_rate) {
 
 Task<void> SaveJob::finish_items() {
   engine::Nursery data(context_->engine->executor());
-  for (auto& [name, item] : items) data.spawn(item->finish_data());
+  for (auto& [name, item] : items) {
+    if (takes_part(*item)) data.spawn(telling(scope, item->finish_data()));
+  }
   co_await join_items(&data);
   check_cancelled();
   engine::Nursery metadata(context_->engine->executor());
-  for (auto& [name, item] : items) metadata.spawn(item->finish_metadata());
+  for (auto& [name, item] : items) {
+    if (takes_part(*item)) metadata.spawn(telling(scope, item->finish_metadata()));
+  }
   co_await join_items(&metadata);
 }
 
@@ -239,6 +264,7 @@ Task<void> SaveJob::run_callback() {
 Task<void> SaveJob::clean_up() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   items.clear();  // closes their files and lets the arrays go
+  if (scope) co_await stopped_everywhere();
   if (directory_) co_await directory_->discard();
 }
 

@@ -68,6 +68,7 @@ class SaveJob {
   std::vector<std::pair<std::string, HandlerPtr>> handlers;  ///< of the items
   bool require_full_staging = false;
   bool composite = false;  ///< several items by name
+  GroupScopePtr scope;     ///< of the processes that save it too; none where there are none
   PostFinalizationCallback callback;
   StepRecord record;           ///< what the manager knows of the step by it
   StepIndex::SaveId listed{};  ///< it, in the manager's list
@@ -116,6 +117,30 @@ class SaveJob {
   void check_cancelled() const;
   Task<void> wait_for_capture();
 
+  // Several processes (save_job_processes.cpp).
+  /// Another process makes the directory and commits.
+  [[nodiscard]] bool joins() const { return scope && !scope->group().is_primary(); }
+  /// Whether this process writes some of the item.
+  [[nodiscard]] bool takes_part(const ItemSaver& item) const {
+    return !joins() || item.is_shared();
+  }
+  /// Tells the others where the directory is.
+  Task<void> show_step();
+  /// Waits for the primary's directory.
+  Task<void> join_step();
+  /// Waits until the save is captured everywhere.
+  Task<void> captured_everywhere();
+  /// Past it the save commits, unless the primary fails.
+  Task<void> ready_everywhere();
+  /// The primary: tells the others that it has committed.
+  Task<void> tell_commit();
+  /// The others: waits until all are ready, and for that.
+  Task<void> hear_commit();
+  /// Whether the step may be there although its commit was not heard of, for that reason.
+  Task<bool> may_have_committed(ErrorCode unheard);
+  /// After a failure: waits a little until nobody writes into the directory any more.
+  Task<void> stopped_everywhere();
+
   std::shared_ptr<WriterContext> context_;
   WriterTurn::PlacePtr turn_;
   bool preferred_ = false;
@@ -129,6 +154,8 @@ class SaveJob {
   bool streamed_ = false;
 };
 
+/// This process writes nothing of a save that has failed; does not wait for the others.
+void tell_stopped(const GroupScope& scope, engine::Engine& engine);
 /// The engine's steady clock in nanoseconds.
 [[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
 /// Waits for the turn of a place in the line.

@@ -47,6 +47,8 @@ class StepDirectory {
   /// After any other failure discard() has something to do.
   Task<void> create(bool overwrite);
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
+  /// The directory's name at the moment.
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
   /// Step 3.
   Task<void> seal();
   /// Step 4. Throws commit_unknown when only the last sync failed, or when a rename failed and it

@@ -45,7 +45,7 @@ std::shared_ptr<ItemSaver> make_tree_saver(std::string item, args::TreeSave args
                                      std::move(state));
 }
 
-void TreeSaver::plan(double disk_rate) {
+PlanSettings TreeSaver::plan_settings(double disk_rate) const {
   PlanSettings settings;
   settings.automatic.disk_rate = disk_rate;
   settings.automatic.workers = engine_->cpu().concurrency();
@@ -54,9 +54,14 @@ void TreeSaver::plan(double disk_rate) {
   settings.codec = settings_.codec;
   settings.incremental = settings_.incremental;
   settings.strings = settings_.strings;
+  settings.shares = shares_;
+  return settings;
+}
+
+void TreeSaver::plan(double disk_rate) {
   try {
     check_custom_metadata(args_.custom_metadata);
-    layout_ = plan_item(args_, settings);
+    layout_ = plan_item(args_, plan_settings(disk_rate));
   } catch (const Error& error) {
     ErrorContext context = error.context();
     context.item = item_;
@@ -67,7 +72,7 @@ void TreeSaver::plan(double disk_rate) {
   if (uses_ocdbt(layout_.layout)) {
     std::optional<std::uint64_t> file_bytes;
     if (settings_.incremental) file_bytes = settings_.linkable_file_bytes;
-    auto store = std::make_unique<OcdbtStore>(state_, *content_, file_bytes);
+    auto store = std::make_unique<OcdbtStore>(state_, *content_, file_bytes, joins());
     ocdbt_ = store.get();
     store_ = std::move(store);
   } else {
@@ -131,7 +136,7 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
     const Extent& extent = layout_.extents[i];
     if (settings_.capture == Capture::borrow) {
       if (auto memory = borrowable(extent)) {
-        nursery->spawn(borrow_and_write(i, *memory));
+        nursery->spawn(telling(settings_.scope, borrow_and_write(i, *memory)));
         continue;
       }
     }
@@ -139,7 +144,7 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
         co_await engine_->staging().async_acquire(extent.staging_bytes, kAsTuple);
     if (error) raise_failure(error, "wait for staging memory", "");
     gate_.expect_capture(extent.staging_bytes);
-    nursery->spawn(transfer(i, std::move(buffer)));
+    nursery->spawn(telling(settings_.scope, transfer(i, std::move(buffer))));
   }
   if (uncaptured_ != 0) {
     const Future<void> captured(all_captured_);
@@ -156,7 +161,11 @@ void TreeSaver::extent_captured(std::size_t index) {
 // ---- store --------------------------------------------------------------------------------------
 
 Task<void> TreeSaver::open(FolderPtr root, FolderPtr step) {
-  folder_ = co_await make_subfolder(step, item_);
+  if (joins()) {
+    folder_ = co_await open_subfolder(step, item_);
+  } else {
+    folder_ = co_await make_subfolder(step, item_);
+  }
   co_await store_->open(folder_);
   if (settings_.incremental) co_await open_links(root);
   opened_->set(nullptr, impl::Unit());
@@ -245,6 +254,8 @@ Task<void> TreeSaver::rewrite_and_store(std::size_t index, Selection selection, 
 
 Task<void> TreeSaver::finish_data() {
   if (links_) co_await drop_unused_links();
+  if (shares_) co_await hand_over();
+  if (joins()) co_return;
   co_await store_->finish_data();
   if (links_) note_synced();
   std::vector<std::string_view> left_out;
@@ -271,6 +282,7 @@ Task<void> TreeSaver::finish_data() {
 }
 
 Task<void> TreeSaver::finish_metadata() {
+  if (joins()) co_return;
   // Side by side, so that the file system can sync them in one transaction of its journal.
   engine::Nursery files(engine_->executor());
   files.spawn(store_->finish_metadata());

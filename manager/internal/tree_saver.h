@@ -19,6 +19,7 @@
 #include <cairn/manager/internal/link_source.h>
 #include <cairn/manager/internal/ocdbt_store.h>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,6 +32,11 @@ class TreeSaver final : public ItemSaver {
   TreeSaver(std::string item, args::TreeSave args, TreeSettings settings,
             std::shared_ptr<SaveState> state);
 
+  Task<void> agree(double disk_rate) override;
+  [[nodiscard]] bool is_shared() const override {
+    return settings_.scope && settings_.scope->group().shares_root() &&
+           uses_ocdbt(settings_.layout);
+  }
   void plan(double disk_rate) override;
   [[nodiscard]] std::uint64_t staging_bytes() const override { return layout_.staging_bytes; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return layout_.element_bytes; }
@@ -73,6 +79,20 @@ class TreeSaver final : public ItemSaver {
   [[nodiscard]] std::uint64_t element_bytes_of(const Extent& extent) const;
   void extent_captured(std::size_t index);
 
+  // Several processes (tree_saver_shares.cpp).
+  [[nodiscard]] PlanSettings plan_settings(double disk_rate) const;
+  /// Another process makes the directories and writes the metadata.
+  [[nodiscard]] bool joins() const { return shares_ && !settings_.scope->group().is_primary(); }
+  /// Throws what `look` does, naming the item; runs it on the CPU pool.
+  Task<void> look_at_tree(std::function<void()> look);
+  /// This process's files and chunks.
+  [[nodiscard]] std::string share_text() const;
+  void add_share(const std::string& text);
+  /// Throws where a chunk is missing, or there twice.
+  void check_complete() const;
+  /// Makes this process's data durable and tells the primary, which has everybody's then.
+  Task<void> hand_over();
+
   // Incremental saves (tree_saver_links.cpp).
   Task<void> open_links(FolderPtr root);
   [[nodiscard]] std::vector<Selection> select(const Extent& extent);
@@ -103,6 +123,7 @@ class TreeSaver final : public ItemSaver {
   TreeSettings settings_;
   std::shared_ptr<SaveState> state_;
   EnginePtr engine_;
+  std::shared_ptr<const SharePlan> shares_;  ///< where other processes save it too
   ItemLayout layout_;
   EncodeGate gate_;
   std::unique_ptr<ItemContent> content_;

@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
 
-from patterns import DTYPES, dtype_of, pattern, same
+from patterns import DTYPES, dtype_of, pattern, same, smooth_pattern
 
 SHAPES: list[tuple[int, ...]] = [(), (7,), (3, 5), (2, 3, 4), (0, 4), (300, 70)]
 STEPS_MANY = 20_000
@@ -103,6 +103,20 @@ def tensorstore_many(root: pathlib.Path) -> None:
         same(read_array(item, f"layers.p{i}"), pattern("float32", (i % 7 + 1,), i), f"layers.p{i}")
 
 
+EXPECTED_TOGETHER = {
+    "rows": pattern("float32", (5001, 1003), 1), "columns": pattern("int16", (40, 70), 2),
+    "smooth": smooth_pattern("bfloat16", (300, 2000), 3), "all": pattern("float64", (500,), 4), "list": [1, None, 2.5],
+}  # fmt: skip
+
+
+def tensorstore_together(root: pathlib.Path) -> None:
+    for step in (0, 1):
+        item = root / f"together/{step}/params"
+        for name in ("rows", "columns", "smooth", "all"):
+            same(read_array(item, name), EXPECTED_TOGETHER[name], f"step {step}: {name}")
+    equal(len(list((root / "together/0/params/d").iterdir())), 4, "files: one of each process, and the nodes")
+
+
 def tensorstore_bare(root: pathlib.Path) -> None:
     spec = {"driver": "zarr3", "kvstore": {"driver": "ocdbt", "base": f"file://{root}/single/4/default/"}}
     same(ts.open(spec, open=True, read=True).result().read().result(), pattern("float32", (6,), 9), "bare leaf")
@@ -175,6 +189,16 @@ def orbax_composite(root: pathlib.Path) -> None:
         same_tree(restored["params"], {"w": pattern("float32", (4, 2), 5)})
         equal(restored["data"], {"epoch": 3, "file": "a.txt"}, "data without arguments")
         same_tree(restored["notes"], {"text": "grüße"}, "notes")
+
+
+def orbax_together(root: pathlib.Path) -> None:
+    arguments = ocp.args.Composite(params=ocp.args.StandardRestore(), data=ocp.args.JsonRestore())
+    with ocp.CheckpointManager(root / "together") as manager:
+        equal(sorted(manager.all_steps()), [0, 1], "all_steps")
+        for step in (0, 1):
+            restored = manager.restore(step, args=arguments)
+            same_tree(restored["params"], EXPECTED_TOGETHER, f"step {step}")
+            equal(restored["data"], {"epoch": 3}, f"step {step}: data")
 
 
 def orbax_kinds(root: pathlib.Path) -> None:
@@ -320,6 +344,7 @@ def main() -> int:
         ("TensorStore", "every dtype and shape", lambda: tensorstore_every_dtype(root)),
         ("TensorStore", "chunks, padding, packed values", lambda: tensorstore_large(root)),
         ("TensorStore", "20,000 leaves, interior nodes", lambda: tensorstore_many(root)),
+        ("TensorStore", "what three processes saved together", lambda: tensorstore_together(root)),
         ("TensorStore", "a bare leaf", lambda: tensorstore_bare(root)),
         ("Orbax v0", "StandardRestore: every dtype and shape", lambda: orbax_standard_dtypes(root)),
         ("Orbax v0", "StandardRestore: structure and scalars", lambda: orbax_standard_structure(root)),
@@ -331,6 +356,7 @@ def main() -> int:
         ("Orbax v0", "StandardRestore into numpy targets", lambda: orbax_target(root)),
         ("Orbax v0", "StandardRestore as jax.Array", lambda: orbax_jax_target(root)),
         ("Orbax v0", "Composite with a JSON item", lambda: orbax_composite(root)),
+        ("Orbax v0", "what three processes saved together", lambda: orbax_together(root)),
         ("Orbax v0", "array, proto and random key items", lambda: orbax_kinds(root)),
         ("Orbax v0", "the same, written by it and read by us", lambda: ours_of_orbax_kinds(root, writer)),
         ("Orbax v0, v1", "strings, by PyTreeRestore and without arguments", lambda: orbax_strings(root)),

@@ -16,6 +16,10 @@ namespace cairn::interop {
 void save(const std::string& root, std::string_view layout, std::string_view codec,
           std::string_view dtypes);
 
+/// Forks three processes that save two steps together in ROOT. To be called before any thread is
+/// started.
+void save_together(const std::string& root);
+
 /// Writes a safetensors file of `dtypes` in several shapes, empty arrays and numbers.
 void write_safetensors_file(const std::string& file, std::string_view dtypes);
 

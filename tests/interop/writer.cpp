@@ -111,6 +111,7 @@ void read_kinds(const std::string& root) {
 }
 
 void write(const std::string& root) {
+  interop::save_together(root + "/together");
   write_kinds(root);
   CheckpointManager manager(root + "/single");
   static_cast<void>(manager.save(0, every_dtype()).get());

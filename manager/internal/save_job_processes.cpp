@@ -1,0 +1,152 @@
+// What a save that several processes do together adds: where they wait for each other.
+//
+//   plan      what the trees are, and who writes what         (tree_saver_shares.cpp)
+//   open      the primary has made the directory
+//   captured  all have captured, and hold all the memory that they will ask for: the next save may
+//             capture anywhere
+//   data      each has made its data durable; the primary gets the places of the chunks
+//   ready     nobody fails any more but the primary
+//   commit    the primary has committed
+//
+// No wait for memory depends on another process: what is captured can be written once the directory
+// is there, the primary makes it once its turn has come, and the saves that have the turn before
+// are captured everywhere. So two managers that share memory, and get it in another order in each
+// process, do not wait for each other.
+
+#include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/save_job.h>
+#include <cairn/manager/internal/wire.h>
+
+#include <algorithm>
+#include <boost/asio/bind_executor.hpp>
+#include <chrono>
+
+namespace cairn::internal {
+namespace {
+
+/// How long a process that has failed is waited for before the directory is removed.
+constexpr std::chrono::seconds kStopTime{5};
+
+/// Not below the save's names, which have failed.
+std::string stop_name(const GroupScope& scope) {
+  return "stop-" + scope.name("over");
+}
+
+engine::Clock::Duration stop_limit(const GroupScope& scope) {
+  return std::min<engine::Clock::Duration>(kStopTime, scope.group().timeout());
+}
+
+}  // namespace
+
+void tell_stopped(const GroupScope& scope, engine::Engine& engine) {
+  ProcessGroup& group = scope.group();
+  if (!group.shares_root()) return;
+  const auto ignore = [](const std::exception_ptr&) {};
+  group.coordinator()->barrier(group.full_name(stop_name(scope)), group.within(stop_limit(scope)),
+                               asio::bind_executor(engine.executor(), ignore));
+}
+
+Task<void> SaveJob::show_step() {
+  if (!scope->group().shares_root()) co_return;
+  std::string name = directory_->name();
+  const std::string shown = co_await scope->group().broadcast(scope->name("open"), std::move(name));
+  static_cast<void>(shown);
+}
+
+Task<void> SaveJob::join_step() {
+  const std::string name = co_await scope->group().broadcast(scope->name("open"), std::string());
+  root_ = co_await open_folder(context_->engine, context_->root_path, context_->heart);
+  const FolderPtr folder = co_await open_subfolder(root_, name);
+  opened->set(nullptr, impl::Unit());
+  for (auto& [item_name, item] : items) {
+    if (item->is_shared()) co_await item->open(root_, folder);
+  }
+}
+
+Task<void> SaveJob::captured_everywhere() {
+  co_await scope->group().barrier(scope->name("captured"));
+}
+
+Task<void> SaveJob::ready_everywhere() {
+  co_await scope->group().barrier(scope->name("ready"));
+}
+
+Task<void> SaveJob::tell_commit() {
+  WireWriter text;
+  text.number(static_cast<std::uint64_t>(commit_timestamp_ns_));
+  std::string bytes = text.take();
+  std::exception_ptr untold;
+  try {
+    const std::string told =
+        co_await scope->group().broadcast(scope->name("commit"), std::move(bytes));
+    static_cast<void>(told);
+  } catch (...) {
+    untold = std::current_exception();
+  }
+  // The step is there, whoever has died since.
+  if (untold) {
+    context_->log(LogLevel::warning, "save", step,
+                  "committed, but not every process knows: " + message_of(untold));
+  }
+}
+
+Task<void> SaveJob::hear_commit() {
+  // Whatever happens from here on, this process cannot tell that the save has failed.
+  state->past_recall = true;
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  std::exception_ptr unheard;
+  std::string bytes;
+  try {
+    co_await ready_everywhere();
+    bytes = co_await scope->group().broadcast(scope->name("commit"), std::string());
+  } catch (...) {
+    unheard = std::current_exception();
+  }
+  if (!unheard) {
+    commit_timestamp_ns_ = static_cast<std::int64_t>(WireReader(bytes).number());
+    committed_ns_ = steady_ns(*context_->engine);
+    co_return;
+  }
+  const bool unknown = co_await may_have_committed(code_of(unheard));
+  if (!unknown) std::rethrow_exception(unheard);
+  ErrorContext context;
+  context.path = context_->root_path;
+  context.remedy = "Nothing was deleted; reload() tells whether the step is there";
+  throw Error(ErrorCode::commit_unknown,
+              "the primary has not said whether it has committed: " + message_of(unheard), context);
+}
+
+Task<bool> SaveJob::may_have_committed(ErrorCode unheard) {
+  switch (unheard) {
+    case ErrorCode::commit_unknown:
+      co_return true;
+    case ErrorCode::io_error:  // the primary has died, or nothing is heard of it any more,
+    case ErrorCode::closed:    // perhaps after its commit
+    case ErrorCode::timed_out:
+      break;
+    default:
+      co_return false;
+  }
+  if (options.overwrite) co_return true;  // the one that is there tells nothing
+  try {
+    const std::optional<std::string> there = co_await find_step(root_, context_->rules, step);
+    co_return there.has_value();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): then nobody knows
+  }
+  co_return true;
+}
+
+Task<void> SaveJob::stopped_everywhere() {
+  scope->fail(failure);
+  if (!scope->group().shares_root()) co_return;
+  if (joins()) {
+    tell_stopped(*scope, *context_->engine);
+    co_return;
+  }
+  try {
+    co_await scope->group().barrier_within(stop_name(*scope), stop_limit(*scope));
+  } catch (...) {  // NOLINT(bugprone-empty-catch): who has died does not write either
+  }
+}
+
+}  // namespace cairn::internal

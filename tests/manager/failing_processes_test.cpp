@@ -1,0 +1,310 @@
+// What the managers of several processes make of one that fails, hangs or dies: nothing of the
+// step, an error that names it, and a root that the others go on with.
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "support/managers_of_processes.h"
+
+namespace cairn {
+namespace {
+
+using namespace std::chrono_literals;
+using engine::FaultPlan;
+using engine::IoOp;
+using test::killed_by;
+using test::Process;
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class FailingProcesses : public test::ProcessesTest {
+ protected:
+  /// One step of two processes, in one of which `faults` happen: both get `code`, nothing is left,
+  /// and the next save succeeds.
+  void expect_failure(ProcessIndex failing, const std::function<void(FaultPlan&)>& faults,
+                      ErrorCode code) {
+    run(2, [&](const Process& process) {
+      const auto plan = std::make_shared<FaultPlan>();
+      test::EngineSettings settings;
+      settings.faults = plan;
+      CheckpointManager manager(root(), options_of(process, settings));
+      if (process.index == failing) faults(*plan);
+      const Part part(process, 0);
+      const Error error = error_of(manager.save(0, part.tree()));
+      EXPECT_EQ(error.code(), code) << error.what();
+      const std::string name = "process " + std::to_string(failing) + " of 2 failed";
+      if (process.index != failing) {
+        EXPECT_THAT(error.what(), HasSubstr(name));
+      }
+      EXPECT_THAT(manager.all_steps(), IsEmpty());
+      EXPECT_EQ(error_of(manager.restore()).code(), ErrorCode::not_found);
+      if (process.index == 0) {
+        EXPECT_THAT(entries(), ElementsAre(".cairn.lock"));
+      }
+      plan->clear();
+      EXPECT_TRUE(save(manager, process, 0)) << "the next try";
+      EXPECT_EQ(manager.restore(0).get().tree(), expected(0));
+    });
+    std::filesystem::remove_all(root());
+  }
+};
+CAIRN_ON_EVERY_BACKEND(FailingProcesses);
+
+// ---- one that fails -----------------------------------------------------------------------------
+
+TEST_P(FailingProcesses, ADiskThatIsFullForOneOfThem) {
+  const auto full = [](FaultPlan& plan) {
+    plan.fail(FaultPlan::only({IoOp::write}), 1, ENOSPC, FaultPlan::kForever);
+  };
+  expect_failure(1, full, ErrorCode::no_space);
+  expect_failure(0, full, ErrorCode::no_space);
+}
+
+TEST_P(FailingProcesses, ASyncThatFails) {
+  const auto broken = [](FaultPlan& plan) {
+    plan.fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
+  };
+  expect_failure(1, broken, ErrorCode::io_error);
+  expect_failure(0, broken, ErrorCode::io_error);
+}
+
+TEST_P(FailingProcesses, APrimaryThatCannotMakeTheDirectory) {
+  const auto broken = [](FaultPlan& plan) {
+    plan.fail(FaultPlan::only({IoOp::make_directory}), 1, EDQUOT);
+  };
+  expect_failure(0, broken, ErrorCode::no_space);
+}
+
+TEST_P(FailingProcesses, APrimaryThatCannotCommit) {
+  const auto broken = [](FaultPlan& plan) { plan.fail(FaultPlan::only({IoOp::rename}), 1, EIO); };
+  expect_failure(0, broken, ErrorCode::io_error);
+}
+
+TEST_P(FailingProcesses, EveryCallOfTheOtherMayFail) {
+  const test::Shared<std::atomic<bool>> clean;
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = plan;
+    CheckpointManager manager(root(), options_of(process, settings));
+    // The n-th call in process 1 fails, until a run is clean.
+    for (Step n = 1; !*clean; ++n) {
+      process.meet("begin " + std::to_string(n));
+      if (process.index == 1) plan->fail(FaultPlan::any(), static_cast<std::uint64_t>(n), EIO);
+      const Part part(process, n);
+      const SaveFuture save = manager.save(n, part.tree());
+      bool saved = false;
+      try {
+        saved = static_cast<bool>(save.get());
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::io_error) << error.what();
+      }
+      if (process.index == 1) *clean = plan->injected() == 0;
+      plan->clear();
+      process.meet("end " + std::to_string(n));
+      EXPECT_EQ(std::filesystem::exists(root() + "/" + std::to_string(n)), saved);
+      EXPECT_TRUE(saved || !*clean);
+      if (saved) {
+        EXPECT_EQ(manager.restore(n).get().tree(), expected(n));
+      }
+    }
+  });
+  for (const std::string& name : entries()) EXPECT_THAT(name, Not(HasSubstr("tmp")));
+}
+
+// ---- what they do not do alike ------------------------------------------------------------------
+
+TEST_P(FailingProcesses, TreesThatDifferAreRefusedByName) {
+  run(2, [&](const Process& process) {
+    CheckpointManager manager(root(), options_of(process));
+    const bool other = process.index == 1;
+    const auto refusal = [&](Tree mine) {
+      const Error error = error_of(manager.save(0, std::move(mine)));
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+      return std::string(error.what());
+    };
+    const std::string name = other ? "c" : "b";
+    EXPECT_THAT(refusal(Tree(Dict{{"a", Tree(std::int64_t{1})}, {name, Tree(std::int64_t{2})}})),
+                AllOf(HasSubstr("process 1 saves another tree"), HasSubstr("b")));
+    Dict more{{"a", Tree(std::int64_t{1})}};
+    if (other) more["b"] = Tree(std::int64_t{2});
+    EXPECT_THAT(refusal(Tree(more)), HasSubstr("2 arrays instead of 1"));
+    const DType dtype = other ? DType::float32 : DType::float64;
+    EXPECT_THAT(refusal(Tree(Dict{{"a", Tree(Array(dtype, {4}))}})), HasSubstr("dtype"));
+    std::vector<Tree> one(1, Tree(std::int64_t{1}));
+    Tree kind = other ? Tree(Tuple(one)) : Tree(List(one));
+    EXPECT_THAT(refusal(Tree(Dict{{"a", std::move(kind)}})),
+                HasSubstr("kinds of leaves or containers"));
+  });
+  EXPECT_THAT(entries(), IsEmpty());
+}
+
+TEST_P(FailingProcesses, RowsThatNobodyHasAreMissed) {
+  run(2, [&](const Process& process) {
+    CheckpointManager manager(root(), options_of(process));
+    const Array array = whole(0);
+    const Error error =
+        error_of(manager.save(0, Tree(Dict{{"w", Tree(rows_of(array, 0, process.count))}})));
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+    EXPECT_THAT(error.what(), HasSubstr("no process has the elements of 1 of 2 chunks"));
+  });
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock"));
+}
+
+TEST_P(FailingProcesses, ACancelledSaveIsCancelledEverywhere) {
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = plan;
+    CheckpointManager manager(root(), options_of(process, settings));
+    const Part part(process, 0);
+    if (process.index == 0) plan->hold(FaultPlan::only({IoOp::sync_data}));
+    SaveFuture save = manager.save(0, part.tree());
+    if (process.index == 0) plan->wait_until_held(1);
+    process.meet("under way");
+    if (process.index == 1) save.cancel();
+    if (process.index == 0) plan->release();
+    EXPECT_EQ(error_of(save).code(), ErrorCode::cancelled);
+    EXPECT_TRUE(this->save(manager, process, 0)) << "the next try";
+  });
+}
+
+// ---- one that hangs -----------------------------------------------------------------------------
+
+TEST_P(FailingProcesses, OneThatDoesNotComeIsNamedWhenTheTimeIsUp) {
+  run(3, [&](const Process& process) {
+    ManagerOptions given = options_of(process);
+    given.async_timeout = 60s;
+    given.barrier_sync_key_prefix = "train";
+    CheckpointManager manager(root(), given);
+    process.meet("open");
+    if (process.index != 2) {
+      const Part part(process, 0);
+      const SaveFuture save = manager.save(0, part.tree());
+      process.meet("some have called");
+      // As often as it takes: the wait may not have begun.
+      while (process.index == 0 && !save.ready()) {
+        process.clock->advance(61s);
+        std::this_thread::sleep_for(1ms);
+      }
+      const Error error = error_of(save);
+      EXPECT_EQ(error.code(), ErrorCode::timed_out);
+      EXPECT_THAT(error.what(), AnyOf(HasSubstr("2 of 3"), HasSubstr("async_timeout")));
+    } else {
+      process.meet("some have called");
+    }
+    process.meet("over");
+    // Who comes late learns it at once.
+    if (process.index == 2) {
+      const Part part(process, 0);
+      const Error error = error_of(manager.save(0, part.tree()));
+      EXPECT_EQ(error.code(), ErrorCode::timed_out);
+    }
+    process.meet("late");
+    EXPECT_TRUE(save(manager, process, 1)) << "the next save";
+  });
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "1"));
+}
+
+// ---- one that dies ------------------------------------------------------------------------------
+
+TEST_P(FailingProcesses, OneThatDiesIsNamedAndTheOthersGoOnWithoutIt) {
+  const auto body = [&](const Process& process) {
+    ManagerOptions given = options_of(process);
+    if (process.index == 2) {
+      // Everything of its own is written.
+      given.post_finalization_callback = [](Step step) {
+        if (step == 1) std::raise(SIGKILL);
+      };
+    }
+    {
+      CheckpointManager manager(root(), given);
+      EXPECT_TRUE(save(manager, process, 0));
+      const Part part(process, 1);
+      const Error error = error_of(manager.save(1, part.tree()));
+      EXPECT_EQ(error.code(), ErrorCode::io_error);
+      EXPECT_THAT(error.what(), HasSubstr("process 2 of 3"));
+      EXPECT_EQ(manager.all_steps(), std::vector<Step>{0});
+    }
+    Process left = process;
+    left.count = 2;
+    ManagerOptions two = options_of(process);
+    two.active_processes = {0, 1};
+    CheckpointManager manager(root(), two);
+    EXPECT_EQ(manager.restore().get().tree(), expected(0));
+    EXPECT_TRUE(save(manager, left, 1));
+    EXPECT_EQ(manager.restore().get().tree(), expected(1));
+    manager.close().get();
+    process.meet("the end of two", {0, 1});
+  };
+  run(3, body, {0, 0, killed_by(SIGKILL)});
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1"));
+}
+
+TEST_P(FailingProcesses, APrimaryThatDiesLeavesATemporaryDirectoryThatTheNextRemoves) {
+  const auto body = [&](const Process& process) {
+    ManagerOptions given = options_of(process);
+    if (process.index == 0) {
+      given.post_finalization_callback = [](Step step) {
+        if (step == 1) std::raise(SIGKILL);
+      };
+    }
+    CheckpointManager manager(root(), given);
+    EXPECT_TRUE(save(manager, process, 0));
+    const Part part(process, 1);
+    const Error error = error_of(manager.save(1, part.tree()));
+    EXPECT_THAT(error.code(), AnyOf(ErrorCode::io_error, ErrorCode::closed));
+    EXPECT_THAT(error.what(), HasSubstr("process 0 of 2"));
+    EXPECT_EQ(manager.all_steps(), std::vector<Step>{0});
+  };
+  run(2, body, {killed_by(SIGKILL), 0});
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", HasSubstr("tmp")));
+  look([&](CheckpointManager& manager) {
+    EXPECT_EQ(manager.restore().get().tree(), expected(0));
+    EXPECT_TRUE(manager.save(1, state(1)).get());
+  });
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1"));
+}
+
+TEST_P(FailingProcesses, APrimaryThatDiesAfterItsRenameLeavesTheOutcomeUnknown) {
+  const auto body = [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = plan;
+    CheckpointManager manager(root(), options_of(process, settings));
+    EXPECT_TRUE(save(manager, process, 0));
+    process.meet("first");
+    if (process.index == 0) {
+      // The sync of the root, once the step has its name.
+      plan->hold([&](const engine::IoRequest& request) {
+        return request.op == IoOp::sync_all && std::filesystem::exists(root() + "/1");
+      });
+    }
+    const Part part(process, 1);
+    const SaveFuture save = manager.save(1, part.tree());
+    if (process.index == 0) {
+      plan->wait_until_held(1);
+      std::raise(SIGKILL);
+    }
+    const Error error = error_of(save);
+    EXPECT_EQ(error.code(), ErrorCode::commit_unknown) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("reload"));
+    manager.reload();
+    EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0, 1}));
+  };
+  run(2, body, {killed_by(SIGKILL), 0});
+  look(
+      [&](CheckpointManager& manager) { EXPECT_EQ(manager.restore(1).get().tree(), expected(1)); });
+}
+
+}  // namespace
+}  // namespace cairn
