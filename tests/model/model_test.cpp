@@ -1,5 +1,5 @@
-// Random sequences of calls to a CheckpointManager, each beside a model of it; see README of the
-// environment variables at run_count().
+// Random sequences of calls to a CheckpointManager, each beside a model of it. One that differs is
+// shortened and printed; the environment variables that are printed with it play it alone.
 
 #include <gtest/gtest.h>
 
@@ -13,6 +13,7 @@
 namespace cairn::model {
 namespace {
 
+// Instrumented, a sequence takes many times as long.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kSequences = 400;
 #elif defined(__has_feature)
