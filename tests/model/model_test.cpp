@@ -1,5 +1,5 @@
-// Random sequences of calls to a CheckpointManager, each beside a model of it. CAIRN_TEST_SEED and
-// CAIRN_TEST_SEQUENCES choose which.
+// Random sequences of calls to a CheckpointManager, each beside a model of it. One that differs is
+// shortened and printed; the environment variables that are printed with it play it alone.
 
 #include <gtest/gtest.h>
 
@@ -14,6 +14,7 @@
 namespace cairn::model {
 namespace {
 
+/// Instrumented, a sequence takes many times as long.
 constexpr int kSequences = test::kSanitized ? 400 : 10'000;
 constexpr int kShards = 8;
 constexpr int kShrinkRunsMax = 400;
