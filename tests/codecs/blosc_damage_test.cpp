@@ -105,7 +105,7 @@ TEST(DamagedBloscFrame, IsAnErrorOrBytesWithAnyBitFlipped) {
   for (const auto& sample : samples()) {
     const bool large = sample.frame.size() > 100'000;
     for (const auto at : positions(sample.frame, sample.frame.size() / 400 + 1)) {
-      for (unsigned bit = at % (large ? 8 : test::kOneCaseIn); bit < 8;
+      for (std::size_t bit = at % (large ? 8 : test::kOneCaseIn); bit < 8;
            bit += large ? 8 : test::kOneCaseIn) {
         Bytes frame = sample.frame;
         frame[at] ^= static_cast<std::byte>(1U << bit);

@@ -157,7 +157,7 @@ TEST(CairnRecord, DamageIsRefused) {
 TEST(CairnRecord, ChangedBytesBehindTheChecksumAreRefusedOrRead) {
   const auto good = encode(sample());
   for (std::size_t i = 0; i + 4 < good.size(); ++i) {
-    for (unsigned value = i % test::kOneCaseIn; value < 256; value += test::kOneCaseIn) {
+    for (std::size_t value = i % test::kOneCaseIn; value < 256; value += test::kOneCaseIn) {
       auto bytes = good.substr(0, good.size() - 4);
       bytes[i] = static_cast<char>(value);
       try {

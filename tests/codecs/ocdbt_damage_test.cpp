@@ -112,7 +112,7 @@ TEST(OcdbtDamage, ChangedBytesBehindTheChecksumAreRefusedOrMeanSomething) {
   std::size_t refused = 0;
   for (const auto& structure : structures()) {
     for (auto at = kBodyOffset - 2; at < structure.bytes.size() - kChecksumBytes; ++at) {
-      for (unsigned value = at % test::kOneCaseIn; value < 256; value += test::kOneCaseIn) {
+      for (std::size_t value = at % test::kOneCaseIn; value < 256; value += test::kOneCaseIn) {
         auto bytes = structure.bytes;
         bytes[at] = static_cast<char>(value);
         SCOPED_TRACE(structure.name + ", byte " + std::to_string(at) + " = " +
