@@ -62,7 +62,7 @@ void save_part(const std::string& root, const std::shared_ptr<Coordinator>& coor
     args::StandardSave params(tree);
     params.codec = codec;
     items.add("params", std::move(params));
-    items.add("data", args::JsonSave({{"epoch", 3}}));
+    items.add("data", args::JsonSave(boost::json::object{{"epoch", 3}}));
     static_cast<void>(manager.save(step++, std::move(items)).get());
   }
   manager.close().get();
