@@ -185,6 +185,8 @@ void Player::arm_trash() {
 
 void Player::save(const Operation& operation) {
   SaveCall call = operation.call;
+  // An item that has been JSON takes no tree, whichever: that save would not begin.
+  if (json_ && call.fault == Fault::no_tree) call.fault = Fault::none;
   if (holding_) {
     // What goes first is another test's; and faults are told apart by the step.
     if (flights_.size() > 2 || model_.reached_preemption(call.step)) return;
