@@ -135,7 +135,12 @@ bool DirectoryWatch::State::counts(const inotify_event& event, std::string_view 
   const auto found = watched.find(event.wd);
   if (found == watched.end()) return false;
   if ((event.mask & kSelf) != 0) return true;
-  return !name.empty() && found->second(name);
+  if (name.empty()) return false;
+  try {
+    return found->second(name);
+  } catch (...) {
+    return true;  // whoever looks again will see what is wrong
+  }
 }
 
 void DirectoryWatch::State::happened() {

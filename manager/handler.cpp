@@ -4,6 +4,7 @@
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/handler.h>
 #include <cairn/manager/internal/item_reader.h>
+#include <cairn/manager/internal/item_saver.h>
 
 #include <algorithm>
 #include <functional>
@@ -15,9 +16,6 @@ namespace {
 
 using detail::FileHandler;
 using FileHandlerPtr = std::shared_ptr<const FileHandler>;
-
-/// Largest file of an item that is read whole.
-constexpr std::uint64_t kItemFileBytesMax = std::uint64_t{1} << 30;
 
 /// What a handler threw, as an Error that names the item. `code`: of exceptions that are no Error.
 [[noreturn]] void rethrow_from_handler(std::string_view handler, const std::string& item,

@@ -20,7 +20,10 @@ class FileSaver final : public ItemSaver {
   void plan(double) override {
     files_ = encode_();
     encode_ = nullptr;  // with what it holds
-    for (const auto& [name, bytes] : files_) check_name(name);
+    for (const auto& [name, bytes] : files_) {
+      check_name(name);
+      check_size(name, bytes.size());
+    }
   }
   [[nodiscard]] std::uint64_t staging_bytes() const override { return 0; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return 0; }
@@ -56,6 +59,17 @@ class FileSaver final : public ItemSaver {
     throw Error(ErrorCode::invalid_argument,
                 "its handler, " + handler_ + ", gave a file the name '" + name +
                     "', which a file of an item cannot have",
+                context);
+  }
+
+  void check_size(const std::string& name, std::uint64_t bytes) const {
+    if (bytes <= kItemFileBytesMax) return;
+    ErrorContext context;
+    context.item = item_;
+    context.remedy = "Save large data as arrays of a tree";
+    throw Error(ErrorCode::invalid_argument,
+                "its file '" + name + "' has " + std::to_string(bytes) + " bytes; at most " +
+                    std::to_string(kItemFileBytesMax) + " could be read again",
                 context);
   }
 

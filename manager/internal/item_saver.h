@@ -22,6 +22,9 @@
 
 namespace cairn::internal {
 
+/// Largest file of an item that is saved, and read, whole.
+inline constexpr std::uint64_t kItemFileBytesMax = std::uint64_t{1} << 30;
+
 class ItemSaver {
  public:
   virtual ~ItemSaver() = default;

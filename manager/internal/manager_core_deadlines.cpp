@@ -16,7 +16,8 @@ std::unique_ptr<engine::Watchdog> CheckpointManager::Impl::watch(
     const std::shared_ptr<Job>& job, void (Impl::*missed)(const std::shared_ptr<Job>&, Reason)) {
   engine::Watchdog::Limits limits;
   limits.total = options.async_timeout;
-  limits.no_progress = options.no_progress_timeout;
+  // Who waits for another process moves nothing.
+  if (!job->scope) limits.no_progress = options.no_progress_timeout;
   auto expired = [weak = weak_from_this(), weak_job = std::weak_ptr<Job>(job),
                   missed](Reason reason) {
     const auto alive = weak.lock();

@@ -10,8 +10,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 
 namespace cairn {
 
@@ -29,7 +27,7 @@ std::string encode_records(const std::vector<StepRecord>& records) {
     text.number(static_cast<std::uint64_t>(record.info.step));
     text.number(static_cast<std::uint64_t>(record.info.time_ns));
     text.number((record.unread ? 1u : 0u) | (record.info.damaged ? 2u : 0u));
-    text.bytes(record.info.metrics ? boost::json::serialize(*record.info.metrics) : "");
+    text.bytes(record.info.metrics ? orbax::to_json(*record.info.metrics) : "");
   }
   return text.take();
 }
@@ -44,7 +42,8 @@ std::vector<StepRecord> decode_records(const std::string& bytes) {
     record.unread = (flags & 1u) != 0;
     record.info.damaged = (flags & 2u) != 0;
     const std::string_view metrics = from.bytes();
-    if (!metrics.empty()) record.info.metrics = boost::json::parse(metrics).as_object();
+    if (metrics.empty()) continue;
+    record.info.metrics = orbax::parse_json(metrics, "metrics of the primary").as_object();
   }
   from.end();
   return records;
@@ -135,7 +134,16 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
     if (stays) index.abort_delete(step);
   }
   for (const Step step : gone) index.finish_delete(step);
-  if (unheard) log(LogLevel::warning, "delete", job->step, message_of(unheard));
+  if (unheard) {
+    log(LogLevel::warning, "delete", job->step, message_of(unheard));
+    co_return;
+  }
+  // What the primary had deferred, and has taken back since, is listed again here, too.
+  for (const Step step : std::exchange(deferred_, deferred)) {
+    const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
+                         std::ranges::find(gone, step) != gone.end();
+    if (!pending) index.abort_delete(step);
+  }
 }
 
 Task<void> CheckpointManager::Impl::tell_delete(DeletePtr job, std::exception_ptr failure) {
@@ -159,9 +167,20 @@ Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
   } catch (...) {
     failure = std::current_exception();
   }
+  bool gone = false;
+  if (failure) {
+    // The primary may have renamed it before it failed.
+    try {
+      const FolderPtr root = co_await open_folder(engine, directory);
+      const std::optional<std::string> there = co_await find_step(root, rules, job->step);
+      gone = !there;
+    } catch (...) {
+      gone = false;
+    }
+  }
   co_await end_writing();
   if (failure) {
-    index.abort_delete(job->step);
+    gone ? index.finish_delete(job->step) : index.abort_delete(job->step);
     failure = as_error(failure, "delete step " + std::to_string(job->step), directory);
     log(LogLevel::error, "delete", job->step, message_of(failure));
   } else {

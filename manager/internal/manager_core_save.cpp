@@ -266,7 +266,10 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
     failure = as_error(failure, "save step " + std::to_string(job->step), directory);
     job->failure = failure;
     try {
-      if (code_of(failure) != ErrorCode::commit_unknown) co_await job->clean_up();
+      // Only the process that has issued the rename may leave something that counts.
+      const bool may_be_there =
+          code_of(failure) == ErrorCode::commit_unknown && job->state->past_recall;
+      if (!may_be_there) co_await job->clean_up();
     } catch (...) {
       trouble = std::current_exception();
     }

@@ -144,14 +144,28 @@ Task<std::optional<std::string>> SaveJob::run() {
   }
   if (scope) co_await ready_everywhere();
   check_cancelled();
+  std::exception_ptr failed;
+  std::optional<std::string> replaced;
+  try {
+    replaced = co_await commit();
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  // Where each process commits by itself, settling tells the others that one has failed.
+  const bool tells = scope && (!failed || scope->group().shares_root());
+  if (tells) co_await tell_outcome(failed);
+  if (failed) std::rethrow_exception(failed);
+  co_return replaced;
+}
+
+Task<std::optional<std::string>> SaveJob::commit() {
   co_await write_step_metadata(true);
   co_await directory_->seal();
   check_cancelled();
   state->past_recall = true;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::optional<std::string> replaced = co_await directory_->commit(options.overwrite);
-  committed_ns_ = steady_ns(engine);
-  if (scope) co_await tell_commit();
+  committed_ns_ = steady_ns(*context_->engine);
   co_return replaced;
 }
 

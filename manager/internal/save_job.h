@@ -132,12 +132,17 @@ class SaveJob {
   Task<void> captured_everywhere();
   /// Past it the save commits, unless the primary fails.
   Task<void> ready_everywhere();
-  /// The primary: tells the others that it has committed.
-  Task<void> tell_commit();
+  /// Writes the metadata and renames. What an overwritten step is called now.
+  Task<std::optional<std::string>> commit();
+  /// The primary: tells the others whether it has committed. Without a primary each tells that it
+  /// has, and throws commit_unknown where another does not.
+  Task<void> tell_outcome(std::exception_ptr failed);
+  /// What the primary tells, in the others; throws what it has failed with.
+  void read_outcome(std::string_view told);
   /// The others: waits until all are ready, and for that.
   Task<void> hear_commit();
   /// Whether the step may be there although its commit was not heard of, for that reason.
-  Task<bool> may_have_committed(ErrorCode unheard);
+  Task<bool> may_have_committed(ErrorCode unheard, bool all_ready);
   /// After a failure: waits a little until nobody writes into the directory any more.
   Task<void> stopped_everywhere();
 

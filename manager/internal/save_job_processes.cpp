@@ -16,6 +16,7 @@
 #include <cairn/codecs/orbax.h>
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/wire.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/asio/bind_executor.hpp>
@@ -71,9 +72,15 @@ Task<void> SaveJob::ready_everywhere() {
   co_await scope->group().barrier(scope->name("ready"));
 }
 
-Task<void> SaveJob::tell_commit() {
+Task<void> SaveJob::tell_outcome(std::exception_ptr failed) {
   WireWriter text;
-  text.number(static_cast<std::uint64_t>(commit_timestamp_ns_));
+  text.number(failed ? 1 : 0);
+  if (failed) {
+    text.number(static_cast<std::uint64_t>(code_of(failed)));
+    text.bytes(message_of(failed));
+  } else {
+    text.number(static_cast<std::uint64_t>(commit_timestamp_ns_));
+  }
   std::string bytes = text.take();
   std::exception_ptr untold;
   try {
@@ -83,11 +90,37 @@ Task<void> SaveJob::tell_commit() {
   } catch (...) {
     untold = std::current_exception();
   }
-  // The step is there, whoever has died since.
-  if (untold) {
-    context_->log(LogLevel::warning, "save", step,
-                  "committed, but not every process knows: " + message_of(untold));
+  if (!untold || failed) co_return;
+  if (!scope->group().shares_root()) {
+    // Another may not have it in its own directory: the steps before it are what all have.
+    ErrorContext context;
+    context.path = context_->root_path;
+    context.remedy = "Nothing was deleted; restore() takes the newest step that every process has";
+    throw Error(ErrorCode::commit_unknown,
+                "committed here, and not every process says so: " + message_of(untold), context);
   }
+  // The step is there, whoever has died since.
+  context_->log(LogLevel::warning, "save", step,
+                "committed, but not every process knows: " + message_of(untold));
+}
+
+void SaveJob::read_outcome(std::string_view told) {
+  WireReader from(told);
+  const bool failed = from.at_most(1) == 1;
+  if (!failed) {
+    commit_timestamp_ns_ = static_cast<std::int64_t>(from.number());
+    committed_ns_ = steady_ns(*context_->engine);
+    return;
+  }
+  const auto code =
+      static_cast<ErrorCode>(from.at_most(static_cast<std::uint64_t>(ErrorCode::internal)));
+  ErrorContext context;
+  context.path = context_->root_path;
+  const ProcessGroup& group = scope->group();
+  throw Error(code,
+              fmt::format("process {} of {} failed: {}", group.leader(),
+                          group.coordinator()->process_count(), from.bytes()),
+              context);
 }
 
 Task<void> SaveJob::hear_commit() {
@@ -96,18 +129,19 @@ Task<void> SaveJob::hear_commit() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::exception_ptr unheard;
   std::string bytes;
+  bool all_ready = false;
   try {
     co_await ready_everywhere();
+    all_ready = true;
     bytes = co_await scope->group().broadcast(scope->name("commit"), std::string());
   } catch (...) {
     unheard = std::current_exception();
   }
   if (!unheard) {
-    commit_timestamp_ns_ = static_cast<std::int64_t>(WireReader(bytes).number());
-    committed_ns_ = steady_ns(*context_->engine);
+    read_outcome(bytes);
     co_return;
   }
-  const bool unknown = co_await may_have_committed(code_of(unheard));
+  const bool unknown = co_await may_have_committed(code_of(unheard), all_ready);
   if (!unknown) std::rethrow_exception(unheard);
   ErrorContext context;
   context.path = context_->root_path;
@@ -116,18 +150,19 @@ Task<void> SaveJob::hear_commit() {
               "the primary has not said whether it has committed: " + message_of(unheard), context);
 }
 
-Task<bool> SaveJob::may_have_committed(ErrorCode unheard) {
+Task<bool> SaveJob::may_have_committed(ErrorCode unheard, bool all_ready) {
   switch (unheard) {
     case ErrorCode::commit_unknown:
       co_return true;
-    case ErrorCode::io_error:  // the primary has died, or nothing is heard of it any more,
-    case ErrorCode::closed:    // perhaps after its commit
+    case ErrorCode::io_error:  // somebody has died, or nothing is heard any more,
+    case ErrorCode::closed:    // perhaps after the commit
     case ErrorCode::timed_out:
       break;
     default:
       co_return false;
   }
-  if (options.overwrite) co_return true;  // the one that is there tells nothing
+  // The primary may be at it just now; and one that is replaced tells nothing.
+  if (all_ready || options.overwrite) co_return true;
   try {
     const std::optional<std::string> there = co_await find_step(root_, context_->rules, step);
     co_return there.has_value();

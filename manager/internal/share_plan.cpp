@@ -71,14 +71,19 @@ void put_holding(WireWriter& to, const Holding& holding) {
   }
 }
 
-Holding get_holding(WireReader& from, std::size_t rank) {
+/// Boxes of an array of `shape`.
+Holding get_holding(WireReader& from, const Shape& shape) {
   const std::uint64_t count = from.number();
   if (count == 0) return std::nullopt;
   Boxes boxes(from.checked(count - 1));
   for (IndexRange& box : boxes) {
-    box = IndexRange{Shape(rank), Shape(rank)};
-    for (Index& value : box.origin) value = static_cast<Index>(from.number());
-    for (Index& value : box.shape) value = static_cast<Index>(from.number());
+    box = IndexRange{Shape(shape.size()), Shape(shape.size())};
+    for (std::size_t d = 0; d < shape.size(); ++d)
+      box.origin[d] = static_cast<Index>(from.at_most(static_cast<std::uint64_t>(shape[d])));
+    for (std::size_t d = 0; d < shape.size(); ++d) {
+      const Index rest = shape[d] - box.origin[d];
+      box.shape[d] = static_cast<Index>(from.at_most(static_cast<std::uint64_t>(rest)));
+    }
   }
   return boxes;
 }
@@ -222,7 +227,7 @@ std::string combine_surveys(const args::TreeSave& args, const PlanSettings& sett
         refuse(who + " saves another tree: name, dtype, shape or codec differ here", leaf.name,
                kSameTree);
       }
-      parts[i][process] = get_holding(from, layout.arrays[leaf.layout].metadata.shape.size());
+      parts[i][process] = get_holding(from, layout.arrays[leaf.layout].metadata.shape);
     }
     if (from.number() != identity_of(layout)) {
       refuse(who + " saves another tree: kinds of leaves or containers differ", "", kSameTree);
@@ -249,8 +254,8 @@ SharePlan decode_share_plan(const args::TreeSave& args, const PlanSettings& sett
     SharePlan::LeafShare share;
     share.choice = leaf.choice;
     get_choice(from, share.choice);
-    const std::size_t rank = layout.arrays[leaf.layout].metadata.shape.size();
-    for (std::size_t i = 0; i < processes; ++i) share.parts.push_back(get_holding(from, rank));
+    const Shape& shape = layout.arrays[leaf.layout].metadata.shape;
+    for (std::size_t i = 0; i < processes; ++i) share.parts.push_back(get_holding(from, shape));
     const bool partial = std::ranges::any_of(
         share.parts, [](const Holding& holding) { return holding.has_value(); });
     if (partial) share.chunk_shape = shared_chunk(layout, leaf, share.parts);

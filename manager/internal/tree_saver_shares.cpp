@@ -94,8 +94,7 @@ void TreeSaver::add_share(const std::string& text) {
   }
   for (std::size_t left = from.count(); left > 0; --left) {
     ChunkPlace place;
-    place.leaf = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(from.number(), layout_.leaves.size() - 1));
+    place.leaf = static_cast<std::uint32_t>(from.below(layout_.leaves.size()));
     place.chunk = from.number();
     StoredChunk stored;
     const std::uint64_t file = from.number();

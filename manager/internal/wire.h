@@ -44,6 +44,15 @@ class WireReader {
     }
     fail();
   }
+  std::uint64_t at_most(std::uint64_t limit) {
+    const std::uint64_t value = number();
+    if (value > limit) fail();
+    return value;
+  }
+  std::uint64_t below(std::uint64_t limit) {
+    if (limit == 0) fail();
+    return at_most(limit - 1);
+  }
   /// A count of what follows, each at least a byte.
   std::size_t count() { return checked(number()); }
   /// `value`, a count likewise.

@@ -71,6 +71,27 @@ TEST_P(B059, AFailureOfOneFailsTheStepOfAll) {
   });
 }
 
+TEST_P(B059, ARenameThatFailsInOneDeletesNoStepThatAllHave) {
+  run(2, [&](const Process& process) {
+    const auto faults = std::make_shared<engine::FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = faults;
+    ManagerOptions local = options_of(process, settings);
+    local.primary_host.reset();
+    local.max_to_keep = 1;
+    const std::string place = root() + std::to_string(process.index);
+    CheckpointManager manager(place, local);
+    EXPECT_TRUE(manager.save(0, Tree(Dict{{"w", Tree(whole(0))}})).get());
+    if (process.index == 1) faults->fail(engine::FaultPlan::only({engine::IoOp::rename}), 1, EIO);
+    const Error error = error_of(manager.save(1, Tree(Dict{{"w", Tree(whole(1))}})));
+    EXPECT_EQ(error.code(), process.index == 1 ? ErrorCode::io_error : ErrorCode::commit_unknown)
+        << error.what();
+    EXPECT_EQ(std::filesystem::exists(place + "/1"), process.index == 0);
+    EXPECT_EQ(manager.restore().get().step(), 0);
+    manager.close().get();
+  });
+}
+
 // test_async_save_overall_timeout
 CAIRN_BEHAVIOUR_OF_PROCESSES(B101);
 TEST_P(B101, ACommitThatIsTooSlowTimesOutEverywhere) {

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <boost/asio/post.hpp>
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <thread>
 
 #include "support/managers_of_processes.h"
@@ -119,6 +121,25 @@ TEST_P(FailingProcesses, EveryCallOfTheOtherMayFail) {
     }
   });
   for (const std::string& name : entries()) EXPECT_THAT(name, Not(HasSubstr("tmp")));
+}
+
+TEST_P(FailingProcesses, OneThatWaitsForAnotherHasNotStoppedMoving) {
+  run(2, [&](const Process& process) {
+    CheckpointManager manager(root(), options_of(process));
+    const Part part(process, 0);
+    if (process.index == 1) process.meet("late");
+    const SaveFuture save = manager.save(0, part.tree());
+    if (process.index == 0) {
+      for (int turn = 0; turn < 2; ++turn) {  // its deadlines run by then
+        std::promise<void> ran;
+        boost::asio::post(manager.engine()->executor(), [&] { ran.set_value(); });
+        ran.get_future().get();
+      }
+      process.clock->advance(ManagerOptions().no_progress_timeout + 1s);
+      process.meet("late");
+    }
+    EXPECT_TRUE(save.get());
+  });
 }
 
 // ---- what they do not do alike ------------------------------------------------------------------

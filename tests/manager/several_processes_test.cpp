@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <limits>
 #include <random>
 
 #include "support/managers_of_processes.h"
@@ -297,7 +298,8 @@ TEST_P(SeveralProcesses, OneListsForAllWhereItIsAskedTo) {
       for (Step step = 0; step < 3; ++step) {
         const Part part(process, step);
         SaveOptions with;
-        with.metrics["loss"] = step == 1 ? 5.0 : 1.0;
+        const double unknown = std::numeric_limits<double>::quiet_NaN();
+        with.metrics["loss"] = step == 1 ? 5.0 : step == 2 ? unknown : 1.0;
         EXPECT_TRUE(manager.save(step, part.tree(), with).get());
       }
       manager.close().get();
