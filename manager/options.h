@@ -186,7 +186,8 @@ struct ManagerOptions {
   /// then it goes on behind the back of wait_until_finished() and close().
   std::chrono::milliseconds async_timeout{1'200'000};
   /// Likewise when nothing moves for this long: no operation of the manager's saves and deletions
-  /// ends and no byte of theirs is captured. 0 = no such limit; < 0 is an error.
+  /// ends and no byte of theirs is captured. 0 = no such limit, as with several processes, which
+  /// wait for each other; < 0 is an error.
   std::chrono::milliseconds no_progress_timeout{300'000};
   /// Fail a save that does not fit into the staging arena instead of streaming it at the disk's
   /// speed.
@@ -205,7 +206,8 @@ struct ManagerOptions {
   std::shared_ptr<Coordinator> coordinator;
   /// Makes directories, writes metadata, commits and deletes. None = each process does, in a
   /// directory of its own (storage local to its node), which all of its trees go to: a step that
-  /// fails in one fails in all, and one that not all have is not restored.
+  /// fails in one fails in all (commit_unknown where the others have renamed theirs), and one that
+  /// not all have is not restored: delete it, or save with overwrite.
   std::optional<ProcessIndex> primary_host = 0;
   /// Those that take part, this one and the primary among them; empty = all.
   std::set<ProcessIndex> active_processes;

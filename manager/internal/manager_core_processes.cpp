@@ -167,20 +167,9 @@ Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
   } catch (...) {
     failure = std::current_exception();
   }
-  bool gone = false;
-  if (failure) {
-    // The primary may have renamed it before it failed.
-    try {
-      const FolderPtr root = co_await open_folder(engine, directory);
-      const std::optional<std::string> there = co_await find_step(root, rules, job->step);
-      gone = !there;
-    } catch (...) {
-      gone = false;
-    }
-  }
   co_await end_writing();
   if (failure) {
-    gone ? index.finish_delete(job->step) : index.abort_delete(job->step);
+    index.abort_delete(job->step);
     failure = as_error(failure, "delete step " + std::to_string(job->step), directory);
     log(LogLevel::error, "delete", job->step, message_of(failure));
   } else {
