@@ -272,7 +272,7 @@ class EveryFault : public Faults {
       for (; run(act, fault, nth) && !HasFailure(); nth += kOneCaseIn) ++runs;
       fmt::print("{} at {} of the {} operations of {}\n", name_of(fault), runs, nth - 1,
                  name_of(act));
-      EXPECT_GT(runs, 0u);
+      EXPECT_TRUE(runs > 0 || kOneCaseIn > 1) << "a sample may miss the few that there are";
     }
   }
 };
