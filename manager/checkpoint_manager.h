@@ -65,7 +65,8 @@ class CAIRN_EXPORT CheckpointManager {
   /// True for the step to save before the job ends: the first one asked about after a notice, by
   /// notify_preemption() here or of the process (manager/preemption.h). Of several processes any
   /// may have the notice: the step is the first that none of them has passed, and once there is a
-  /// notice the call waits for them to agree (not on an engine's thread, where it gives false).
+  /// notice the call waits for them to agree. On an engine's thread it cannot wait and gives false,
+  /// also for the step that they then agree on: with several processes ask elsewhere.
   [[nodiscard]] bool reached_preemption(Step step) const;
   /// The job is about to end. Async-signal-safe; never undone.
   void notify_preemption() noexcept;

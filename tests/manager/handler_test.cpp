@@ -62,16 +62,6 @@ class Handlers : public test::ManagerTest {
     given.handlers.add(std::make_shared<WordsHandler>());
     return given;
   }
-  template <class Call>
-  static Error error_of(Call call) {
-    try {
-      static_cast<void>(call());
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "it succeeded";
-    return Error(ErrorCode::internal, "none");
-  }
   void overwrite(const std::string& below, const std::string& text) const {
     std::ofstream(root() + "/" + below) << text;
   }

@@ -42,16 +42,6 @@ class ItemKinds : public test::ManagerTest {
   void write_text(const std::string& below, const std::string& text) const {
     std::ofstream(root() + "/" + below) << text;
   }
-  template <class Call>
-  static Error error_of(Call call) {
-    try {
-      static_cast<void>(call());
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "it succeeded";
-    return Error(ErrorCode::internal, "none");
-  }
   static Array counted(const Shape& shape) {
     Array array(DType::int32, shape);
     std::int32_t next = 0;
