@@ -15,9 +15,11 @@ namespace cairn::test {
 namespace {
 
 /// For each prefix.
-constexpr std::uint64_t kSeeds = kSanitized ? 5 : 200;
+constexpr std::uint64_t kSeeds = kSanitized ? 2 : 200;
+/// Until one shows what a missing sync does: most often the first.
+constexpr std::uint64_t kSeedsWithoutASync = 200;
 /// Of so many seeds, one is continued.
-constexpr std::uint64_t kContinuedOf = kSanitized ? 5 : 100;
+constexpr std::uint64_t kContinuedOf = kSanitized ? 4 : 100;
 constexpr int kFailuresShown = 5;
 
 enum class Story : std::uint8_t {
@@ -142,9 +144,9 @@ TEST_P(PowerLoss, NeedsEverySync) {
     if (run_->describe(sync).ends_with("/default/zarr.json")) continue;
     const auto ignore = [sync](std::size_t index) { return index == sync; };
     std::string found;
-    for (std::uint64_t i = 0; i < kSeeds && found.empty(); ++i) {
+    for (std::uint64_t i = 0; i < kSeedsWithoutASync && found.empty(); ++i) {
       for (std::size_t prefix = sync + 1; prefix <= mutations && found.empty(); ++prefix) {
-        const std::uint64_t seed = seed_ + prefix * kSeeds + i;
+        const std::uint64_t seed = seed_ + prefix * kSeedsWithoutASync + i;
         const std::string trouble = states_.violation(prefix, seed, ignore);
         if (!trouble.empty()) found = fmt::format("prefix {} seed {}: {}", prefix, seed, trouble);
       }

@@ -14,9 +14,9 @@
 #include <boost/asio/use_future.hpp>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <future>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -75,8 +75,10 @@ class FileTest : public ::testing::TestWithParam<engine::BackendKind> {
     std::ofstream(temp_ / name, std::ios::binary) << content;
   }
   std::string get(const std::string& name) {
-    std::ifstream file(temp_ / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::string content(std::filesystem::file_size(temp_ / name), '\0');
+    std::ifstream(temp_ / name, std::ios::binary)
+        .read(content.data(), static_cast<std::streamsize>(content.size()));
+    return content;
   }
 
   TempDirectory temp_;

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <mutex>
 
-#include "manager/weights.h"
 #include "support/manager_fixture.h"
 #include "support/settle.h"
+#include "support/weights.h"
 
 namespace cairn {
 namespace {

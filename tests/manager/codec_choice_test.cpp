@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "manager/weights.h"
+#include "support/weights.h"
 
 namespace cairn::internal {
 namespace {

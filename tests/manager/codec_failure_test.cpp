@@ -4,8 +4,8 @@
 
 #include <future>
 
-#include "manager/weights.h"
 #include "support/manager_fixture.h"
+#include "support/weights.h"
 
 namespace cairn {
 namespace {
@@ -49,7 +49,8 @@ class CodecFailure : public test::ManagerTest {
       EXPECT_NE(std::string(error.what()).find("save step 0"), std::string::npos) << error.what();
     }
     faults->clear();
-    EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock"}));
+    // Nor that file, where the source failed before the save had its turn.
+    EXPECT_THAT(entries(), testing::IsSubsetOf({".cairn.lock"}));
     EXPECT_TRUE(manager.save(0, Dict{{"w", Tree(normal_bfloat16({1 << 18}, 1))}}).get());
     EXPECT_EQ(manager.engine()->stats().window.in_use_bytes, 0u);
     EXPECT_EQ(manager.engine()->stats().staging.in_use_bytes, 0u);

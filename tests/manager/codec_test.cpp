@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <random>
 
-#include "manager/weights.h"
 #include "support/manager_fixture.h"
 #include "support/seed.h"
+#include "support/weights.h"
 
 namespace cairn {
 namespace {

@@ -10,9 +10,9 @@
 #include <random>
 #include <set>
 
-#include "manager/weights.h"
 #include "support/manager_fixture.h"
 #include "support/seed.h"
+#include "support/weights.h"
 
 namespace cairn {
 namespace {

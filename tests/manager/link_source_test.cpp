@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <mutex>
 
-#include "manager/weights.h"
 #include "support/manager_fixture.h"
+#include "support/weights.h"
 
 namespace cairn::internal {
 namespace {

@@ -155,8 +155,7 @@ TEST(Boxes, CopiesWhatOneElementAtATimeWouldCopy) {
     }();
     Array copied(DType::uint16, to.shape);
     const std::vector<Index> strides = c_strides(DType::uint16, from.shape);
-    const LoadTarget target =
-        LoadTarget::dense(DType::uint16, copied.bytes().data(), to.shape);
+    const LoadTarget target = LoadTarget::dense(DType::uint16, copied.bytes().data(), to.shape);
     cast_region(source.bytes().data() + distance(from, what, strides), DType::uint16, strides,
                 what.shape, target.at(to, what), DType::uint16, target.strides);
     EXPECT_EQ(is_run(what.shape, target), runs_in(what, to) == 1);
@@ -182,8 +181,7 @@ TEST(Boxes, CopiesWhatOneElementAtATimeWouldCopy) {
 TEST(Boxes, FillWithAnElementThatIsCastAndZeroWhatIsBeyond) {
   Array array(DType::float32, {3, 4, 2});
   for (float& value : array.values<float>()) value = 9;
-  const LoadTarget target =
-      LoadTarget::dense(DType::float32, array.bytes().data(), array.shape());
+  const LoadTarget target = LoadTarget::dense(DType::float32, array.bytes().data(), array.shape());
   const std::int16_t seven = 7;
   const Shape used = {2, 4, 1};
   fill_region(std::as_bytes(std::span(&seven, 1)), DType::int16, used, target.data, target);

@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "manager/stored_samples.h"
-#include "manager/weights.h"
 #include "support/manager_fixture.h"
+#include "support/weights.h"
 
 namespace cairn::test {
 

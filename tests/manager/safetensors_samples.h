@@ -3,12 +3,16 @@
 
 #include <cairn/codecs/safetensors.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +44,11 @@ class SafetensorsTest : public ManagerTest {
 /// Random elements; booleans are 0 or 1.
 inline Array random_array(DType dtype, Shape shape, std::mt19937_64& random) {
   Array array(dtype, std::move(shape));
-  for (std::byte& byte : array.bytes()) byte = static_cast<std::byte>(random());
+  const std::span<std::byte> bytes = array.bytes();
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
+    const std::uint64_t next = random();
+    std::memcpy(&bytes[at], &next, std::min(sizeof(next), bytes.size() - at));
+  }
   if (dtype == DType::boolean) {
     for (std::byte& byte : array.bytes()) byte &= std::byte{1};
   }

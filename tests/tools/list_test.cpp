@@ -5,7 +5,7 @@
 #include <chrono>
 #include <limits>
 
-#include "manager/weights.h"
+#include "support/weights.h"
 #include "tools/command.h"
 
 namespace cairn::test {
@@ -125,10 +125,11 @@ TEST_P(Listing, InspectsTheLatestStepOrTheOneAskedFor) {
               AllOf(HasSubstr("step      12\n"), HasSubstr("bfloat16  [2]")));
   const Outcome outcome = cairn({"inspect", root(), "--step", "3"});
   EXPECT_EQ(outcome.status, 0);
-  EXPECT_THAT(outcome.out,
-              AllOf(HasSubstr("item default (tree, OCDBT), written by Cairn"), HasSubstr("bytes,crc32c"),
-                    HasSubstr("[100, 10]"), HasSubstr("none"), HasSubstr("manifest.ocdbt"),
-                    HasSubstr("{\"run\":\"seven\"}"), HasSubstr("item metrics (json)")));
+  EXPECT_THAT(
+      outcome.out,
+      AllOf(HasSubstr("item default (tree, OCDBT), written by Cairn"), HasSubstr("bytes,crc32c"),
+            HasSubstr("[100, 10]"), HasSubstr("none"), HasSubstr("manifest.ocdbt"),
+            HasSubstr("{\"run\":\"seven\"}"), HasSubstr("item metrics (json)")));
 }
 
 TEST_P(Listing, InspectsForPrograms) {

@@ -1,17 +1,14 @@
-#pragma once
-// Arrays for tests of codecs: numbers as weights have them, and bytes of every kind that a dtype
-// allows.
-
-#include <cairn/codecs/array.h>
+#include "support/weights.h"
 
 #include <bit>
-#include <cstdint>
+#include <cstddef>
 #include <random>
+#include <utility>
+#include <vector>
 
 namespace cairn::test {
 
-/// N(0, 0.02^2), rounded to nearest even.
-inline Array normal_bfloat16(Shape shape, std::uint64_t seed) {
+Array normal_bfloat16(Shape shape, std::uint64_t seed) {
   Array array = Array::uninitialized(DType::bfloat16, std::move(shape));
   std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
   // A table of so many numbers, drawn from at random: their distribution, at a tenth of the cost.
@@ -27,7 +24,7 @@ inline Array normal_bfloat16(Shape shape, std::uint64_t seed) {
   return array;
 }
 
-inline Array normal_float32(Shape shape, std::uint64_t seed) {
+Array normal_float32(Shape shape, std::uint64_t seed) {
   Array array = Array::uninitialized(DType::float32, std::move(shape));
   std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
   std::normal_distribution<float> normal(0, 1);
@@ -35,8 +32,7 @@ inline Array normal_float32(Shape shape, std::uint64_t seed) {
   return array;
 }
 
-/// Any bytes, made valid for the dtype; repeated often enough that a codec finds something.
-inline Array bytes_of_every_kind(DType dtype, Shape shape, std::uint64_t seed) {
+Array bytes_of_every_kind(DType dtype, Shape shape, std::uint64_t seed) {
   Array array = Array::uninitialized(dtype, std::move(shape));
   std::mt19937 random(static_cast<std::mt19937::result_type>(seed));
   for (std::byte& byte : array.bytes()) {
