@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "support/backends.h"
+#include "support/files.h"
 #include "support/temp_directory.h"
 
 namespace cairn::test {
@@ -74,12 +75,7 @@ class FileTest : public ::testing::TestWithParam<engine::BackendKind> {
   void put(const std::string& name, std::string_view content) {
     std::ofstream(temp_ / name, std::ios::binary) << content;
   }
-  std::string get(const std::string& name) {
-    std::string content(std::filesystem::file_size(temp_ / name), '\0');
-    std::ifstream(temp_ / name, std::ios::binary)
-        .read(content.data(), static_cast<std::streamsize>(content.size()));
-    return content;
-  }
+  std::string get(const std::string& name) { return test::read_file(temp_ / name); }
 
   TempDirectory temp_;
   std::shared_ptr<Engine> engine_;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "support/backends.h"
+#include "support/files.h"
 #include "support/io_calls.h"
 #include "support/temp_directory.h"
 
@@ -73,10 +74,7 @@ class IoBackendConformance : public ::testing::TestWithParam<Variant> {
   void put(const std::string& name, std::string_view bytes) {
     std::ofstream(temp_ / name, std::ios::binary) << bytes;
   }
-  std::string get(const std::string& name) {
-    std::ifstream file(temp_ / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
+  std::string get(const std::string& name) { return test::read_file(temp_ / name); }
   engine::FileStatus status(const std::string& name) {
     const IoResult result = call(*backend_, path_request(IoOp::stat, root_, name));
     EXPECT_EQ(result.value, 0) << name;

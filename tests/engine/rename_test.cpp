@@ -15,6 +15,7 @@
 #include <string>
 
 #include "support/backends.h"
+#include "support/files.h"
 #include "support/temp_directory.h"
 
 namespace cairn::test {
@@ -40,10 +41,7 @@ class RenameTest : public ::testing::TestWithParam<engine::BackendKind> {
   void put(const std::string& name, const std::string& content) {
     std::ofstream(temp_ / name, std::ios::binary) << content;
   }
-  std::string get(const std::string& name) {
-    std::ifstream file(temp_ / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  }
+  std::string get(const std::string& name) { return test::read_file(temp_ / name); }
   error_code rename(const std::string& from, const std::string& to) {
     std::promise<error_code> ended;
     root_.async_rename(from, root_, to, [&](error_code error) { ended.set_value(error); });

@@ -3,20 +3,16 @@
 
 #include <cairn/codecs/safetensors.h>
 
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <random>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "support/files.h"
 #include "support/manager_fixture.h"
 #include "support/seed.h"
 
@@ -31,10 +27,7 @@ class SafetensorsTest : public ManagerTest {
     std::ofstream out(at(name), std::ios::binary | std::ios::trunc);
     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
-  [[nodiscard]] std::string get(const std::string& name) const {
-    std::ifstream in(at(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
+  [[nodiscard]] std::string get(const std::string& name) const { return read_file(at(name)); }
   [[nodiscard]] static std::shared_ptr<engine::Engine> new_engine(
       const EngineSettings& settings = {}) {
     return make_engine(GetParam(), settings);
@@ -44,11 +37,7 @@ class SafetensorsTest : public ManagerTest {
 /// Random elements; booleans are 0 or 1.
 inline Array random_array(DType dtype, Shape shape, std::mt19937_64& random) {
   Array array(dtype, std::move(shape));
-  const std::span<std::byte> bytes = array.bytes();
-  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
-    const std::uint64_t next = random();
-    std::memcpy(&bytes[at], &next, std::min(sizeof(next), bytes.size() - at));
-  }
+  fill_random(array.bytes(), random);
   if (dtype == DType::boolean) {
     for (std::byte& byte : array.bytes()) byte &= std::byte{1};
   }

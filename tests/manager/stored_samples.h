@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -19,13 +18,9 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::test {
+#include "support/files.h"
 
-inline std::string read_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw std::runtime_error("cannot read " + path.string());
-  return {std::istreambuf_iterator<char>(in), {}};
-}
+namespace cairn::test {
 
 /// Makes the directories on the way.
 inline void write_file(const std::filesystem::path& path, std::string_view bytes) {

@@ -144,9 +144,9 @@ TEST_P(BadInput, KeepsAFileThatIsThereUnlessForced) {
   save(0, Dict{{"a", 1}});
   write_bytes(file("out"), "precious");
   expect_refused(cairn({"export", root(), file("out")}), "the file is there already");
-  EXPECT_EQ(read_bytes(file("out")), "precious");
+  EXPECT_EQ(read_file(file("out")), "precious");
   EXPECT_EQ(cairn({"export", root(), file("out"), "--force"}).status, 0);
-  EXPECT_NE(read_bytes(file("out")), "precious");
+  EXPECT_NE(read_file(file("out")), "precious");
   expect_refused(cairn({"export", root(), file("."), "--force"}), "is a directory");
   expect_refused(cairn({"export", root(), file("none/out")}), "No such file or directory");
   for (const auto& entry : std::filesystem::directory_iterator(file("."))) {
@@ -169,7 +169,7 @@ TEST_P(BadInput, ReplacesNothingButARegularFile) {
   expect_refused(cairn({"export", root(), file("m.safetensors"), "--force"}), "not a file");
   EXPECT_TRUE(std::filesystem::is_fifo(file("fifo")));
   EXPECT_TRUE(std::filesystem::is_symlink(file("link")));
-  EXPECT_EQ(read_bytes(file("target")), "precious");
+  EXPECT_EQ(read_file(file("target")), "precious");
 }
 
 TEST(CommandLine, RefusesWrongUsageWithStatusTwo) {

@@ -9,22 +9,16 @@
 #include <boost/json/parse.hpp>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "support/backends.h"
+#include "support/files.h"
 #include "support/manager_fixture.h"
 
 namespace cairn::test {
-
-inline std::string read_bytes(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw std::runtime_error("cannot read " + path.string());
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 inline void write_bytes(const std::filesystem::path& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -64,8 +58,8 @@ inline Outcome run_cairn(const std::vector<std::string>& arguments, const std::s
   if (::waitpid(pid, &status, 0) != pid) throw std::runtime_error("waitpid failed");
   Outcome outcome;
   if (WIFEXITED(status)) outcome.status = WEXITSTATUS(status);
-  if (to.empty()) outcome.out = read_bytes(out);
-  outcome.err = read_bytes(err);
+  if (to.empty()) outcome.out = read_file(out);
+  outcome.err = read_file(err);
   return outcome;
 }
 

@@ -108,7 +108,7 @@ TEST_P(Doctor, SaysOfAFullFileSystemThatItIsFull) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAllowed)
     GTEST_SKIP() << "no mounts in a user namespace here";
-  const std::string out = read_bytes(file("out"));
+  const std::string out = read_file(file("out"));
   EXPECT_EQ(out.front(), '1');
   EXPECT_THAT(out, AllOf(HasSubstr("free space: 16.0 KiB are free"),
                          HasSubstr("no file can be written here: No space left on device. Free "

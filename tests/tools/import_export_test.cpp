@@ -24,7 +24,7 @@ class ImportExport : public CommandTest {
     const Outcome out =
         cairn({"export", root(), file("out.safetensors"), "--step", "0", "--force"});
     EXPECT_EQ(out.status, 0) << out.err;
-    return out.status == 0 ? read_bytes(file("out.safetensors")) : "";
+    return out.status == 0 ? read_file(file("out.safetensors")) : "";
   }
 
   static safetensors::Header header_of(const std::string& bytes) {
@@ -137,7 +137,7 @@ TEST_P(ImportExport, StoresTheArraysInTheCodecAndLayoutAskedFor) {
     EXPECT_THAT(boost::json::serialize(item.at("leaves").at(0).at("codecs")),
                 HasSubstr(one.stored));
     ASSERT_EQ(cairn({"export", root(), file("out"), "--step", number, "--force"}).status, 0);
-    EXPECT_TRUE(tensors_of(read_bytes(file("out"))) == tensors_of(in));
+    EXPECT_TRUE(tensors_of(read_file(file("out"))) == tensors_of(in));
   }
   const Outcome text = cairn({"import", file("in"), root(), "--step", "9", "--codec", "zstd:1"});
   EXPECT_THAT(text.out, ::testing::AllOf(HasSubstr("RATIO"), HasSubstr("as asked")));
@@ -164,7 +164,7 @@ TEST_P(ImportExport, ReplacesAStepWithOverwriteAlone) {
   EXPECT_EQ(replaced.json().at("tensors").to_number<int>(), 1);
   EXPECT_EQ(replaced.json().at("bytes").to_number<int>(), 16000);
   ASSERT_EQ(cairn({"export", root(), file("third")}).status, 0);
-  EXPECT_TRUE(tensors_of(read_bytes(file("third"))) == tensors_of(second));
+  EXPECT_TRUE(tensors_of(read_file(file("third"))) == tensors_of(second));
 }
 
 TEST_P(ImportExport, ExportsShardsAndImportsThemByIndexOrDirectory) {
@@ -189,8 +189,8 @@ TEST_P(ImportExport, ExportsShardsAndImportsThemByIndexOrDirectory) {
     ASSERT_EQ(imported.status, 0) << imported.err;
     EXPECT_EQ(imported.json().at("files").as_array().size(), 2u);
     ASSERT_EQ(cairn({"export", root(), file("back"), "--step", "7", "--force"}).status, 0);
-    EXPECT_TRUE(tensors_of(read_bytes(file("back"))) == tensors_of(in));
-    EXPECT_EQ(header_of(read_bytes(file("back"))).metadata, header.metadata);
+    EXPECT_TRUE(tensors_of(read_file(file("back"))) == tensors_of(in));
+    EXPECT_EQ(header_of(read_file(file("back"))).metadata, header.metadata);
   }
 }
 
@@ -219,7 +219,7 @@ TEST_P(ImportExport, WritesNestedTreesUnderDottedNamesAndNumbersAsRankZero) {
             {"big", std::uint64_t{1} << 63}},
        with_metadata);
   ASSERT_EQ(cairn({"export", root(), file("out")}).status, 0);
-  const std::string bytes = read_bytes(file("out"));
+  const std::string bytes = read_file(file("out"));
   const auto text = [](const auto& value) {
     return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
   };
@@ -237,7 +237,7 @@ TEST_P(ImportExport, WritesNestedTreesUnderDottedNamesAndNumbersAsRankZero) {
 TEST_P(ImportExport, NamesABareArrayAfterItsItem) {
   save(0, Tree(Array(DType::int8, {2})));
   ASSERT_EQ(cairn({"export", root(), file("out")}).status, 0);
-  EXPECT_EQ(header_of(read_bytes(file("out"))).tensors.at(0).name, "default");
+  EXPECT_EQ(header_of(read_file(file("out"))).tensors.at(0).name, "default");
 }
 
 TEST_P(ImportExport, RefusesWhatSafetensorsCannotHold) {
@@ -251,7 +251,7 @@ TEST_P(ImportExport, RefusesWhatSafetensorsCannotHold) {
   EXPECT_THAT(null.err, HasSubstr("key path none: safetensors has tensors only, not a null"));
   EXPECT_FALSE(std::filesystem::exists(file("out")));
   EXPECT_EQ(cairn({"export", root(), file("out"), "--step", "1", "--drop-empty"}).status, 0);
-  EXPECT_EQ(header_of(read_bytes(file("out"))).tensors.size(), 1u);
+  EXPECT_EQ(header_of(read_file(file("out"))).tensors.size(), 1u);
 }
 
 TEST_P(ImportExport, AsksForTheItemWhereThereAreSeveralTrees) {
@@ -268,7 +268,7 @@ TEST_P(ImportExport, AsksForTheItemWhereThereAreSeveralTrees) {
   EXPECT_EQ(json.status, 2);
   EXPECT_THAT(json.err, HasSubstr("there is no tree 'config'"));
   ASSERT_EQ(cairn({"export", root(), file("out"), "--item", "state"}).status, 0);
-  EXPECT_EQ(header_of(read_bytes(file("out"))).tensors.at(0).name, "v");
+  EXPECT_EQ(header_of(read_file(file("out"))).tensors.at(0).name, "v");
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <random>
+#include <span>
 #include <string>
 
+#include "support/files.h"
 #include "support/seed.h"
 
 namespace cairn::test {
@@ -14,7 +16,7 @@ namespace cairn::test {
 inline std::string random_bytes(std::size_t size, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(random());
+  fill_random(std::as_writable_bytes(std::span(bytes)), random);
   return bytes;
 }
 

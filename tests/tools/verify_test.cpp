@@ -26,7 +26,7 @@ class Verify : public CommandTest {
   /// Flips one bit where these bytes lie in the step's data file; returns the file.
   std::filesystem::path flip(Step step, std::span<const std::byte> where) {
     const auto path = data_file(step);
-    std::string bytes = read_bytes(path);
+    std::string bytes = read_file(path);
     const auto at =
         bytes.find(std::string_view(reinterpret_cast<const char*>(where.data()), where.size()));
     EXPECT_NE(at, std::string::npos);
@@ -100,7 +100,7 @@ TEST_P(Verify, FindsADataFileThatIsCutOrGone) {
 TEST_P(Verify, FindsADamagedManifest) {
   save(0, Dict{{"a", noise({50})}});
   const std::string manifest = root() + "/0/default/manifest.ocdbt";
-  std::string bytes = read_bytes(manifest);
+  std::string bytes = read_file(manifest);
   bytes[bytes.size() / 2] ^= 1;
   write_bytes(manifest, bytes);
   const Outcome damaged = cairn({"verify", root()});
@@ -133,7 +133,7 @@ TEST_P(Verify, SaysWhichArraysItCouldNotCheckAndChecksTheOthers) {
   const std::string checkpoint = std::string(CAIRN_TEST_DATA) + "/checkpoints/ts_files";
   std::filesystem::copy(checkpoint, item, std::filesystem::copy_options::recursive);
   const std::filesystem::path strange = item / "raw/zarr.json";
-  std::string text = read_bytes(strange);
+  std::string text = read_file(strange);
   ASSERT_NE(text.find("\"bytes\""), std::string::npos);
   text.replace(text.find("\"bytes\""), 7, "\"tuned\"");
   write_bytes(strange, text);

@@ -1,0 +1,35 @@
+#pragma once
+// Files and random bytes for tests, a block at a time: sanitized tests are not optimized, and one
+// byte at a time takes its time.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+namespace cairn::test {
+
+/// A regular file's bytes. Throws where it cannot be read.
+inline std::string read_file(const std::filesystem::path& path) {
+  std::string bytes(std::filesystem::file_size(path), '\0');
+  std::ifstream in(path, std::ios::binary);
+  if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
+    throw std::runtime_error("cannot read " + path.string());
+  }
+  return bytes;
+}
+
+inline void fill_random(std::span<std::byte> bytes, std::mt19937_64& random) {
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
+    const std::uint64_t next = random();
+    std::memcpy(&bytes[at], &next, std::min(sizeof(next), bytes.size() - at));
+  }
+}
+
+}  // namespace cairn::test
