@@ -1,13 +1,17 @@
 #include <cairn/manager/inspect.h>
 #include <cairn/manager/internal/codec_totals.h>
 #include <cairn/manager/internal/leaf_info.h>
+#include <cairn/manager/internal/path_kind.h>
 #include <cairn/manager/internal/safetensors_report.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/internal/step_reader.h>
 #include <cairn/manager/internal/tree_reader.h>
+#include <cairn/manager/step_name.h>
 
+#include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 namespace cairn {
 namespace {
@@ -125,7 +129,7 @@ Task<StepInfo> describe_open_step(OpenStepPtr step) {
   StepInfo info;
   const std::string path = step->folder->path;
   info.path = path;
-  info.step = orbax::step_from_name(last_component(path));
+  info.step = any_standard_name_format()->parse(last_component(path));
   if (step->metadata) {
     info.metrics = step->metadata->metrics;
     info.custom_metadata = step->metadata->custom_metadata;
@@ -208,13 +212,25 @@ Task<std::vector<LeafValues>> describe_values(EnginePtr engine, std::string path
   co_return values;
 }
 
-Task<std::vector<Step>> list(EnginePtr engine, std::string root_path) {
+Task<std::vector<StepEntry>> list(EnginePtr engine, std::string root_path) {
   FolderPtr root = co_await open_folder(engine, root_path);
-  const StepRules rules;
-  const std::vector<ListedStep> listed = co_await list_committed_steps(root, rules);
-  std::vector<Step> steps;
-  steps.reserve(listed.size());
-  for (const ListedStep& step : listed) steps.push_back(step.step);
+  const StepNameFormatPtr names = any_standard_name_format();
+  std::vector<StepEntry> steps;
+  const std::vector<engine::DirectoryEntry> entries = co_await list_folder(root);
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type != engine::FileType::directory) continue;
+    const std::optional<Step> step = names->parse(entry.name);
+    if (!step) continue;
+    const bool prefixed = entry.name.find('_') != std::string::npos;
+    if (prefixed) {
+      const bool looks_like_one = co_await looks_like_a_step(root, entry.name);
+      if (!looks_like_one) continue;
+    }
+    steps.emplace_back(*step, entry.name);
+  }
+  std::ranges::sort(steps, {}, [](const StepEntry& entry) {
+    return std::pair<Step, std::string_view>(entry.step, entry.name);
+  });
   co_return steps;
 }
 
@@ -256,7 +272,8 @@ Future<std::vector<LeafValues>> inspect_values(std::shared_ptr<engine::Engine> e
                "inspect values", path);
 }
 
-Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine, std::string root) {
+Future<std::vector<StepEntry>> list_steps(std::shared_ptr<engine::Engine> engine,
+                                          std::string root) {
   return start(engine, list(engine, root), "list steps", root);
 }
 

@@ -127,6 +127,14 @@ struct Leftover {
   std::string writer;            ///< "host H, pid P"; empty where it cannot be told
 };
 
+/// A committed step of a root.
+struct StepEntry {
+  StepEntry() = default;
+  StepEntry(Step s, std::string n) : step(s), name(std::move(n)) {}
+  Step step = 0;
+  std::string name;  ///< below the root
+};
+
 /// The values of one leaf.
 struct LeafValues {
   LeafValues() = default;
@@ -162,9 +170,12 @@ CAIRN_EXPORT Future<VerifyReport> verify_item(std::shared_ptr<engine::Engine> en
 CAIRN_EXPORT Future<std::vector<LeafValues>> inspect_values(
     std::shared_ptr<engine::Engine> engine, std::string path, std::string item = {},
     std::vector<args::Selection> selection = {}, bool follow_links = false);
-/// Committed steps below `root`, ascending. Throws not_found when there is no such directory.
-CAIRN_EXPORT Future<std::vector<Step>> list_steps(std::shared_ptr<engine::Engine> engine,
-                                                  std::string root);
+/// Committed steps below `root`, ascending, whatever standard format their names have: "12",
+/// "00000012", "ckpt_12". With a prefix, what makes a directory a step is that it looks like one:
+/// anything may be called logs_2024. A step that has several directories is there several times.
+/// Throws not_found when there is no such directory.
+CAIRN_EXPORT Future<std::vector<StepEntry>> list_steps(std::shared_ptr<engine::Engine> engine,
+                                                       std::string root);
 /// What saves and deletions below `root` have left, or are at; by name. Errors: as list_steps().
 CAIRN_EXPORT Future<std::vector<Leftover>> list_leftovers(std::shared_ptr<engine::Engine> engine,
                                                           std::string root);

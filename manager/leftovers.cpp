@@ -11,18 +11,6 @@ namespace {
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
                            // the two
 
-/// Every standard format at once: who looks at a root does not know the options of its manager.
-class AnyStandardNames final : public StepNameFormat {
-  std::string format_step(Step step) const override { return std::to_string(step); }
-  std::optional<Step> parse_step(std::string_view name) const override {
-    try {
-      return step_from_checkpoint_name(name);
-    } catch (const Error&) {
-      return std::nullopt;
-    }
-  }
-};
-
 /// Whom the owner record names; empty where there is none, as in directories of Orbax.
 Task<std::string> find_writer(FolderPtr folder) {
   const std::optional<std::string> record =
@@ -53,7 +41,7 @@ Task<std::vector<Leftover>> find_leftovers(EnginePtr engine, std::string root_pa
   FolderPtr root = co_await open_folder(engine, root_path);
   const std::vector<engine::DirectoryEntry> entries = co_await list_folder(root);
   std::vector<Leftover> leftovers;
-  const StepRules rules(std::make_shared<AnyStandardNames>(), Atomicity::rename);
+  const StepRules rules(any_standard_name_format(), Atomicity::rename);
   for (const engine::DirectoryEntry& entry : entries) {
     const bool ours = is_leftover_name(rules, entry.name);
     if (entry.type != engine::FileType::directory || !ours) continue;

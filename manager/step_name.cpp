@@ -100,6 +100,18 @@ class CompositeFormat final : public StepNameFormat {
   std::vector<StepNameFormatPtr> read_;
 };
 
+/// Digits, alone or after a prefix and '_'.
+std::optional<Step> parse_any(std::string_view name) {
+  const std::size_t underscore = name.rfind('_');
+  const bool has_prefix = underscore != name.npos && underscore > 0;
+  return parse_digits(has_prefix ? name.substr(underscore + 1) : name);
+}
+
+class AnyStandardNames final : public StepNameFormat {
+  std::string format_step(Step step) const override { return std::to_string(step); }
+  std::optional<Step> parse_step(std::string_view name) const override { return parse_any(name); }
+};
+
 }  // namespace
 
 std::string StepNameFormat::name(Step step) const {
@@ -178,12 +190,13 @@ StepNameFormatPtr composite_name_format(StepNameFormatPtr write,
   return std::make_shared<CompositeFormat>(std::move(write), std::move(read));
 }
 
+StepNameFormatPtr any_standard_name_format() {
+  static const StepNameFormatPtr format = std::make_shared<AnyStandardNames>();
+  return format;
+}
+
 Step step_from_checkpoint_name(std::string_view name) {
-  const std::string_view final_name = name.substr(0, name.find(orbax::kTemporaryInfix));
-  const std::size_t underscore = final_name.rfind('_');
-  const bool has_prefix = underscore != final_name.npos && underscore > 0;
-  const std::string_view number = has_prefix ? final_name.substr(underscore + 1) : final_name;
-  const std::optional<Step> step = parse_digits(number);
+  const std::optional<Step> step = parse_any(name.substr(0, name.find(orbax::kTemporaryInfix)));
   if (!step) {
     internal::refuse_argument(
         "step_from_checkpoint_name",

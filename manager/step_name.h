@@ -68,6 +68,10 @@ standard_name_format(std::optional<std::string> prefix = std::nullopt,
 [[nodiscard]] CAIRN_EXPORT StepNameFormatPtr
 composite_name_format(StepNameFormatPtr write, std::vector<StepNameFormatPtr> read);
 
+/// For whoever looks at a root and does not know the options of its manager: reads names of every
+/// standard format, as step_from_checkpoint_name() does, and writes the number alone.
+[[nodiscard]] CAIRN_EXPORT StepNameFormatPtr any_standard_name_format();
+
 /// The step in a name of any standard format: digits, with or without zeros before them, alone or
 /// after a prefix and '_'; of a temporary directory that of the name it is for (Orbax:
 /// step_from_checkpoint_name, which in temporary names lets anything stand before the digits).

@@ -2,6 +2,7 @@
 #include <cairn/codecs/safetensors.h>
 #include <cairn/manager/internal/path_kind.h>
 #include <cairn/manager/internal/regular_file.h>
+#include <cairn/manager/step_name.h>
 
 #include <algorithm>
 #include <array>
@@ -103,6 +104,12 @@ Task<bool> leads_to_zarr(Inside inside, std::size_t depth, std::size_t* looks_le
   co_return false;
 }
 
+/// What only has a number for its name is a step; with a prefix, it must look like one.
+bool is_step_below(const std::string& name, const Entries& entries) {
+  if (!any_standard_name_format()->parse(name)) return false;
+  return name.find('_') == std::string::npos || has_file(entries, orbax::kStepMetadataFile);
+}
+
 Task<Below> look_below(FolderPtr folder, Entries entries) {
   Below below;
   std::size_t seen = 0;
@@ -112,7 +119,7 @@ Task<Below> look_below(FolderPtr folder, Entries entries) {
     if (++seen > kLookedIntoMax) break;
     Inside inside = co_await look_into(folder, entry.name);
     const bool is_zarr = has_zarr_files(inside.entries);
-    if (!is_zarr && orbax::step_from_name(entry.name)) below.steps = true;
+    if (!is_zarr && is_step_below(entry.name, inside.entries)) below.steps = true;
     below.items = below.items || has_item_files(inside.entries);
     below.zarr = below.zarr || is_zarr;
     if (!below.zarr) below.zarr = co_await leads_to_zarr(std::move(inside), 1, &looks_left);
@@ -161,6 +168,16 @@ Task<PathKind> find_path_kind(FolderPtr folder) {
   if (model) co_return PathKind::safetensors;
   if (below.items) co_return PathKind::step;
   co_return below.zarr ? PathKind::item : PathKind::root;
+}
+
+Task<bool> looks_like_a_step(FolderPtr root, std::string name) {
+  const Inside inside = co_await look_into(root, name);
+  if (!inside.folder) co_return false;
+  // Its metadata, or an item: Orbax's Checkpointer makes steps that are items themselves.
+  if (has_file(inside.entries, orbax::kStepMetadataFile) || has_item_files(inside.entries))
+    co_return true;
+  const Below below = co_await look_below(inside.folder, inside.entries);
+  co_return below.items;
 }
 
 Task<PathKind> kind_at(EnginePtr engine, std::string path) {

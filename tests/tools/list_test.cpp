@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <limits>
+#include <optional>
 
 #include "support/weights.h"
 #include "tools/command.h"
@@ -13,6 +14,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Listing : public CommandTest {
  protected:
@@ -35,6 +37,37 @@ TEST_P(Listing, ShowsEachStepInALine) {
                                "STEP  COMMITTED +ELEMENTS +STORED  ITEMS +METRICS\n"
                                "   3  20.*Z +3.91 KiB +[^ ]+ KiB  default, metrics +loss=2.5\n"
                                "  12  20.*Z +4 B +[^ ]+ .?.?B  default\n"));
+}
+
+// Whoever looks at a root does not know the options of its manager.
+TEST_P(Listing, StepsAreFoundUnderNamesOfEveryStandardFormat) {
+  const auto save_as = [&](std::optional<std::string> prefix, std::optional<int> digits,
+                           Step step) {
+    ManagerOptions named = options();
+    named.step_prefix = std::move(prefix);
+    named.step_format_fixed_length = digits;
+    CheckpointManager manager(root(), named);
+    ASSERT_TRUE(manager.save(step, Dict{{"w", Array(DType::float32, {step})}}).get());
+  };
+  save_as("ckpt", std::nullopt, 3);
+  save_as("ckpt", 8, 12);
+  save_as(std::nullopt, 6, 7);
+  std::filesystem::create_directories(root() + "/logs_2024/events");
+  EXPECT_THAT(cairn({"ls", root()}).out,
+              ::testing::MatchesRegex("STEP .*\nckpt_3 .*\n000007 .*\nckpt_00000012 .*\n"));
+  const auto document = cairn({"ls", root(), "--json"}).json();
+  const auto& first = document.at("steps").as_array().at(0).as_object();
+  EXPECT_EQ(first.at("step").to_number<int>(), 3);
+  EXPECT_EQ(first.at("path").as_string(), root() + "/ckpt_3");
+  const Outcome verified = cairn({"verify", root()});
+  EXPECT_EQ(verified.status, 0) << verified.err;
+  EXPECT_THAT(verified.out,
+              AllOf(HasSubstr("taken for a root"), HasSubstr("step 3:"), HasSubstr("step 7:"),
+                    HasSubstr("step 12:"), Not(HasSubstr("2024"))));
+  EXPECT_THAT(cairn({"inspect", root()}).out, HasSubstr("ckpt_00000012"));
+  EXPECT_THAT(cairn({"inspect", root(), "--step", "7"}).out, HasSubstr("[7]"));
+  EXPECT_EQ(cairn({"export", root(), "--step", "3", file("out").string()}).status, 0);
+  EXPECT_THAT(cairn({"inspect", root(), "--step", "2024"}).err, HasSubstr("steps: 3, 7, 12"));
 }
 
 TEST_P(Listing, GivesProgramsTheSameFields) {

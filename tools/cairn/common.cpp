@@ -2,6 +2,7 @@
 
 #include <cairn/codecs/orbax.h>
 #include <cairn/manager/engine_error.h>
+#include <cairn/manager/step_name.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,24 +56,23 @@ std::string join_path(const std::string& directory, const std::string& name) {
   return directory.ends_with('/') ? directory + name : directory + "/" + name;
 }
 
-std::string step_path(const std::string& root, Step step) {
-  return join_path(root, std::to_string(step));
-}
-
-std::string step_list(const std::vector<Step>& steps) {
+std::string step_list(const std::vector<StepEntry>& steps) {
   if (steps.empty()) return "none";
-  if (steps.size() <= kStepsListedMax) return fmt::format("{}", fmt::join(steps, ", "));
+  std::vector<Step> numbers;
+  for (const StepEntry& directory : steps) numbers.push_back(directory.step);
+  if (numbers.size() <= kStepsListedMax) return fmt::format("{}", fmt::join(numbers, ", "));
   const auto half = static_cast<std::ptrdiff_t>(kStepsListedMax / 2);
-  return fmt::format("{}, ... {}", fmt::join(steps.begin(), steps.begin() + half, ", "),
-                     fmt::join(steps.end() - half, steps.end(), ", "));
+  return fmt::format("{}, ... {}", fmt::join(numbers.begin(), numbers.begin() + half, ", "),
+                     fmt::join(numbers.end() - half, numbers.end(), ", "));
 }
 
-Step pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
-               std::optional<Step> step) {
-  const std::vector<Step> steps = list_steps(engine, root).get();
+StepEntry pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+                    std::optional<Step> step) {
+  const std::vector<StepEntry> steps = list_steps(engine, root).get();
   if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step", root);
   if (!step) return steps.back();
-  if (std::ranges::binary_search(steps, *step)) return *step;
+  const auto found = std::ranges::find(steps, *step, &StepEntry::step);
+  if (found != steps.end()) return *found;
   throw make_error(ErrorCode::not_found,
                    fmt::format("there is no step {}; steps: {}", *step, step_list(steps)), root);
 }
@@ -88,24 +88,21 @@ PathKind kind_of(const std::shared_ptr<engine::Engine>& engine, const std::strin
   return kind;
 }
 
-bool was_deleted(const std::shared_ptr<engine::Engine>& engine, const std::string& root, Step step,
-                 const Error& error) {
+bool was_deleted(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+                 const std::string& name, const Error& error) {
   if (error.code() == ErrorCode::step_deleted) return true;
   if (error.code() != ErrorCode::not_found) return false;
-  return !std::ranges::binary_search(list_steps(engine, root).get(), step);
+  const std::vector<StepEntry> steps = list_steps(engine, root).get();
+  return std::ranges::find(steps, name, &StepEntry::name) == steps.end();
 }
-
-namespace {
 
 std::string last_component(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path.substr(path.rfind('/') + 1);
 }
 
-}  // namespace
-
 std::optional<Step> step_number(const std::string& path) {
-  return orbax::step_from_name(last_component(path));
+  return any_standard_name_format()->parse(last_component(path));
 }
 
 std::string step_label(const std::string& path) {

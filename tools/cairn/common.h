@@ -29,12 +29,13 @@ namespace cairn::cli {
 [[nodiscard]] std::shared_ptr<engine::Engine> make_probing_engine(const Settings& settings);
 
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
-[[nodiscard]] std::string step_path(const std::string& root, Step step);
+/// What follows the last '/', of those at the end apart.
+[[nodiscard]] std::string last_component(std::string path);
 /// "0, 1, 7", or "none". Long lists are cut in the middle.
-[[nodiscard]] std::string step_list(const std::vector<Step>& steps);
+[[nodiscard]] std::string step_list(const std::vector<StepEntry>& steps);
 /// The step asked for, or the latest. Throws not_found, naming the steps there are.
-[[nodiscard]] Step pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
-                             std::optional<Step> step);
+[[nodiscard]] StepEntry pick_step(const std::shared_ptr<engine::Engine>& engine,
+                                  const std::string& root, std::optional<Step> step);
 
 /// What `path` is. A step can be asked for in a root alone: where one was, a path that is none is
 /// invalid_argument.
@@ -46,12 +47,14 @@ namespace cairn::cli {
 [[nodiscard]] std::string describe(const Leftover& leftover, std::int64_t now_ns);
 /// Since the Unix epoch.
 [[nodiscard]] std::int64_t now_ns();
-/// "step 3", or "step NAME" where the directory's name is no number.
+/// "step 3", or "step NAME" where the directory's name has no number.
 [[nodiscard]] std::string step_label(const std::string& path);
-/// Whether `error` only says that a step of `root` was deleted after it was listed.
+/// Whether `error` only says that a step of `root` was deleted after it was listed. `name`: of its
+/// directory.
 [[nodiscard]] bool was_deleted(const std::shared_ptr<engine::Engine>& engine,
-                               const std::string& root, Step step, const Error& error);
-/// The number that is a step directory's name.
+                               const std::string& root, const std::string& name,
+                               const Error& error);
+/// The number in a step directory's name.
 [[nodiscard]] std::optional<Step> step_number(const std::string& path);
 
 [[nodiscard]] Error make_error(ErrorCode code, std::string reason, std::string path,

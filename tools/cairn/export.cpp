@@ -107,8 +107,8 @@ void report(const Settings& settings, const ExportOptions& options, Step step,
 int run_export(const Settings& settings, const ExportOptions& options) {
   check_target(options);
   const auto engine = make_roomy_engine(settings);
-  const Step step = pick_step(engine, options.root, options.step);
-  const StepInfo info = inspect_step(engine, step_path(options.root, step)).get();
+  const StepEntry step = pick_step(engine, options.root, options.step);
+  const StepInfo info = inspect_step(engine, join_path(options.root, step.name)).get();
   const std::string item = pick_item(info, options.item);
 
   ReadOptions read_options;
@@ -118,7 +118,7 @@ int run_export(const Settings& settings, const ExportOptions& options) {
       write_safetensors(engine, std::move(tree), options.file,
                         write_options(options, item, info.custom_metadata))
           .get();
-  report(settings, options, step, item, written);
+  report(settings, options, step.step, item, written);
   return kGood;
 }
 

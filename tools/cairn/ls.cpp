@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 
 #include "common.h"
@@ -11,15 +12,15 @@ namespace cairn::cli {
 namespace {
 
 struct Row {
-  Step step = 0;
+  StepEntry step;
   StepInfo info;
   std::optional<Error> error;  ///< why the step cannot be read
 };
 
 boost::json::object row_json(const Row& row, const std::string& root) {
   boost::json::object out;
-  out["step"] = row.step;
-  out["path"] = step_path(root, row.step);
+  out["step"] = row.step.step;
+  out["path"] = join_path(root, row.step.name);
   if (row.error) {
     out["error"] = error_json(to_string(row.error->code()), row.error->what()).at("error");
     return out;
@@ -62,7 +63,13 @@ void print_leftovers(const std::vector<Leftover>& leftovers, std::int64_t now) {
 
 void print_table(const std::vector<Row>& rows, const std::string& root) {
   if (rows.empty()) return print(fmt::format("{}: no steps\n", printable(root)));
-  Table table({{"STEP", Align::right},
+  // Which directory that is, where it is not called by the number alone.
+  const bool named = std::ranges::any_of(
+      rows, [](const Row& row) { return row.step.name != std::to_string(row.step.step); });
+  const auto label = [named](const Row& row) {
+    return named ? printable(row.step.name) : std::to_string(row.step.step);
+  };
+  Table table({{"STEP", named ? Align::left : Align::right},
                {"COMMITTED"},
                {"ELEMENTS", Align::right},
                {"STORED", Align::right},
@@ -72,17 +79,16 @@ void print_table(const std::vector<Row>& rows, const std::string& root) {
     const StepInfo& info = row.info;
     if (row.error) {
       const bool damaged = exit_status(row.error->code()) == kDamage;
-      table.add({std::to_string(row.step), damaged ? "DAMAGED" : "UNREADABLE", "-", "-", "-", ""});
+      table.add({label(row), damaged ? "DAMAGED" : "UNREADABLE", "-", "-", "-", ""});
       continue;
     }
-    table.add({std::to_string(row.step),
-               info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "-",
+    table.add({label(row), info.commit_timestamp_ns ? human_time(*info.commit_timestamp_ns) : "-",
                human_bytes(info.bytes), human_bytes(info.stored_bytes), names_of(info.items),
                metrics_text(info.metrics)});
   }
   print(table.text());
   for (const Row& row : rows) {
-    if (row.error) print(fmt::format("step {}: {}\n", row.step, printable(row.error->what())));
+    if (row.error) print(fmt::format("step {}: {}\n", label(row), printable(row.error->what())));
   }
 }
 
@@ -92,14 +98,14 @@ int run_ls(const Settings& settings, const LsOptions& options) {
   const auto engine = make_engine(settings);
   std::vector<Row> rows;
   int status = kGood;
-  for (const Step step : list_steps(engine, options.root).get()) {
+  for (StepEntry& step : list_steps(engine, options.root).get()) {
     Row row;
-    row.step = step;
+    row.step = std::move(step);
     try {
-      row.info = inspect_step(engine, step_path(options.root, step)).get();
+      row.info = inspect_step(engine, join_path(options.root, row.step.name)).get();
     } catch (const Error& error) {
       // Deleted since the list was read: as if it had never been in it.
-      if (was_deleted(engine, options.root, step, error)) continue;
+      if (was_deleted(engine, options.root, row.step.name, error)) continue;
       row.error = error;
       status = worse_status(status, exit_status(error.code()));
     }

@@ -116,10 +116,11 @@ void print_outcome(const Outcome& outcome) {
 std::vector<std::string> paths_of(const std::shared_ptr<engine::Engine>& engine, PathKind kind,
                                   const VerifyOptions& options) {
   if (kind != PathKind::root) return {options.path};
-  if (options.step) return {step_path(options.path, pick_step(engine, options.path, options.step))};
+  if (options.step)
+    return {join_path(options.path, pick_step(engine, options.path, options.step).name)};
   std::vector<std::string> paths;
-  for (const Step step : list_steps(engine, options.path).get())
-    paths.push_back(step_path(options.path, step));
+  for (const StepEntry& step : list_steps(engine, options.path).get())
+    paths.push_back(join_path(options.path, step.name));
   if (paths.empty()) throw make_error(ErrorCode::not_found, "there is no step", options.path);
   return paths;
 }
@@ -141,7 +142,7 @@ int run_verify(const Settings& settings, const VerifyOptions& options) {
     const Outcome outcome = verify(engine, path, steps, options.follow_links);
     // A root that is written to meanwhile is as good as before.
     if (kind == PathKind::root && !options.step && outcome.error &&
-        was_deleted(engine, options.path, *outcome.step, *outcome.error)) {
+        was_deleted(engine, options.path, last_component(path), *outcome.error)) {
       deleted.emplace_back(*outcome.step);
       if (!settings.json) print(outcome.label + ": deleted since the root was listed\n");
       continue;
