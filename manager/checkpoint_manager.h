@@ -133,8 +133,10 @@ class CAIRN_EXPORT CheckpointManager {
       std::optional<Step> after = std::nullopt);
 
   /// Deletes a step: gone for readers when it completes, its blocks freed then too (unless
-  /// todelete_subdir keeps it). Errors: not_found, permission_denied (read_only), busy (a reader
-  /// holds it, or another process writes here).
+  /// todelete_subdir keeps it). It waits for its turn; a save of the step that commits before (one
+  /// in a hurry passes it) has replaced what was to be deleted, so the new step stays and the
+  /// future succeeds. Errors: not_found, permission_denied (read_only), busy (a reader holds it, or
+  /// another process writes here).
   Future<void> delete_step(Step step);
 
   /// Completes when no save is pending, deletions included; throws what pending saves failed with

@@ -124,6 +124,10 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<std::exception_ptr> follow_commit(JobPtr job, std::optional<std::string> replaced);
 
   internal::Task<void> run_delete(DeletePtr job);
+  /// Nothing on disk where a save has replaced the step since the call.
+  internal::Task<void> carry_out(DeletePtr job);
+  /// Whether the step is gone is known: so is the list.
+  void end_delete(const DeletePtr& job);
   void settle_delete(const DeletePtr& job, const std::exception_ptr& failure);
   /// What has lost its name, and the names of what is left of it.
   struct Retired {

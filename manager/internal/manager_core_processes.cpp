@@ -131,9 +131,9 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   for (const Step step : job->losers) {
     const bool stays = std::ranges::find(gone, step) == gone.end() &&
                        std::ranges::find(deferred, step) == deferred.end();
-    if (stays) index.abort_delete(step);
+    if (stays) index.spare(step);
   }
-  for (const Step step : gone) index.finish_delete(step);
+  for (const Step step : gone) index.forget(step);
   if (unheard) {
     log(LogLevel::warning, "delete", job->step, message_of(unheard));
     co_return;
@@ -142,7 +142,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   for (const Step step : std::exchange(deferred_, deferred)) {
     const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
                          std::ranges::find(gone, step) != gone.end();
-    if (!pending) index.abort_delete(step);
+    if (!pending) index.spare(step);
   }
 }
 
@@ -169,11 +169,11 @@ Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
   }
   co_await end_writing();
   if (failure) {
-    index.abort_delete(job->step);
+    index.abort_delete(job->listed);
     failure = as_error(failure, "delete step " + std::to_string(job->step), directory);
     log(LogLevel::error, "delete", job->step, message_of(failure));
   } else {
-    index.finish_delete(job->step);
+    index.finish_delete(job->listed);
   }
   settle_delete(job, failure);
 }
