@@ -147,13 +147,15 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
 }
 
 Task<void> CheckpointManager::Impl::tell_delete(DeletePtr job, std::exception_ptr failure) {
-  if (failure) {
-    job->scope->fail(as_error(failure, "", directory));
-    co_return;
-  }
+  WireWriter text;
+  text.number(job->gone ? 1 : 0);
+  text.number(failure ? 1 : 0);
+  if (failure) ProcessGroup::put_failure(text, as_error(failure, "", directory));
+  std::string bytes = text.take();
   std::exception_ptr untold;
   try {
-    co_await group_->barrier(job->scope->name("done"));
+    const std::string told = co_await group_->broadcast(job->scope->name("done"), std::move(bytes));
+    static_cast<void>(told);
   } catch (...) {
     untold = std::current_exception();
   }
@@ -163,18 +165,19 @@ Task<void> CheckpointManager::Impl::tell_delete(DeletePtr job, std::exception_pt
 Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
   std::exception_ptr failure;
   try {
-    co_await group_->barrier(job->scope->name("done"));
+    const std::string told = co_await group_->broadcast(job->scope->name("done"), std::string());
+    WireReader from(told);
+    job->gone = from.at_most(1) == 1;
+    if (from.at_most(1) == 1) throw group_->get_failure(from, directory);
   } catch (...) {
     failure = std::current_exception();
   }
   co_await end_writing();
   if (failure) {
-    index.abort_delete(job->listed);
     failure = as_error(failure, "delete step " + std::to_string(job->step), directory);
     log(LogLevel::error, "delete", job->step, message_of(failure));
-  } else {
-    index.finish_delete(job->listed);
   }
+  end_delete(job);
   settle_delete(job, failure);
 }
 
