@@ -69,6 +69,9 @@ bool CheckpointManager::should_save(Step step) const {
 bool CheckpointManager::reached_preemption(Step step) const {
   return impl_->reached_preemption(step);
 }
+Future<bool> CheckpointManager::agree_on_preemption(Step step) const {
+  return impl_->agree_on_preemption(step);
+}
 void CheckpointManager::notify_preemption() noexcept {
   impl_->notify_preemption();
 }

@@ -60,14 +60,23 @@ class CAIRN_EXPORT CheckpointManager {
   /// Whether save(step) without force would save, or would fail because of on_older_step: no step
   /// of this number or later is there, and the options say so (save_interval_steps, save_on_steps,
   /// should_save_fn, save_decision_policy; by default the first step of an empty root, and the step
-  /// to save before the job ends, too). No disk I/O. Throws what a function of the user's throws.
+  /// to save before the job ends, too). No disk I/O. With several processes and a notice it waits
+  /// as reached_preemption() does; where it would have to on an engine's thread it throws
+  /// invalid_argument, and save() without force fails with it: await agree_on_preemption() first.
+  /// Throws what a function of the user's throws.
   [[nodiscard]] bool should_save(Step step) const;
   /// True for the step to save before the job ends: the first one asked about after a notice, by
   /// notify_preemption() here or of the process (manager/preemption.h). Of several processes any
   /// may have the notice: the step is the first that none of them has passed, and once there is a
-  /// notice the call waits for them to agree. On an engine's thread it cannot wait and gives false,
-  /// also for the step that they then agree on: with several processes ask elsewhere.
+  /// notice the call waits for them to agree; where they do not within 10 s there is no such step.
+  /// With several processes it throws invalid_argument on an engine's thread, which cannot wait.
   [[nodiscard]] bool reached_preemption(Step step) const;
+  /// The same without blocking the thread, for coroutines on an engine, too:
+  ///
+  ///     const bool last = co_await manager.agree_on_preemption(step).result();
+  ///
+  /// What it says of a step should_save(step) and save(step) then know without waiting.
+  Future<bool> agree_on_preemption(Step step) const;
   /// The job is about to end. Async-signal-safe; never undone.
   void notify_preemption() noexcept;
 
@@ -133,8 +142,10 @@ class CAIRN_EXPORT CheckpointManager {
       std::optional<Step> after = std::nullopt);
 
   /// Deletes a step: gone for readers when it completes, its blocks freed then too (unless
-  /// todelete_subdir keeps it). Errors: not_found, permission_denied (read_only), busy (a reader
-  /// holds it, or another process writes here).
+  /// todelete_subdir keeps it). It waits for its turn; a save of the step that commits before (one
+  /// in a hurry passes it) has replaced what was to be deleted, so the new step stays and the
+  /// future succeeds. Errors: not_found, permission_denied (read_only), busy (a reader holds it, or
+  /// another process writes here).
   Future<void> delete_step(Step step);
 
   /// Completes when no save is pending, deletions included; throws what pending saves failed with

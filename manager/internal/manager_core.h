@@ -58,6 +58,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] std::optional<Step> best_step() const;
   [[nodiscard]] bool should_save(Step step) const;
   [[nodiscard]] bool reached_preemption(Step step) const;
+  Future<bool> agree_on_preemption(Step step);
   void notify_preemption() noexcept { preempted_ = true; }
   void check_usable() const;
   void log(LogLevel level, std::string event, std::optional<Step> step, std::string message,
@@ -88,7 +89,12 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     bool supersedes = false;                   ///< and the later steps go
     bool refused = false;                      ///< it fails: on_older_step
   };
-  /// `reached`: what reached_preemption() says; none: it is asked, which may wait.
+  /// Whether it is the step to save before the job ends; none where other processes have to agree
+  /// first.
+  [[nodiscard]] std::optional<bool> ask_reached(Step step) const;
+  /// The same once they have, for which it waits. On an engine's strand it throws instead.
+  [[nodiscard]] bool wait_reached(Step step) const;
+  /// `reached`: what wait_reached() says; none: it is asked.
   [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options,
                                 std::optional<bool> reached) const;
   [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes,
@@ -124,6 +130,10 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<std::exception_ptr> follow_commit(JobPtr job, std::optional<std::string> replaced);
 
   internal::Task<void> run_delete(DeletePtr job);
+  /// Nothing on disk where a save has replaced the step since the call.
+  internal::Task<void> carry_out(DeletePtr job);
+  /// Whether the step is gone is known: so is the list.
+  void end_delete(const DeletePtr& job);
   void settle_delete(const DeletePtr& job, const std::exception_ptr& failure);
   /// What has lost its name, and the names of what is left of it.
   struct Retired {
@@ -195,6 +205,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<void> tell_losers(JobPtr job, std::vector<Step> gone);
   /// The others: hear it, and forget those.
   internal::Task<void> hear_losers(JobPtr job);
+  /// The primary: tells whether the step is gone, and what failed; the others hear it.
   internal::Task<void> tell_delete(DeletePtr job, std::exception_ptr failure);
   internal::Task<void> hear_delete(DeletePtr job);
   internal::Task<Restored> restore_together(std::string root_path, std::optional<Step> step,

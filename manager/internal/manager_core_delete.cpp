@@ -9,6 +9,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cassert>
+#include <iterator>
 
 namespace cairn {
 
@@ -35,7 +36,7 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
   };
   std::erase_if(job.losers, [&](Step step) {
     if (!stays(step)) return false;
-    index.abort_delete(step);
+    index.spare(step);
     return true;
   });
 }
@@ -76,8 +77,8 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   }
   if (unverified) {
     // Not one of them is deleted: they are what there is if the new step is bad.
-    for (const Step step : std::exchange(job->losers, {})) index.abort_delete(step);
-    for (const Step step : std::exchange(deferred_, {})) index.abort_delete(step);
+    for (const Step step : std::exchange(job->losers, {})) index.spare(step);
+    for (const Step step : std::exchange(deferred_, {})) index.spare(step);
     unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
     log(LogLevel::error, "verify", job->step, message_of(unverified));
     board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
@@ -108,11 +109,14 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
 }
 
 Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(JobPtr job) {
+  // A later save of the same number takes it back.
   std::vector<Step> losers = std::exchange(deferred_, {});
-  losers.insert(losers.end(), job->losers.begin(), job->losers.end());
+  std::erase_if(losers, [this](Step step) { return !index.is_condemned(step); });
+  std::ranges::copy_if(job->losers, std::back_inserter(losers),
+                       [&](Step step) { return index.is_condemned(step, job->listed); });
   Retired retired;
   for (const Step step : losers) {
-    // A later save of the same number has taken it back.
+    // Perhaps since the last one's turn.
     if (!index.is_condemned(step)) continue;
     if (removals_wait()) {
       deferred_.push_back(step);
@@ -123,7 +127,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
       const std::optional<std::string> left = co_await retire(job->root(), step);
       if (left) retired.trash.push_back(*left);
       retired.steps.push_back(step);
-      index.finish_delete(step);
+      index.forget(step);
     } catch (...) {
       trouble = std::current_exception();
     }
@@ -192,13 +196,15 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
   if (options.read_only) {
     return refuse(ErrorCode::permission_denied, "the manager is read-only", "Open one that is not");
   }
+  std::optional<StepIndex::DeleteId> listed;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return refuse(ErrorCode::closed, "the manager is closed");
     if (index.is_saving(step)) {
       return refuse(ErrorCode::busy, "the step is being saved", "Wait for its save, or cancel it");
     }
-    if (!index.begin_delete(step)) {
+    listed = index.begin_delete(step);
+    if (!listed) {
       std::string have;
       for (const Step known : index.all())
         have += (have.empty() ? "" : ", ") + std::to_string(known);
@@ -207,7 +213,7 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
     }
     board.begin();
   }
-  auto job = std::make_shared<DeleteJob>(step, scope);
+  auto job = std::make_shared<DeleteJob>(step, *listed, scope);
   asio::post(engine->executor(), [self = shared_from_this(), job] {
     ++self->writers_;
     self->deletes_.insert(job);
@@ -228,47 +234,54 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   // A missed deadline ends waits; whether to go on is decided here.
   co_await asio::this_coro::throw_if_cancelled(false);
   std::exception_ptr failure;
-  WriterTurn::PlacePtr turn = writer_->turn.line_up();
-  bool gone = false;  // renamed away: it is no step any more, whatever is left of it
+  job->turn = writer_->turn.line_up();
   try {
-    co_await wait_for_turn(writer_, turn.get());
-    FolderPtr root = co_await begin_writing(writer_);
-    // Its caller has been told that it failed.
-    if (job->settled) throw with_operation(ErrorCode::timed_out, "given up", "", directory);
-    if (writer_->removals->closed()) {
-      throw with_operation(ErrorCode::cancelled, "the process is about to end", "", directory);
-    }
-    job->past_recall = true;
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    job->root = root;
-    const std::optional<std::string> trash = co_await retire(root, step);
-    gone = true;
-    index.finish_delete(step);
-    if (writer_->removals->paused()) turn.reset();
-    if (turn) WriterTurn::allow_relief(*turn);
-    if (trash) co_await remove_trash(root, std::vector<std::string>(1, *trash));
+    co_await carry_out(job);
   } catch (...) {
     failure = std::current_exception();
   }
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  if (failure && !gone && job->root) {
+  if (failure && !job->gone && job->root) {
     try {
       const std::optional<std::string> there = co_await find_step(job->root, rules, step);
-      gone = !there;
-    } catch (...) {
-      gone = false;
+      job->gone = !there;
+    } catch (...) {  // NOLINT(bugprone-empty-catch): then it stays listed
     }
   }
-  turn.reset();
+  job->turn.reset();
   co_await end_writing();
   if (shares_root()) co_await tell_delete(job, failure);
   if (failure) {
     failure = as_error(failure, "delete step " + std::to_string(step), directory);
     if (!job->settled) log(LogLevel::error, "delete", step, message_of(failure));
-    gone ? index.finish_delete(step) : index.abort_delete(step);
   }
+  end_delete(job);
   settle_delete(job, failure);
   job->quarantine.release();
+}
+
+Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
+  co_await wait_for_turn(writer_, job->turn.get());
+  if (!index.is_due(job->listed)) co_return;
+  FolderPtr root = co_await begin_writing(writer_);
+  // Its caller has been told that it failed.
+  if (job->settled) throw with_operation(ErrorCode::timed_out, "given up", "", directory);
+  if (writer_->removals->closed()) {
+    throw with_operation(ErrorCode::cancelled, "the process is about to end", "", directory);
+  }
+  job->past_recall = true;
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  job->root = root;
+  const std::optional<std::string> trash = co_await retire(root, job->step);
+  job->gone = true;
+  end_delete(job);
+  if (writer_->removals->paused()) job->turn.reset();
+  if (job->turn) WriterTurn::allow_relief(*job->turn);
+  if (trash) co_await remove_trash(root, std::vector<std::string>(1, *trash));
+}
+
+void CheckpointManager::Impl::end_delete(const DeletePtr& job) {
+  job->gone ? index.finish_delete(job->listed) : index.abort_delete(job->listed);
 }
 
 void CheckpointManager::Impl::settle_delete(const DeletePtr& job,

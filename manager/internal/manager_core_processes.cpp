@@ -131,9 +131,9 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   for (const Step step : job->losers) {
     const bool stays = std::ranges::find(gone, step) == gone.end() &&
                        std::ranges::find(deferred, step) == deferred.end();
-    if (stays) index.abort_delete(step);
+    if (stays) index.spare(step);
   }
-  for (const Step step : gone) index.finish_delete(step);
+  for (const Step step : gone) index.forget(step);
   if (unheard) {
     log(LogLevel::warning, "delete", job->step, message_of(unheard));
     co_return;
@@ -142,18 +142,20 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   for (const Step step : std::exchange(deferred_, deferred)) {
     const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
                          std::ranges::find(gone, step) != gone.end();
-    if (!pending) index.abort_delete(step);
+    if (!pending) index.spare(step);
   }
 }
 
 Task<void> CheckpointManager::Impl::tell_delete(DeletePtr job, std::exception_ptr failure) {
-  if (failure) {
-    job->scope->fail(as_error(failure, "", directory));
-    co_return;
-  }
+  WireWriter text;
+  text.number(job->gone ? 1 : 0);
+  text.number(failure ? 1 : 0);
+  if (failure) ProcessGroup::put_failure(text, as_error(failure, "", directory));
+  std::string bytes = text.take();
   std::exception_ptr untold;
   try {
-    co_await group_->barrier(job->scope->name("done"));
+    const std::string told = co_await group_->broadcast(job->scope->name("done"), std::move(bytes));
+    static_cast<void>(told);
   } catch (...) {
     untold = std::current_exception();
   }
@@ -163,18 +165,19 @@ Task<void> CheckpointManager::Impl::tell_delete(DeletePtr job, std::exception_pt
 Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
   std::exception_ptr failure;
   try {
-    co_await group_->barrier(job->scope->name("done"));
+    const std::string told = co_await group_->broadcast(job->scope->name("done"), std::string());
+    WireReader from(told);
+    job->gone = from.at_most(1) == 1;
+    if (from.at_most(1) == 1) throw group_->get_failure(from, directory);
   } catch (...) {
     failure = std::current_exception();
   }
   co_await end_writing();
   if (failure) {
-    index.abort_delete(job->step);
     failure = as_error(failure, "delete step " + std::to_string(job->step), directory);
     log(LogLevel::error, "delete", job->step, message_of(failure));
-  } else {
-    index.finish_delete(job->step);
   }
+  end_delete(job);
   settle_delete(job, failure);
 }
 

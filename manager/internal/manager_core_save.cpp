@@ -15,18 +15,60 @@ namespace cairn {
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
                            // the two
 
+namespace {
+
+Error preemption_would_block(const std::string& directory) {
+  return with_operation(
+      ErrorCode::invalid_argument,
+      "to wait for the other processes on an engine's own thread would never end",
+      "ask whether the job is about to end", directory,
+      "Await agree_on_preemption(step) there, before should_save(step) and save(step), too");
+}
+
+}  // namespace
+
 bool CheckpointManager::Impl::should_save(Step step) const {
   const Decision decision = decide(step, SaveOptions(), std::nullopt);
   return decision.refused || decision.outcome == SaveOutcome::saved;
 }
 
-bool CheckpointManager::Impl::reached_preemption(Step step) const {
+std::optional<bool> CheckpointManager::Impl::ask_reached(Step step) const {
   const bool noticed = preempted_ || preemption_noticed();
   if (preemption_) return preemption_->reached(step, noticed);
   if (!noticed) return false;
   // The first step that is asked about after the notice is the one.
   Step agreed = kNone;
   return preemption_step_.compare_exchange_strong(agreed, step) || agreed == step;
+}
+
+bool CheckpointManager::Impl::wait_reached(Step step) const {
+  const std::optional<bool> known = ask_reached(step);
+  if (known) return *known;
+  if (engine::on_any_strand()) throw preemption_would_block(directory);
+  preemption_->decided()->wait();
+  return ask_reached(step).value_or(false);
+}
+
+bool CheckpointManager::Impl::reached_preemption(Step step) const {
+  // Whether there is a notice or not: who gets it wrong learns it before the job is to end.
+  if (preemption_ && engine::on_any_strand()) throw preemption_would_block(directory);
+  return wait_reached(step);
+}
+
+Future<bool> CheckpointManager::Impl::agree_on_preemption(Step step) {
+  if (engine->forked()) return failed<bool>(forked_error("agree on preemption"));
+  auto state = std::make_shared<impl::SharedState<bool>>();
+  const std::optional<bool> known = ask_reached(step);
+  if (known) {
+    state->set(nullptr, *known);
+  } else {
+    const Event& decided = preemption_->decided();
+    decided->when_ready(decided->next_id(), [agreement = preemption_, state,
+                                             step](const std::exception_ptr& /*never cancelled*/) {
+      state->set(nullptr, agreement->reached(step, true).value_or(false));
+    });
+  }
+  return Future<bool>(state);
 }
 
 bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
@@ -67,7 +109,7 @@ SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes,
   }
   SaveContext context;
   context.is_saving_in_progress = saving();
-  context.reached_preemption = reached ? *reached : reached_preemption(step);
+  context.reached_preemption = reached ? *reached : wait_reached(step);
   context.now_ns = engine->clock().now_ns();
   context.steady_ns = steady_ns(*engine);
   return save_decision_(step, previous, context) ? SaveOutcome::saved
@@ -142,7 +184,11 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   job->scope = scope;
   // Not under the lock: other processes may have to agree first, and the strand hears of it.
   std::optional<bool> reached;
-  if (preemption_) reached = reached_preemption(step);
+  if (preemption_) {
+    // A save that is made in any case need not know.
+    const bool no_wait = job->options.force && engine::on_any_strand();
+    reached = no_wait ? ask_reached(step).value_or(false) : wait_reached(step);
+  }
   const std::lock_guard lock(mutex_);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check();
@@ -333,6 +379,7 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   job->record.info.time_ns = job->commit_time_ns();
   job->record.info.steady_ns = steady_ns(*engine);
   index.commit(job->listed, job->record);
+  std::erase(deferred_, job->step);  // what was to be deleted has been replaced
   {
     const std::lock_guard lock(mutex_);
     if (!composite_) composite_ = job->composite;

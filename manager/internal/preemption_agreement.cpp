@@ -74,20 +74,18 @@ void PreemptionAgreement::propose(Step step) {
                     asio::bind_executor(engine_->executor(), std::move(decide)));
 }
 
-bool PreemptionAgreement::reached(Step step, bool noticed) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!proposed_) {
-      if (!noticed && !announced()) {
-        answered_ = std::max(answered_, step);
-        return false;
-      }
-      propose(std::max(answered_ + 1, step));
-    }
-  }
-  if (!decided_->ready() && engine::on_any_strand()) return false;
-  decided_->wait();
+std::optional<bool> PreemptionAgreement::reached(Step step, bool noticed) {
   const std::lock_guard lock(mutex_);
+  if (!proposed_) {
+    if (!noticed && !announced()) {
+      answered_ = std::max(answered_, step);
+      return false;
+    }
+    propose(std::max(answered_ + 1, step));
+  }
+  // What they agree on is above what has been answered: who asks twice need not wait.
+  if (step <= answered_) return false;
+  if (!decided_->ready()) return std::nullopt;
   if (agreed_ && step >= *agreed_ && !reached_) reached_ = step;
   return reached_ == step;
 }

@@ -9,6 +9,7 @@
 
 #include <cairn/manager/impl/shared_state.h>
 #include <cairn/manager/internal/process_group.h>
+#include <cairn/manager/internal/writer_turn.h>
 #include <cairn/manager/save_future.h>
 
 #include <boost/asio/cancellation_signal.hpp>
@@ -26,10 +27,12 @@ class PreemptionAgreement : public std::enable_shared_from_this<PreemptionAgreem
   void watch();
   /// No more.
   void stop();
-  /// Whether `step` is the one: the first asked about that is not below what they agreed on. With a
-  /// notice, here or elsewhere, it waits for the others, but on an engine's strand answers false
-  /// instead; where they do not agree in time there is no such step. `noticed`: here.
-  [[nodiscard]] bool reached(Step step, bool noticed);
+  /// Whether `step` is the one: the first asked about that is not below what they agreed on. None
+  /// where there is a notice, here (`noticed`) or elsewhere, and the others have to propose first:
+  /// to be asked again once they are decided(). Does not wait.
+  [[nodiscard]] std::optional<bool> reached(Step step, bool noticed);
+  /// Set when they have agreed, or did not in time: then there is no such step.
+  [[nodiscard]] const Event& decided() const noexcept { return decided_; }
 
  private:
   void propose(Step step);
@@ -46,8 +49,7 @@ class PreemptionAgreement : public std::enable_shared_from_this<PreemptionAgreem
   bool proposed_ = false;
   std::optional<Step> agreed_;  ///< once `decided_`; none where they could not
   std::optional<Step> reached_;
-  const std::shared_ptr<impl::SharedState<void>> decided_ =
-      std::make_shared<impl::SharedState<void>>();
+  const Event decided_ = std::make_shared<impl::SharedState<void>>();
 };
 
 }  // namespace cairn::internal

@@ -1,4 +1,5 @@
 #include <cairn/manager/internal/process_group.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -53,6 +54,21 @@ void ProcessGroup::fail(const std::string& scope, const std::exception_ptr& reas
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): what failed matters more than
                                      // that the others cannot be told; they run into their timeout
   }
+}
+
+void ProcessGroup::put_failure(WireWriter& to, const std::exception_ptr& failure) {
+  to.number(static_cast<std::uint64_t>(code_of(failure)));
+  to.bytes(message_of(failure));
+}
+
+Error ProcessGroup::get_failure(WireReader& from, std::string path) const {
+  const auto code =
+      static_cast<ErrorCode>(from.at_most(static_cast<std::uint64_t>(ErrorCode::internal)));
+  ErrorContext context;
+  context.path = std::move(path);
+  std::string reason = fmt::format("process {} of {} failed: {}", leader_,
+                                   settings_.coordinator->process_count(), from.bytes());
+  return Error(code, std::move(reason), context);
 }
 
 namespace {

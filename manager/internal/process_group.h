@@ -3,6 +3,7 @@
 
 #include <cairn/manager/coordination.h>
 #include <cairn/manager/internal/storage.h>
+#include <cairn/manager/internal/wire.h>
 
 #include <memory>
 #include <optional>
@@ -48,6 +49,9 @@ class ProcessGroup {
   Task<std::int64_t> agree_on_least(std::string name, std::int64_t proposal);
   /// All that is named `scope`, or below it, fails for all.
   void fail(const std::string& scope, const std::exception_ptr& reason) noexcept;
+  /// What the leader tells of its failure, and what that is for the others: it names the leader.
+  static void put_failure(WireWriter& to, const std::exception_ptr& failure);
+  [[nodiscard]] Error get_failure(WireReader& from, std::string path) const;
 
   [[nodiscard]] const std::shared_ptr<Coordinator>& coordinator() const noexcept {
     return settings_.coordinator;

@@ -76,8 +76,7 @@ Task<void> SaveJob::tell_outcome(std::exception_ptr failed) {
   WireWriter text;
   text.number(failed ? 1 : 0);
   if (failed) {
-    text.number(static_cast<std::uint64_t>(code_of(failed)));
-    text.bytes(message_of(failed));
+    ProcessGroup::put_failure(text, failed);
   } else {
     text.number(static_cast<std::uint64_t>(commit_timestamp_ns_));
   }
@@ -112,15 +111,7 @@ void SaveJob::read_outcome(std::string_view told) {
     committed_ns_ = steady_ns(*context_->engine);
     return;
   }
-  const auto code =
-      static_cast<ErrorCode>(from.at_most(static_cast<std::uint64_t>(ErrorCode::internal)));
-  ErrorContext context;
-  context.path = context_->root_path;
-  const ProcessGroup& group = scope->group();
-  throw Error(code,
-              fmt::format("process {} of {} failed: {}", group.leader(),
-                          group.coordinator()->process_count(), from.bytes()),
-              context);
+  throw scope->group().get_failure(from, context_->root_path);
 }
 
 Task<void> SaveJob::hear_commit() {

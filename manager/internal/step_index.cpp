@@ -9,8 +9,22 @@ bool StepIndex::saving(Step step) const {
       saving_, [step](const Saving& entry) { return entry.record.info.step == step; });
 }
 
+bool StepIndex::deleting(Step step) const {
+  return std::ranges::any_of(deleting_,
+                             [step](const Deletion& entry) { return entry.step == step; });
+}
+
+bool StepIndex::stays(Step step) const {
+  return committed_.contains(step) && !condemned_.contains(step) && !deleting(step);
+}
+
 bool StepIndex::visible(Step step) const {
-  return !condemned_.contains(step) && (committed_.contains(step) || saving(step));
+  return stays(step) || (saving(step) && !condemned_.contains(step));
+}
+
+void StepIndex::erase(Step step) {
+  committed_.erase(step);
+  note(step, std::nullopt);
 }
 
 void StepIndex::note(Step step, std::optional<StepRecord> record) {
@@ -48,6 +62,12 @@ void StepIndex::abort_listing() {
 bool StepIndex::is_condemned(Step step) const {
   const std::lock_guard lock(mutex_);
   return condemned_.contains(step);
+}
+
+bool StepIndex::is_condemned(Step step, SaveId by) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = condemned_.find(step);
+  return found != condemned_.end() && found->second == by;
 }
 
 bool StepIndex::is_saving(Step step) const {
@@ -90,7 +110,7 @@ StepIndex::Records StepIndex::settled() const {
   const std::lock_guard lock(mutex_);
   Records records;
   for (const auto& [step, record] : committed_) {
-    if (!deleting_.contains(step)) records.push_back(record);
+    if (!deleting(step)) records.push_back(record);
   }
   return records;
 }
@@ -111,7 +131,7 @@ std::optional<Step> StepIndex::latest() const {
 std::optional<Step> StepIndex::latest_committed() const {
   const std::lock_guard lock(mutex_);
   for (auto entry = committed_.rbegin(); entry != committed_.rend(); ++entry) {
-    if (!condemned_.contains(entry->first)) return entry->first;
+    if (stays(entry->first)) return entry->first;
   }
   return std::nullopt;
 }
@@ -132,7 +152,7 @@ StepIndex::BegunSave StepIndex::begin_save(const StepRecord& record,
   for (const Step loser : losers) {
     if (!visible(loser)) continue;
     begun.losers.push_back(loser);
-    condemned_.insert(loser);
+    condemned_.emplace(loser, begun.id);
   }
   return begun;
 }
@@ -144,6 +164,7 @@ void StepIndex::commit(SaveId save, StepRecord record) {
   const Step step = record.info.step;
   note(step, record);
   committed_.insert_or_assign(step, std::move(record));
+  std::erase_if(deleting_, [step](const Deletion& entry) { return entry.step == step; });
 }
 
 void StepIndex::abort(SaveId save, const std::vector<Step>& losers) {
@@ -153,29 +174,47 @@ void StepIndex::abort(SaveId save, const std::vector<Step>& losers) {
   for (const Step loser : losers) condemned_.erase(loser);
 }
 
-bool StepIndex::begin_delete(Step step) {
+void StepIndex::spare(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  if (!committed_.contains(step)) return false;
-  if (!condemned_.insert(step).second) return false;
-  deleting_.insert(step);
-  return true;
-}
-
-void StepIndex::abort_delete(Step step) {
-  const std::lock_guard lock(mutex_);
-  snapshot_.reset();
-  deleting_.erase(step);
   condemned_.erase(step);
 }
 
-void StepIndex::finish_delete(Step step) {
+void StepIndex::forget(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  deleting_.erase(step);
   condemned_.erase(step);
-  committed_.erase(step);
-  note(step, std::nullopt);
+  erase(step);
+}
+
+std::optional<StepIndex::DeleteId> StepIndex::begin_delete(Step step) {
+  const std::lock_guard lock(mutex_);
+  if (!stays(step)) return std::nullopt;
+  snapshot_.reset();
+  deleting_.push_back({DeleteId{++deletes_}, step});
+  return deleting_.back().id;
+}
+
+bool StepIndex::is_due(DeleteId deletion) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(deleting_,
+                             [deletion](const Deletion& entry) { return entry.id == deletion; });
+}
+
+void StepIndex::abort_delete(DeleteId deletion) {
+  const std::lock_guard lock(mutex_);
+  snapshot_.reset();
+  std::erase_if(deleting_, [deletion](const Deletion& entry) { return entry.id == deletion; });
+}
+
+void StepIndex::finish_delete(DeleteId deletion) {
+  const std::lock_guard lock(mutex_);
+  snapshot_.reset();
+  const auto found = std::ranges::find_if(
+      deleting_, [deletion](const Deletion& entry) { return entry.id == deletion; });
+  if (found == deleting_.end()) return;
+  erase(found->step);
+  deleting_.erase(found);
 }
 
 }  // namespace cairn::internal

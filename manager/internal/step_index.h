@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <vector>
 
 namespace cairn::internal {
@@ -23,14 +22,19 @@ struct StepRecord {
 
 class StepIndex {
  public:
+  /// Tells saves apart: several of one step may be under way, each to replace the one before.
+  enum class SaveId : std::uint64_t {};
+
   /// Around a listing of the directory: what commits or goes while it is read is not lost.
   /// end_listing() replaces what was committed; saves under way and deletions chosen stay.
   [[nodiscard]] std::size_t begin_listing();
   void end_listing(std::size_t mark, const std::vector<StepRecord>& committed);
   /// The listing failed.
   void abort_listing();
-  /// True while a deletion is chosen.
+  /// True while a save pushes it out; while this one does: not where a save of the step has begun
+  /// since.
   [[nodiscard]] bool is_condemned(Step step) const;
+  [[nodiscard]] bool is_condemned(Step step, SaveId by) const;
   /// True while a save of it is under way: from begin_save() to commit() or abort().
   [[nodiscard]] bool is_saving(Step step) const;
   [[nodiscard]] std::vector<Step> all() const;
@@ -44,8 +48,6 @@ class StepIndex {
   [[nodiscard]] std::optional<Step> latest_committed() const;
   [[nodiscard]] bool contains(Step step) const;
 
-  /// Tells saves apart: several of one step may be under way, each to replace the one before.
-  enum class SaveId : std::uint64_t {};
   struct BegunSave {
     SaveId id{};
     std::vector<Step> losers;
@@ -58,12 +60,23 @@ class StepIndex {
   void commit(SaveId save, StepRecord record);
   /// The save failed: it goes, what it had pushed out comes back.
   void abort(SaveId save, const std::vector<Step>& losers);
-  /// A deletion is chosen: the step leaves the list. False when it is not listed as committed.
-  [[nodiscard]] bool begin_delete(Step step);
-  /// It failed, or need not be: the step comes back.
-  void abort_delete(Step step);
-  /// It is done.
-  void finish_delete(Step step);
+  /// A step that a save pushed out need not go: it comes back.
+  void spare(Step step);
+  /// It is gone.
+  void forget(Step step);
+
+  /// Tells apart the deletions that the user chooses.
+  enum class DeleteId : std::uint64_t {};
+  /// Begins one: what is committed of the step leaves the list. None when it is not listed as
+  /// committed.
+  [[nodiscard]] std::optional<DeleteId> begin_delete(Step step);
+  /// False once a save of the step has committed since: what was to be deleted is gone, replaced. A
+  /// save that has only begun, or failed, changes nothing.
+  [[nodiscard]] bool is_due(DeleteId deletion) const;
+  /// It failed: the step comes back. Nothing where it is not due.
+  void abort_delete(DeleteId deletion);
+  /// It is done. Nothing where it is not due.
+  void finish_delete(DeleteId deletion);
 
  private:
   struct Change {
@@ -71,8 +84,16 @@ class StepIndex {
     std::optional<StepRecord> record;  ///< none: it is gone
   };
   using RecordOf = std::map<Step, StepRecord>;
+  struct Deletion {
+    DeleteId id;
+    Step step;
+  };
   [[nodiscard]] bool saving(Step step) const;
+  [[nodiscard]] bool deleting(Step step) const;
+  /// What is committed of it is listed.
+  [[nodiscard]] bool stays(Step step) const;
   [[nodiscard]] bool visible(Step step) const;
+  void erase(Step step);
   void note(Step step, std::optional<StepRecord> record);
   mutable std::mutex mutex_;
   RecordOf committed_;  ///< on disk
@@ -80,12 +101,13 @@ class StepIndex {
     SaveId id;
     StepRecord record;
   };
-  std::vector<Saving> saving_;   ///< in the order of their calls
-  std::uint64_t saves_ = 0;      ///< begun so far
-  std::size_t listings_ = 0;     ///< under way
-  std::vector<Change> changes_;  ///< since the oldest of them began
-  std::set<Step> condemned_;     ///< chosen for deletion; on disk or being saved
-  std::set<Step> deleting_;      ///< of these, those that the user chose
+  std::vector<Saving> saving_;        ///< in the order of their calls
+  std::uint64_t saves_ = 0;           ///< begun so far
+  std::size_t listings_ = 0;          ///< under way
+  std::vector<Change> changes_;       ///< since the oldest of them began
+  std::map<Step, SaveId> condemned_;  ///< pushed out, and by which save; on disk or being saved
+  std::vector<Deletion> deleting_;    ///< those of the user's that are due
+  std::uint64_t deletes_ = 0;         ///< begun so far
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made
 };
 

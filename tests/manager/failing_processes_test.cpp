@@ -142,6 +142,49 @@ TEST_P(FailingProcesses, OneThatWaitsForAnotherHasNotStoppedMoving) {
   });
 }
 
+// ---- a deletion that fails ----------------------------------------------------------------------
+
+TEST_P(FailingProcesses, AStepWhoseRemovalFailsHalfwayIsGoneForAll) {
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = plan;
+    CheckpointManager manager(root(), options_of(process, settings));
+    for (Step step = 0; step < 2; ++step) EXPECT_TRUE(save(manager, process, step));
+    if (process.index == 0) plan->fail(FaultPlan::only({IoOp::remove_directory}), 1, EIO);
+    const Error error = error_of(manager.delete_step(0));
+    EXPECT_EQ(error.code(), ErrorCode::io_error) << error.what();
+    if (process.index == 1) {
+      EXPECT_THAT(error.what(), HasSubstr("delete step 0"));
+      EXPECT_THAT(error.what(), HasSubstr("process 0 of 2 failed"));
+    }
+    EXPECT_EQ(manager.all_steps(), std::vector<Step>{1}) << "it has lost its name";
+    EXPECT_EQ(error_of(manager.delete_step(0)).code(), ErrorCode::not_found);
+    process.meet("looked");
+    plan->clear();
+    EXPECT_TRUE(save(manager, process, 2));
+    EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{1, 2}));
+  });
+}
+
+TEST_P(FailingProcesses, AStepThatCannotBeDeletedStaysForAll) {
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    test::EngineSettings settings;
+    settings.faults = plan;
+    CheckpointManager manager(root(), options_of(process, settings));
+    for (Step step = 0; step < 2; ++step) EXPECT_TRUE(save(manager, process, step));
+    if (process.index == 0) plan->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+    const Error error = error_of(manager.delete_step(0));
+    EXPECT_EQ(error.code(), ErrorCode::io_error) << error.what();
+    EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0, 1}));
+    EXPECT_EQ(manager.restore(0).get().tree(), expected(0));
+    process.meet("looked");
+    manager.delete_step(0).get();
+    EXPECT_EQ(manager.all_steps(), std::vector<Step>{1});
+  });
+}
+
 // ---- what they do not do alike ------------------------------------------------------------------
 
 TEST_P(FailingProcesses, TreesThatDifferAreRefusedByName) {

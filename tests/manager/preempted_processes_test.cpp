@@ -1,6 +1,13 @@
 // The step that several processes save before they end: one for all, whoever has the notice.
 
+#include <gmock/gmock.h>
+
 #include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -11,6 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::Process;
+using ::testing::HasSubstr;
+namespace asio = boost::asio;
 
 class PreemptedProcesses : public test::ProcessesTest {
  protected:
@@ -127,6 +136,93 @@ TEST_P(PreemptedProcesses, WhoCannotAgreeInTimeSavesNothing) {
     process.meet("given up");
     manager->close().get();
   });
+}
+
+// ---- on an engine's thread ----------------------------------------------------------------------
+
+/// A training loop that is a coroutine on its manager's own engine. `at` is called before each
+/// step.
+asio::awaitable<Step> train_on(std::shared_ptr<CheckpointManager> manager,
+                               std::function<void(Step)> at) {
+  for (Step step = 0; step < 1'000'000; ++step) {
+    at(step);
+    const bool last = co_await manager->agree_on_preemption(step).result();
+    EXPECT_FALSE(manager->should_save(step) && step > 0 && !last) << "what they agreed on is known";
+    if (last) co_return step;
+  }
+  co_return -1;
+}
+
+/// What `call` returns on the engine's thread.
+template <class Call>
+auto on_strand(const CheckpointManager& manager, Call call) {
+  std::packaged_task<decltype(call())()> task(std::move(call));
+  auto result = task.get_future();
+  asio::post(manager.engine()->executor(), [&task] { task(); });
+  return result.get();
+}
+
+TEST_P(PreemptedProcesses, ACoroutineOnTheEngineWaitsForTheOthersWithoutItsThread) {
+  const test::Shared<std::atomic<Step>> agreed;
+  run(3, [&](const Process& process) {
+    ManagerOptions given = options_of(process);
+    given.save_interval_steps = 1'000'000'000;
+    auto manager = std::make_shared<CheckpointManager>(root(), given);
+    EXPECT_TRUE(save(*manager, process, 0)) << "the first is saved anyhow";
+    process.meet("open");
+    const std::function<void(Step)> at = [manager, index = process.index](Step step) {
+      if (index == 2 && step == 5) manager->notify_preemption();
+    };
+    const Step step =
+        asio::co_spawn(manager->engine()->executor(), train_on(manager, at), asio::use_future)
+            .get();
+    EXPECT_GE(step, 5);
+    Step none = 0;
+    EXPECT_TRUE((*agreed).compare_exchange_strong(none, step) || none == step);
+    const Part part(process, step);
+    ExitSaveOptions exit;
+    EXPECT_TRUE(manager->save_before_exit(step, part.tree(), exit).get());
+    EXPECT_EQ(manager->restore().get().tree(), expected(step));
+    manager->close().get();
+  });
+}
+
+TEST_P(PreemptedProcesses, OnAnEnginesThreadBlockingIsRefusedAndNotAnsweredWithNo) {
+  run(2, [&](const Process& process) {
+    CheckpointManager manager(root(), options_of(process));
+    const auto refused = [&](const std::function<void()>& call) {
+      const Error error = on_strand(manager, [&] { return error_of(call); });
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+      EXPECT_THAT(error.what(), HasSubstr("agree_on_preemption"));
+    };
+    refused([&] { static_cast<void>(manager.reached_preemption(0)); });
+    EXPECT_TRUE(on_strand(manager, [&] { return manager.should_save(0); }))
+        << "nobody has a notice";
+    process.meet("open");
+    manager.notify_preemption();
+    // Until the other has proposed, too, nobody knows.
+    if (process.index == 0) {
+      refused([&] { static_cast<void>(manager.reached_preemption(1)); });
+      refused([&] { static_cast<void>(manager.should_save(1)); });
+    }
+    process.meet("asked");
+    EXPECT_TRUE(manager.agree_on_preemption(1).get());
+    refused([&] { static_cast<void>(manager.reached_preemption(1)); });
+    EXPECT_TRUE(on_strand(manager, [&] { return manager.should_save(1); })) << "it is known now";
+    manager.close().get();
+  });
+}
+
+TEST_P(PreemptedProcesses, AloneAnEnginesThreadMayAsk) {
+  const auto alone = [&](unsigned) {
+    CheckpointManager manager(root(), options());
+    EXPECT_FALSE(on_strand(manager, [&] { return manager.reached_preemption(0); }));
+    manager.notify_preemption();
+    EXPECT_TRUE(manager.agree_on_preemption(1).get());
+    EXPECT_TRUE(on_strand(manager, [&] { return manager.reached_preemption(1); }));
+    EXPECT_FALSE(manager.agree_on_preemption(2).get());
+  };
+  EXPECT_EQ(test::run_forked(1, alone), std::vector<int>{0});
 }
 
 }  // namespace
