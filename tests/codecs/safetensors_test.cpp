@@ -6,6 +6,8 @@
 #include <cstring>
 #include <set>
 
+#include "support/sanitized.h"
+
 namespace cairn::safetensors {
 namespace {
 
@@ -238,7 +240,7 @@ TEST(Safetensors, EveryChangedByteIsRefusedOrGivesACompleteHeader) {
   const auto json = encode_header(header, 1).substr(8);
   std::size_t refused = 0;
   for (std::size_t i = 0; i < json.size(); ++i) {
-    for (int value = 0; value < 256; ++value) {
+    for (std::size_t value = i % test::kOneCaseIn; value < 256; value += test::kOneCaseIn) {
       auto changed = json;
       changed[i] = static_cast<char>(value);
       try {
@@ -248,7 +250,7 @@ TEST(Safetensors, EveryChangedByteIsRefusedOrGivesACompleteHeader) {
       }
     }
   }
-  EXPECT_GT(refused, json.size() * 100);
+  EXPECT_GT(refused, json.size() * 100 / test::kOneCaseIn);
 }
 
 }  // namespace
