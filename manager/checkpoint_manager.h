@@ -29,11 +29,16 @@ namespace cairn {
 ///     cairn::SaveFuture save = manager.save(step, cairn::Dict{{"w", cairn::ArrayView(w)}});
 ///     co_await save.staged();      // w may change again
 ///     co_await save.committed();   // the step is durable
+///
+/// g++ 12 cannot have braced lists, aggregates, capturing lambdas or `?:` of classes inside a
+/// co_await expression ("array used as initializer", or a value destroyed twice): make the future
+/// before it, as here.
 class CAIRN_EXPORT CheckpointManager {
  public:
   /// Makes or opens the root and lists its steps; blocks for that. Takes no lock and writes nothing
   /// else, unless cleanup_tmp_directories or metadata ask for it. Throws Error: not_found (root
-  /// missing and create off), invalid_argument (root is a file, options), permission_denied.
+  /// missing, and create off or read_only on), invalid_argument (root is a file, options),
+  /// permission_denied.
   explicit CheckpointManager(std::string directory, ManagerOptions options = {});
   /// close(), with errors going to the logger.
   ~CheckpointManager();
@@ -155,8 +160,9 @@ class CAIRN_EXPORT CheckpointManager {
   void check_for_errors();
   /// True from save() until its commit or failure.
   [[nodiscard]] bool is_saving_in_progress() const;
-  /// Waits as wait_until_finished() does, and for deletions in the background, and stops taking
-  /// work. Everything is closed even when it reports an error. Calling it again does nothing.
+  /// Waits as wait_until_finished() does, and for deletions in the background. Saves and deletions
+  /// asked for later fail with closed; steps can still be read. Everything is closed even when it
+  /// reports an error. Calling it again does nothing.
   Future<void> close();
 
  private:

@@ -17,7 +17,8 @@ std::string compose(const std::string& reason, const ErrorContext& context) {
   add(": ", context.path);
   if (context.offset) add(" ", fmt::format("at byte {}", *context.offset));
   add(": ", reason);
-  if (!context.remedy.empty()) add(". ", context.remedy);
+  // A reason of several lines, as a diff of trees is, ends with one.
+  if (!context.remedy.empty()) add(text.ends_with('\n') ? "" : ". ", context.remedy);
   return text;
 }
 

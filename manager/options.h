@@ -71,34 +71,36 @@ enum class VerifyBeforeDelete : std::uint8_t {
 /// what it throws fails the save.
 using PostFinalizationCallback = std::function<void(Step)>;
 
-/// How a CheckpointManager behaves; the names are Orbax's. Functions given here may call the
-/// manager's getters, and none of its other members.
+/// How a CheckpointManager behaves; the names are Orbax's. Designated initializers have to come in
+/// the order of the members. Functions given here may call the manager's getters, and none of its
+/// other members.
 struct ManagerOptions {
   // ---- which steps are saved ----
-  /// should_save(step) is true where step % save_interval_steps == 0; < 1 is an error.
+  /// should_save(step) is true where step % save_interval_steps == 0, and for the first step of an
+  /// empty root, as in Orbax; < 1 is an error.
   std::int64_t save_interval_steps = 1;
   /// Steps that are saved besides those of the interval.
-  std::set<Step> save_on_steps;
+  std::set<Step> save_on_steps{};
   /// Decides instead of the interval, save_on_steps and the rule that an empty root takes any step;
   /// a preemption notice still saves. Called by should_save() and save(), on their threads.
-  ShouldSaveFn should_save_fn;
+  ShouldSaveFn should_save_fn{};
   /// Decides alone: exclusive with the three above (an error). See
   /// manager/save_policy.h.
-  SaveDecisionPolicy save_decision_policy;
+  SaveDecisionPolicy save_decision_policy{};
   OlderStep on_older_step = OlderStep::error;
 
   // ---- which steps stay ----
   /// How many steps are kept, the newest or, with best_fn, the best; none = all, 0 = nothing unless
   /// another rule keeps it; < 0 is an error.
-  std::optional<std::int64_t> max_to_keep;
+  std::optional<std::int64_t> max_to_keep{};
   /// Steps at least so far apart, by their commit times, are kept whatever max_to_keep says; the
   /// first is the oldest there is. <= 0 is an error.
-  std::optional<std::chrono::milliseconds> keep_time_interval;
+  std::optional<std::chrono::milliseconds> keep_time_interval{};
   /// Steps with step % keep_period == 0 are kept whatever max_to_keep says; < 1 is an error.
-  std::optional<std::int64_t> keep_period;
+  std::optional<std::int64_t> keep_period{};
   /// A step's worth, from its metrics; NaN counts as no metrics. Called on threads of savers and on
   /// the engine's strand.
-  MetricFn best_fn;
+  MetricFn best_fn{};
   BestMode best_mode = BestMode::max;
   /// With best_fn: true keeps steps without metrics; false deletes them first, once there are more
   /// steps than max_to_keep.
@@ -109,10 +111,10 @@ struct ManagerOptions {
   bool keep_latest = false;
   /// Decides alone what is kept: exclusive with the options above but best_fn, which then only
   /// ranks steps for best_step(). See manager/preservation_policy.h.
-  PreservationPolicy preservation_policy;
+  PreservationPolicy preservation_policy{};
   VerifyBeforeDelete verify_before_delete = VerifyBeforeDelete::manifest;
   /// Deleted steps are renamed into this directory of the root instead of removed; empty: removed.
-  std::string todelete_subdir;
+  std::string todelete_subdir{};
   /// Deleting old steps after a commit goes on behind wait_until_finished(), which does not wait
   /// for it; close() does. Its errors are those of check_for_errors() and close().
   bool enable_background_delete = false;
@@ -120,15 +122,15 @@ struct ManagerOptions {
   std::size_t num_deletion_threads = 0;
 
   // ---- the root ----
-  /// Make the root directory, and its parents, where it is missing.
+  /// Make the root directory, and its parents, where it is missing (and read_only is off).
   bool create = true;
   /// Nothing is written, whatever is called: saves are skipped, deletions refused.
   bool read_only = false;
   /// Names of steps are step_prefix + "_" + the number, zero padded to step_format_fixed_length.
-  std::optional<std::string> step_prefix;
-  std::optional<int> step_format_fixed_length;
+  std::optional<std::string> step_prefix{};
+  std::optional<int> step_format_fixed_length{};
   /// Overrides both. See manager/step_name.h.
-  StepNameFormatPtr step_name_format;
+  StepNameFormatPtr step_name_format{};
   /// The constructor removes temporary directories that Cairn or Orbax left, unless another
   /// process is writing here; never other directories.
   bool cleanup_tmp_directories = false;
@@ -136,22 +138,22 @@ struct ManagerOptions {
   /// reload(). Until then steps are kept by every rule that asks for them.
   bool lightweight_initialize = false;
   /// Permission bits of directories that are made, less the umask; none: 0777.
-  std::optional<std::uint32_t> path_permission_mode;
+  std::optional<std::uint32_t> path_permission_mode{};
   Atomicity atomicity = Atomicity::rename;
   /// User metadata of the root, written by the constructor unless there is some already; metadata()
   /// gives what is there.
-  boost::json::object metadata;
+  boost::json::object metadata{};
   /// False: `metadata` is neither written nor given by metadata().
   bool save_root_metadata = true;
 
   // ---- how a save runs ----
   /// Handlers of your own, and which items are to have no others. See manager/handler.h.
-  HandlerRegistry handlers;
+  HandlerRegistry handlers{};
   /// False: save() returns when the save is over.
   bool enable_async_checkpointing = true;
   /// False: save() returns when the step's temporary directory has been made.
   bool create_directories_asynchronously = true;
-  PostFinalizationCallback post_finalization_callback;
+  PostFinalizationCallback post_finalization_callback{};
   /// A save fails with the error of an earlier one that nobody has seen, instead of reporting it as
   /// SaveResult::warning.
   bool strict_errors = false;
@@ -162,7 +164,7 @@ struct ManagerOptions {
   /// Layout of every item that names none.
   Layout layout = Layout::ocdbt_zarr3;
   /// What Codec::automatic() asks before it encodes a chunk; none: encode_by_load().
-  EncodePolicy encode_policy;
+  EncodePolicy encode_policy{};
   /// Chunks that have not changed since the step before are not written: the new step's database
   /// refers to data files that are hard-linked from it. For the OCDBT layouts; the others are
   /// written whole. Arrays are cut into finer chunks. Copies by rsync or cp expand the links.
@@ -203,26 +205,26 @@ struct ManagerOptions {
   /// that names it, within async_timeout by the coordinator's clock, and nothing is committed; one
   /// that dies is noticed at once. Not supported with more than one: incremental saves, and trees
   /// in layouts without a database. None = single_process().
-  std::shared_ptr<Coordinator> coordinator;
+  std::shared_ptr<Coordinator> coordinator{};
   /// Makes directories, writes metadata, commits and deletes. None = each process does, in a
   /// directory of its own (storage local to its node), which all of its trees go to: a step that
   /// fails in one fails in all (commit_unknown where the others have renamed theirs), and one that
   /// not all have is not restored: delete it, or save with overwrite.
   std::optional<ProcessIndex> primary_host = 0;
   /// Those that take part, this one and the primary among them; empty = all.
-  std::set<ProcessIndex> active_processes;
+  std::set<ProcessIndex> active_processes{};
   /// Before the names of all operations, with a dot, so that logs tell managers apart: at most 128
   /// bytes. Managers with one prefix are numbered in the order of their making, the same in each
   /// process.
-  std::string barrier_sync_key_prefix;
+  std::string barrier_sync_key_prefix{};
   /// The primary lists the steps and tells the others, so that a directory of many steps is read
   /// once.
   bool single_host_load_and_broadcast = false;
 
   /// The engine to use; none = one that the process shares.
-  std::shared_ptr<engine::Engine> engine;
+  std::shared_ptr<engine::Engine> engine{};
   /// None = silence.
-  std::shared_ptr<Logger> logger;
+  std::shared_ptr<Logger> logger{};
 };
 
 /// When a save's arrays are taken over.

@@ -72,6 +72,14 @@ std::exception_ptr forked_failure() {
       Error(ErrorCode::closed, "it was begun before this process was forked", context));
 }
 
+std::exception_ptr taken_failure() {
+  ErrorContext context;
+  context.operation = "wait";
+  context.remedy = "Wait for it once, and keep what it gives";
+  return std::make_exception_ptr(
+      Error(ErrorCode::invalid_argument, "the result has been taken already", context));
+}
+
 void refuse_blocking_on_engine_threads() {
   if (!engine::on_any_strand()) return;
   throw Error(ErrorCode::invalid_argument,

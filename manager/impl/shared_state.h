@@ -58,6 +58,8 @@ CAIRN_EXPORT void refuse_blocking_on_engine_threads();
 [[nodiscard]] CAIRN_EXPORT std::uint64_t fork_generation() noexcept;
 /// ErrorCode::closed: what in a forked child becomes of a wait for what the parent began.
 [[nodiscard]] CAIRN_EXPORT std::exception_ptr forked_failure();
+/// ErrorCode::invalid_argument: what a second taker of a value gets.
+[[nodiscard]] CAIRN_EXPORT std::exception_ptr taken_failure();
 
 /// Thread-safe. set() is called once. In a child of the process that made it nothing will ever set
 /// it, and threads that the child does not have may hold its mutex: there it is ready, and every
@@ -148,6 +150,8 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
       result.first = own_copy(error_);
       if constexpr (DeliverByCopy<T>::value) {
         result.second = *value_;
+      } else if (!error_ && std::exchange(taken_, true)) {
+        result.first = taken_failure();
       } else {
         result.second = std::move(*value_);
       }
@@ -163,6 +167,7 @@ class SharedState : public std::enable_shared_from_this<SharedState<T>> {
   mutable std::condition_variable changed_;
   std::exception_ptr error_;
   std::optional<Value> value_;
+  bool taken_ = false;
   std::map<std::uint64_t, Waiter> waiters_;
   std::uint64_t last_id_ = 0;
 };

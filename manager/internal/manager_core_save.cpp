@@ -164,8 +164,11 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
   records.insert(place, incoming);
   Retention::Verdict verdict = retention_.judge(records);
   if (verdict.error) {
-    log(LogLevel::error, "retention", incoming.info.step,
-        std::string("no step is deleted: ") + verdict.error->what());
+    const Error failure = with_operation(
+        verdict.error->code(), std::string("no step is deleted: ") + verdict.error->what(),
+        "choose the steps to delete", directory);
+    log(LogLevel::error, "retention", incoming.info.step, failure.what());
+    board.fail(std::make_shared<ErrorBoard::Entry>(std::make_exception_ptr(failure)));
   }
   losers.insert(losers.end(), verdict.losers.begin(), verdict.losers.end());
   return losers;

@@ -69,7 +69,11 @@ namespace {
 /// Whether it is into a target.
 bool has_target(const args::TreeRestore& how, bool transformed) {
   const char* fault = nullptr;
-  if (how.target && !how.selection.empty()) fault = "a restore has a target or a selection";
+  if (how.target && !how.selection.empty()) {
+    fault =
+        "a restore has a target or a selection; restore the selection alone, and cast what comes "
+        "(codecs/cast.h)";
+  }
   if (!how.target && transformed) fault = "transforms need a target";
   if (!how.target && how.partial_restore) fault = "partial_restore needs a target";
   if (fault != nullptr) throw Error(ErrorCode::invalid_argument, fault);
@@ -272,6 +276,9 @@ void TargetPlan::settle() {
   context.operation = "restore";
   context.item = index_.name();
   context.path = index_.folder()->path;
+  context.remedy =
+      "strict = false cuts arrays off or fills them up, partial_restore leaves out what the target "
+      "does not have, and a Placeholder() is not read";
   throw Error(ErrorCode::invalid_argument,
               "the saved tree does not fit the target:\n" + to_string(diff), context);
 }

@@ -214,7 +214,7 @@ TEST_P(Reporting, WithoutThemTheNextSaveCarriesTheError) {
   EXPECT_TRUE(next);
   EXPECT_THAT(next.warning, HasSubstr("save step 0"));
 }
-TEST_P(Reporting, APolicyThatThrowsFailsTheSaveAndKeepsEveryStep) {
+TEST_P(Reporting, APolicyThatThrowsIsReportedAndKeepsEveryStep) {
   const auto logs = std::make_shared<Logs>();
   ManagerOptions options = given();
   options.logger = logs;
@@ -222,9 +222,13 @@ TEST_P(Reporting, APolicyThatThrowsFailsTheSaveAndKeepsEveryStep) {
     throw std::runtime_error("policy's own");
   };
   CheckpointManager manager(root(), options);
-  save_all(manager, 0, 2);
+  save_all(manager, 0, 1);
+  EXPECT_THAT(save(manager, 2).warning, HasSubstr("policy's own"));
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
   EXPECT_THAT(logs->text(), HasSubstr("policy's own"));
+  EXPECT_THAT([&] { manager.check_for_errors(); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("no step is deleted")));
+  EXPECT_NO_THROW(manager.check_for_errors()) << "each is told once";
 }
 TEST_P(Reporting, PoliciesMayCallGetters) {
   CheckpointManager* seen = nullptr;

@@ -214,6 +214,20 @@ TEST_P(Api, TwoManagersTakeTurnsAndReloadSeesTheOther) {
   EXPECT_EQ(listed, (std::vector<Step>{0, 1}));
 }
 
+TEST_P(Api, AResultIsTakenOnce) {
+  CheckpointManager manager(root(), options());
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  Future<Restored> restored = manager.restore(0);
+  EXPECT_EQ(restored.get().tree(), Tree(state(0)));
+  try {
+    static_cast<void>(restored.get());
+    ADD_FAILURE() << "there is nothing left to take";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("taken already"));
+  }
+}
+
 TEST_P(Api, AStepThatAReaderHoldsIsDeletedLater) {
   ManagerOptions o = options();
   o.max_to_keep = 1;
