@@ -320,6 +320,7 @@ void Player::reload(bool fault) {
 
 void Player::restore(Step step) {
   const auto asked = step < 0 ? std::nullopt : std::optional(step);
+  const Step sought = asked ? step : model_.latest_committed().value_or(-1);
   const std::optional<Content> content = model_.restore(asked);
   std::string real;
   const auto error = error_of([&] {
@@ -327,7 +328,7 @@ void Player::restore(Step step) {
   });
   if (error) real = to_string(*error);
   const std::string expected =
-      content ? std::to_string(content->value) : std::string(to_string(model_.missing(step)));
+      content ? std::to_string(content->value) : std::string(to_string(model_.missing(sought)));
   expect_equal("restored", real, expected);
 }
 
