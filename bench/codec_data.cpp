@@ -275,9 +275,15 @@ std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max
     set.name = std::string(name_of(tensor.dtype)) + " weights";
     set.typesize = size_of(tensor.dtype);
     const auto before = set.content.size();
-    const auto bytes = std::min<std::uint64_t>(tensor.end - tensor.begin, bytes_max - before);
-    set.content.resize(before + bytes);
-    read(header.data_offset + tensor.begin, set.content.data() + before, bytes);
+    const auto packing = safetensors::packing_of(tensor.dtype);
+    const auto bytes =
+        std::min<std::uint64_t>(tensor.end - tensor.begin, (bytes_max - before) / packing);
+    set.content.resize(before + bytes * packing);
+    auto* const to = set.content.data() + before;
+    read(header.data_offset + tensor.begin, to, bytes);
+    if (packing == 1) continue;
+    const std::vector<std::byte> packed(to, to + bytes);
+    safetensors::unpack_float4(packed.data(), 0, std::span(to, bytes * packing));
   }
   std::vector<DataSet> result;
   for (auto& [dtype, set] : sets) {

@@ -44,7 +44,7 @@ enum class DType : std::uint8_t {
 /// How many there are.
 inline constexpr std::size_t kDTypeCount = static_cast<std::size_t>(DType::complex128) + 1;
 
-/// Bytes of one element in memory and on disk.
+/// Bytes of one element in memory and in a zarr chunk.
 [[nodiscard]] CAIRN_EXPORT std::size_t size_of(DType dtype) noexcept;
 /// zarr v3's name, which is ml_dtypes' and numpy's: "float32", "bfloat16", "bool", ...
 [[nodiscard]] CAIRN_EXPORT std::string_view name_of(DType dtype) noexcept;

@@ -19,8 +19,7 @@ struct NamedType {
   std::string_view name;
   DType dtype;
 };
-// The names of safetensors/src/tensor.rs whose elements are whole bytes. F4 and F6 pack elements,
-// which our unpacked types of those widths do not.
+// The names of safetensors/src/tensor.rs, without F6_E2M3 and F6_E3M2, which zarr has no types for.
 constexpr NamedType kTypes[] = {
     {"BOOL", DType::boolean},
     {"U8", DType::uint8},
@@ -31,6 +30,7 @@ constexpr NamedType kTypes[] = {
     {"I16", DType::int16},
     {"I32", DType::int32},
     {"I64", DType::int64},
+    {"F4", DType::float4_e2m1fn},
     {"F8_E4M3", DType::float8_e4m3fn},
     {"F8_E4M3FNUZ", DType::float8_e4m3fnuz},
     {"F8_E5M2", DType::float8_e5m2},
@@ -43,8 +43,8 @@ constexpr NamedType kTypes[] = {
     {"C64", DType::complex64},
 };
 
-/// Bytes of the tensor; none when it has 2^63 or more, or a negative extent.
-std::optional<std::uint64_t> byte_size(const TensorInfo& tensor) {
+/// Bytes of the tensor in memory; none when it has 2^63 or more, or a negative extent.
+std::optional<std::uint64_t> memory_size(const TensorInfo& tensor) {
   constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   std::uint64_t bytes = size_of(tensor.dtype);
   for (const auto extent : tensor.shape) {
@@ -56,6 +56,10 @@ std::optional<std::uint64_t> byte_size(const TensorInfo& tensor) {
   return bytes;
 }
 
+// F4's elements are packed across rows, so the last extent may be odd. The reference implementation
+// refuses what does not end with a byte, too.
+constexpr std::string_view kEven = "an even number of elements: F4 has two in a byte";
+
 // The reference implementation's rules: in order of offsets, each tensor begins where the one
 // before ended.
 void check_offsets(const TensorInfo& tensor, std::uint64_t begin, std::uint64_t data_bytes) {
@@ -64,10 +68,15 @@ void check_offsets(const TensorInfo& tensor, std::uint64_t begin, std::uint64_t 
                       std::move(found), std::move(allowed));
   };
   const auto offsets = fmt::format("[{}, {}]", tensor.begin, tensor.end);
-  const auto bytes = byte_size(tensor);
-  if (!bytes) fail("shape", "more than 2^63 - 1 bytes", "less");
-  if (tensor.end < tensor.begin || tensor.end - tensor.begin != *bytes) {
-    fail("data_offsets", offsets, fmt::format("{} bytes, by dtype and shape", *bytes));
+  const auto memory = memory_size(tensor);
+  if (!memory) fail("shape", "more than 2^63 - 1 bytes", "less");
+  const auto packing = packing_of(tensor.dtype);
+  if (*memory % packing != 0) {
+    fail("shape", fmt::format("[{}]", fmt::join(tensor.shape, ", ")), std::string(kEven));
+  }
+  const auto bytes = *memory / packing;
+  if (tensor.end < tensor.begin || tensor.end - tensor.begin != bytes) {
+    fail("data_offsets", offsets, fmt::format("{} bytes, by dtype and shape", bytes));
   }
   if (tensor.begin != begin) {
     fail("data_offsets", offsets,
@@ -120,11 +129,15 @@ void lay_out(Header& header) {
     if (!safetensors_name(tensor.dtype)) {
       refuse(fmt::format("safetensors cannot hold {}", name_of(tensor.dtype)));
     }
-    const auto bytes = byte_size(tensor);
+    const auto memory = memory_size(tensor);
     constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    if (!bytes || *bytes > kMax - offset) refuse("the file would pass 2^63 - 1 bytes");
+    if (!memory || *memory > kMax - offset) refuse("the file would pass 2^63 - 1 bytes");
+    const auto packing = packing_of(tensor.dtype);
+    if (*memory % packing != 0) {
+      refuse(fmt::format("found {} elements; allowed: {}", *memory, kEven));
+    }
     tensor.begin = offset;
-    tensor.end = offset += *bytes;
+    tensor.end = offset += *memory / packing;
   }
 }
 

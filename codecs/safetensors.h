@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,20 +41,33 @@ struct Header {
 /// kMaxHeaderBytes or beyond `file_bytes`.
 [[nodiscard]] CAIRN_EXPORT std::uint64_t decode_header_length(std::string_view first8,
                                                               std::uint64_t file_bytes);
-/// `json`: the header without its length. Throws FormatError on duplicate names, unknown dtypes,
-/// offsets that overlap, leave gaps, contradict dtype and shape or leave the file.
+/// `json`: the header without its length. Throws FormatError on duplicate names, unknown dtypes, an
+/// odd number of F4 elements, offsets that overlap, leave gaps, contradict dtype and shape or leave
+/// the file.
 [[nodiscard]] CAIRN_EXPORT Header decode_header(std::string_view json, std::uint64_t file_bytes);
 
 /// Lays tensors out in the given order and returns the file's first bytes: the length and the
 /// header, padded with spaces so that data starts at a multiple of `alignment` bytes. Fills begin,
 /// end and data_offset of `header`. Throws std::invalid_argument on duplicate names, a reserved
-/// name, or a dtype that safetensors has no name for.
+/// name, a dtype that safetensors has no name for, or an odd number of F4 elements.
 [[nodiscard]] CAIRN_EXPORT std::string encode_header(Header& header, std::size_t alignment = 64);
 
 /// "F32", "BF16", ...; none where safetensors has no name.
 [[nodiscard]] CAIRN_EXPORT std::optional<std::string_view> safetensors_name(DType dtype) noexcept;
 [[nodiscard]] CAIRN_EXPORT std::optional<DType> dtype_from_safetensors(
     std::string_view name) noexcept;
+
+/// Elements that share a byte of a file: 2 of float4_e2m1fn (F4), 1 of every other dtype. In memory
+/// none share: there a tensor has so many times the bytes that it has in the file.
+[[nodiscard]] CAIRN_EXPORT std::uint64_t packing_of(DType dtype) noexcept;
+/// Elements of F4, from element `first` of `packed` on, one byte each. Of a byte the low four bits
+/// are first (torch/headeronly/util/Float4_e2m1fn_x2.h).
+CAIRN_EXPORT void unpack_float4(const std::byte* packed, std::size_t first,
+                                std::span<std::byte> elements) noexcept;
+/// The inverse, of an even number of elements. `packed` may be where they are, or else overlaps
+/// nothing of them. A byte above 15 is no element: its index is returned and the rest left out.
+[[nodiscard]] CAIRN_EXPORT std::optional<std::size_t> pack_float4(
+    std::span<const std::byte> elements, std::byte* packed) noexcept;
 
 /// An index of several files ("model.safetensors.index.json"): which file has which tensor.
 inline constexpr std::string_view kFileSuffix = ".safetensors";

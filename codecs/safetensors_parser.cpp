@@ -187,16 +187,16 @@ class Handler {
   }
 
   void set_dtype(std::string_view name) {
-    if (name.starts_with("F4") || name.starts_with("F6_")) {
-      unsupported(field("dtype"), fmt::format("{}, which packs elements across bytes", name),
+    if (name == "F6_E2M3" || name == "F6_E3M2") {
+      unsupported(field("dtype"), fmt::format("{}, whose six bits zarr has no type for", name),
                   "not supported: convert the tensor to F8 or wider");
     }
     const auto dtype = dtype_from_safetensors(name);
     if (!dtype) {
       unsupported(
           field("dtype"), fmt::format("\"{}\"", name),
-          "BOOL, U8 to U64, I8 to I64, F8_E4M3, F8_E5M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, F16, "
-          "BF16, F32, F64, C64");
+          "BOOL, U8 to U64, I8 to I64, F4, F8_E4M3, F8_E5M2, F8_E8M0, F8_E4M3FNUZ, F8_E5M2FNUZ, "
+          "F16, BF16, F32, F64, C64");
     }
     tensor_.dtype = *dtype;
   }

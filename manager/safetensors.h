@@ -63,9 +63,9 @@ struct SafetensorsContent {
 /// the window, and what the headers take (each at most 100 MB).
 /// Errors: not_found (path, a shard, a selected tensor), invalid_argument (names file, offset,
 /// field, found, allowed where bytes do not follow the format; an index and files that contradict
-/// each other; a range outside its tensor), not_supported (F4, F6_E2M3, F6_E3M2, whose
-/// elements share bytes; dtypes of a newer version), data_loss (a file became shorter meanwhile),
-/// and those of the system.
+/// each other; a range outside its tensor), not_supported (F6_E2M3 and F6_E3M2, which have no
+/// DType; dtypes of a newer version), data_loss (a file became shorter meanwhile), and those of the
+/// system.
 CAIRN_EXPORT Future<SafetensorsContent> read_safetensors(std::shared_ptr<engine::Engine> engine,
                                                          std::string path,
                                                          SafetensorsReadOptions options = {});
@@ -81,7 +81,7 @@ CAIRN_EXPORT Future<SafetensorsContent> open_safetensors(std::shared_ptr<engine:
 struct SafetensorsWriteOptions {
   SafetensorsWriteOptions() = default;
   SafetensorsMetadata metadata;       ///< goes into every file
-  std::uint64_t max_shard_bytes = 0;  ///< of elements in one file; 0 = one file for all
+  std::uint64_t max_shard_bytes = 0;  ///< of tensors in one file; 0 = one file for all
   /// Data starts at a multiple of this, bytes (a power of two, at most 1 MiB). 0 = 4096 for files
   /// with a MiB of data, else 64. From 4096 on, tensors whose size is a multiple of 4096 come
   /// first, so that each can be read with direct I/O straight into its array.
@@ -96,13 +96,14 @@ struct SafetensorsWritten {
   SafetensorsWritten() = default;
   std::vector<std::string> files;  ///< paths; the index last where there is one
   std::uint64_t tensors = 0;
-  std::uint64_t bytes = 0;         ///< of elements
+  std::uint64_t bytes = 0;         ///< of tensors, in the files
   std::uint64_t stored_bytes = 0;  ///< of all files
 };
 
 /// Writes the arrays and numbers of `tree` (bools, integers and floats become tensors of rank 0),
 /// durable when it completes. Names are the keys joined by ".". Within a file wide elements come
-/// before narrow ones, so that each tensor is aligned to its element.
+/// before narrow ones, so that each tensor is aligned to its element. float4_e2m1fn becomes F4, two
+/// elements in a byte.
 /// With max_shard_bytes, and more bytes than that, "DIR/model.safetensors" becomes
 /// "DIR/model-00001-of-00005.safetensors" and so on, with "DIR/model.safetensors.index.json"; a
 /// larger tensor gets a file of its own.
@@ -113,9 +114,9 @@ struct SafetensorsWritten {
 /// Borrowed arrays must not change before it completes.
 /// Errors: already_exists, invalid_argument (a path that is no regular file, as a link, a FIFO or a
 /// directory is none, two leaves of one name, no tensors, names that are not UTF-8, a name that a
-/// sharded file cannot have), not_supported
-/// (strings; nulls and empty containers without drop_empty; dtypes that safetensors has no name
-/// for), and those of the system.
+/// sharded file cannot have, a byte above 15 in an array of float4_e2m1fn), not_supported (strings;
+/// nulls and empty containers without drop_empty; dtypes that safetensors has no name for; an odd
+/// number of float4_e2m1fn elements), and those of the system.
 CAIRN_EXPORT Future<SafetensorsWritten> write_safetensors(std::shared_ptr<engine::Engine> engine,
                                                           Tree tree, std::string path,
                                                           SafetensorsWriteOptions options = {});

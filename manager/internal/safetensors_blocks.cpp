@@ -40,13 +40,15 @@ std::uint64_t BlockCutter::cut_near(std::uint64_t ideal) const {
   if (tensor == file_.tensors.end() || tensor->begin >= ideal) return ideal;
   const Bands bands = bands_of(*tensor);
   if (bands.band == 0) return ideal;
-  const std::uint64_t within = ideal - tensor->begin;
+  const std::uint64_t packing = tensor->packing;
+  const std::uint64_t within = (ideal - tensor->begin) * packing;
   const std::uint64_t row = within / bands.row * bands.row;
   const std::uint64_t below = row + (within - row) / bands.band * bands.band;
   if (below == within) return ideal;
   const std::uint64_t above = std::min(below + bands.band, row + bands.row);
-  if (tensor->begin + above - begin_ <= most_) return tensor->begin + above;
-  if (tensor->begin + below > begin_) return tensor->begin + below;
+  const std::uint64_t after = tensor->begin + (above + packing - 1) / packing;
+  if (after - begin_ <= most_) return after;
+  if (tensor->begin + below / packing > begin_) return tensor->begin + below / packing;
   return begin_ + most_;
 }
 

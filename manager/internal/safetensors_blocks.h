@@ -3,7 +3,8 @@
 // Pure.
 //
 // A block ends at a multiple of kBlockBytes in the file, or, within a leaf whose source reads whole
-// chunks, at the next end of chunks: a chunk is then read for one block alone.
+// chunks, at the next end of chunks: a chunk is then read for one block alone. (Where two chunks
+// have a part each in a byte, the block's last element is of the second.)
 
 #include <cairn/manager/internal/safetensors_plan.h>
 
@@ -30,8 +31,8 @@ class BlockCutter {
   std::uint64_t end_ = 0;
 };
 
-/// The bytes of a tensor, in its C order, that whole boxes of its source make: in each `row` of
-/// bytes, runs of `band` and what is left at the row's end.
+/// The bytes of a tensor's elements, as in memory and in C order, that whole boxes of its source
+/// make: in each `row` of bytes, runs of `band` and what is left at the row's end.
 struct Bands {
   std::uint64_t band = 0;  ///< 0: the source does not care
   std::uint64_t row = 0;

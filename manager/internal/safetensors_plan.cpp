@@ -82,7 +82,15 @@ bool take(const FlatEntry& entry, bool drop_empty, PlannedTensor& tensor) {
            "safetensors has no " + std::string(name_of(tensor.dtype)),
            "Save the array as another dtype");
   }
-  tensor.bytes = byte_count(tensor.dtype, tensor.shape);
+  const std::uint64_t memory = byte_count(tensor.dtype, tensor.shape);
+  tensor.packing = safetensors::packing_of(tensor.dtype);
+  if (memory % tensor.packing != 0) {
+    refuse(ErrorCode::not_supported, entry.path,
+           "safetensors packs two elements of " + std::string(name_of(tensor.dtype)) +
+               " into a byte, and these are " + std::to_string(memory),
+           "Save the array as another dtype");
+  }
+  tensor.bytes = memory / tensor.packing;
   return true;
 }
 

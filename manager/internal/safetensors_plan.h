@@ -21,8 +21,9 @@ struct PlannedTensor {
   Shape shape;
   std::optional<ArrayView> memory;
   const Leaf* leaf = nullptr;  ///< borrowed from the tree
-  std::uint64_t bytes = 0;
-  std::uint64_t begin = 0;  ///< from the start of the file
+  std::uint64_t packing = 1;   ///< elements that share a byte of the file
+  std::uint64_t bytes = 0;     ///< in the file
+  std::uint64_t begin = 0;     ///< from the start of the file
 };
 
 struct PlannedFile {
@@ -38,7 +39,7 @@ struct PlannedPiece {
   PlannedPiece(const PlannedTensor* t, std::uint64_t f, std::uint64_t l, std::uint64_t a)
       : tensor(t), first(f), last(l), at(a) {}
   const PlannedTensor* tensor;
-  std::uint64_t first;  ///< bytes of the tensor: [first, last)
+  std::uint64_t first;  ///< bytes of the tensor in the file: [first, last)
   std::uint64_t last;
   std::uint64_t at;  ///< from the start of the range
 };

@@ -64,19 +64,25 @@ void scatter(const ReadBlock& block, const TensorReads& reads, std::uint64_t beg
     for (std::uint64_t at = piece.first; at < piece.last;) {
       const std::uint64_t within = at % run_bytes;
       const std::uint64_t count = std::min(run_bytes - within, piece.last - at);
-      const std::uint64_t from = read.begin + read.runs.offset(at / run_bytes) + within;
-      std::memcpy(read.to + at, data + (from - begin), count);
+      const std::uint64_t from = read.runs.offset(at / run_bytes) + within;
+      const std::byte* const stored = data + (read.place(from) - begin);
+      if (read.packing == 1) {
+        std::memcpy(read.to + at, stored, count);
+      } else {
+        safetensors::unpack_float4(stored, from % read.packing, std::span(read.to + at, count));
+      }
       at += count;
     }
   }
 }
 
-/// Where the block can be read straight to: its bytes are wanted without a gap, by one array, and
-/// everything is aligned.
+/// Where the block can be read straight to: its bytes are wanted as they are, without a gap, by one
+/// array, and everything is aligned.
 std::byte* straight_target(const ReadBlock& block, const TensorReads& reads,
                            std::uint64_t alignment) {
   if (block.pieces.size() != 1) return nullptr;
   const ReadBlock::Piece& piece = block.pieces[0];
+  if (reads[piece.read].packing != 1) return nullptr;
   if (piece.last - piece.first != block.end - block.begin) return nullptr;
   std::byte* const to = reads[piece.read].to + piece.first;
   const bool aligned = block.begin % alignment == 0 && block.end % alignment == 0 &&
@@ -138,8 +144,7 @@ class TensorSource final : public Source {
     IndexRange box = range;
     for (std::size_t d = 0; d < box.origin.size(); ++d) box.origin[d] += box_.origin[d];
     auto reads = std::make_shared<TensorReads>();
-    reads->emplace_back(input_->header.data_offset + info.begin,
-                        BoxRuns(info.dtype, info.shape, std::move(box)), to.data());
+    reads->emplace_back(input_->header, tensor_, std::move(box), to.data());
     asio::co_spawn(input_->engine->executor(), read_in_turn(input_, std::move(reads)),
                    std::move(done));
   }
@@ -151,6 +156,13 @@ class TensorSource final : public Source {
 };
 
 }  // namespace
+
+TensorRead::TensorRead(const safetensors::Header& header, std::size_t tensor, IndexRange box,
+                       std::byte* t)
+    : begin(header.data_offset + header.tensors[tensor].begin),
+      packing(safetensors::packing_of(header.tensors[tensor].dtype)),
+      runs(header.tensors[tensor].dtype, header.tensors[tensor].shape, std::move(box)),
+      to(t) {}
 
 BoxRuns::BoxRuns(DType dtype, const Shape& shape, IndexRange box)
     : box_(std::move(box)), strides_(c_strides(dtype, shape)), run_bytes_(size_of(dtype)) {
@@ -190,7 +202,8 @@ bool BlockPlanner::next(ReadBlock& block) {
     }
     const std::uint64_t run_bytes = read.runs.run_bytes();
     const std::uint64_t within = done_ % run_bytes;
-    const std::uint64_t at = read.begin + read.runs.offset(done_ / run_bytes) + within;
+    const std::uint64_t from = read.runs.offset(done_ / run_bytes) + within;
+    const std::uint64_t at = read.place(from);
     if (block.pieces.empty()) {
       block.begin = at;
       // Cut at multiples: of a long run, all blocks but the first begin aligned.
@@ -198,9 +211,11 @@ bool BlockPlanner::next(ReadBlock& block) {
     } else if (at >= limit || at > block.end + kGapBytes) {
       return true;
     }
-    assert(block.pieces.empty() || at >= block.end);
-    const std::uint64_t count = std::min(run_bytes - within, limit - at);
-    block.end = at + count;
+    // Runs of packed elements may meet within a byte.
+    assert(block.pieces.empty() || at >= block.end - (read.packing - 1));
+    const std::uint64_t count =
+        std::min(run_bytes - within, (limit - read.begin) * read.packing - from);
+    block.end = read.place(from + count - 1) + 1;
     if (block.pieces.empty() || block.pieces.back().read != read_) {
       block.pieces.push_back({read_, done_, done_});
     }

@@ -31,9 +31,12 @@ class BoxRuns {
 
 /// A box of a tensor, and where its elements go in dense C order.
 struct TensorRead {
-  TensorRead(std::uint64_t b, BoxRuns r, std::byte* t) : begin(b), runs(std::move(r)), to(t) {}
-  std::uint64_t begin;  ///< of the tensor, bytes from the start of the file
-  BoxRuns runs;
+  TensorRead(const safetensors::Header& header, std::size_t tensor, IndexRange box, std::byte* t);
+  /// Where in the file the byte is that has the elements' byte `at`, counted as in memory.
+  [[nodiscard]] std::uint64_t place(std::uint64_t at) const { return begin + at / packing; }
+  std::uint64_t begin;    ///< of the tensor, bytes from the start of the file
+  std::uint64_t packing;  ///< elements that share a byte of the file
+  BoxRuns runs;           ///< of bytes as in memory
   std::byte* to;
 };
 using TensorReads = std::vector<TensorRead>;
@@ -55,7 +58,8 @@ struct ReadBlock {
 /// memory.
 class BlockPlanner {
  public:
-  /// `reads`: in file order, without overlap; kept by the caller.
+  /// `reads`: in file order, without overlap but for a byte that elements share; kept by the
+  /// caller.
   explicit BlockPlanner(const TensorReads& reads) : reads_(reads) {}
   /// The next block; false when there is none.
   bool next(ReadBlock& block);

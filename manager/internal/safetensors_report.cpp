@@ -32,8 +32,8 @@ LeafInfo describe_tensor(const safetensors::TensorInfo& tensor) {
   info.kind = "array";
   info.dtype = tensor.dtype;
   info.shape = tensor.shape;
-  info.bytes = tensor.end - tensor.begin;
-  info.stored_bytes = info.bytes;
+  info.bytes = byte_count(tensor.dtype, tensor.shape);
+  info.stored_bytes = tensor.end - tensor.begin;
   return info;
 }
 

@@ -138,8 +138,7 @@ Task<Tree> read_wanted(WantedTensors wanted) {
     for (; next < wanted.size() && wanted[next].input == input; ++next) {
       const safetensors::TensorInfo& info = wanted[next].info();
       arrays.push_back(Array::uninitialized(info.dtype, wanted[next].box.shape));
-      reads->emplace_back(input->header.data_offset + info.begin,
-                          BoxRuns(info.dtype, info.shape, wanted[next].box),
+      reads->emplace_back(input->header, wanted[next].tensor, wanted[next].box,
                           arrays.back().bytes().data());
     }
     co_await read_tensors(input, std::move(reads));

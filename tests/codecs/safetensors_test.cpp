@@ -73,8 +73,8 @@ TEST(Safetensors, EncodesWhatItDecodes) {
     for (std::size_t i = 0; i < kDTypeCount; ++i) {
       const auto dtype = static_cast<DType>(i);
       if (!safetensors_name(dtype)) continue;
-      header.tensors.push_back(tensor("tensor/" + std::to_string(i) + "\"\xc3\xa9", dtype, {3, 5}));
-      end += 15 * size_of(dtype);
+      header.tensors.push_back(tensor("tensor/" + std::to_string(i) + "\"\xc3\xa9", dtype, {2, 3}));
+      end += dtype == DType::float4_e2m1fn ? 3 : 6 * size_of(dtype);
     }
     const auto bytes = encode_header(header, alignment);
     EXPECT_EQ(bytes.size() % alignment, 0u);
@@ -109,7 +109,7 @@ TEST(Safetensors, NamesOfTypesAreUniqueAndGoBothWays) {
     EXPECT_TRUE(names.insert(*name).second);
     EXPECT_EQ(dtype_from_safetensors(*name), dtype);
   }
-  EXPECT_EQ(names.size(), 19u);
+  EXPECT_EQ(names.size(), 20u);
   EXPECT_FALSE(safetensors_name(DType::complex128));
   EXPECT_FALSE(dtype_from_safetensors("f32"));
 }
@@ -132,6 +132,9 @@ TEST(Safetensors, EncoderRefusesWhatTheFormatCannotHold) {
   refused(of({plain, plain}), "\"a\": found the name twice");
   refused(of({tensor("__metadata__", DType::float32, {1})}), "reserved");
   refused(of({tensor("a", DType::complex128, {1})}), "safetensors cannot hold complex128");
+  refused(of({tensor("a", DType::float4_e2m1fn, {3, 5})}), "found 15 elements; allowed: an even");
+  refused(of({tensor("a", DType::float4_e2m1fn, {})}), "found 1 elements; allowed: an even");
+  refused(of({tensor("a", DType::float4_e2m1fn, {Index{1} << 62, 2})}), "2^63 - 1");
   refused(of({tensor("a", DType::float32, {-1})}), "2^63 - 1");
   refused(of({tensor("a", DType::float32, {Index{1} << 40, Index{1} << 40})}), "2^63 - 1");
   refused(of({tensor("a\xff", DType::float32, {1})}), "JSON");
@@ -172,11 +175,36 @@ TEST(Safetensors, DuplicatesAreRefused) {
           2, "the name twice");
 }
 
-TEST(Safetensors, TypesWithoutWholeBytesAreNotSupported) {
-  for (const auto* name : {"F4", "F6_E2M3", "F6_E3M2"}) {
-    refuses(one(name, "[4]", "[0,2]"), 2, "not supported");
+TEST(Safetensors, TypesThatZarrHasNoneForAreNotSupported) {
+  for (const std::string name : {"F6_E2M3", "F6_E3M2"}) {
+    refuses(
+        one(name, "[4]", "[0,3]"), 3,
+        "dtype: found " + name + ", whose six bits zarr has no type for; allowed: not supported");
   }
+  refuses(one("F4_E2M1", "[4]", "[0,2]"), 2, "found \"F4_E2M1\"; allowed: BOOL, U8");
   refuses(one("F128", "[4]", "[0,2]"), 2, "found \"F128\"; allowed: BOOL, U8");
+}
+
+// What safetensors 0.8 takes and refuses; see tests/interop/check.py.
+TEST(Safetensors, TwoElementsOfF4ShareAByte) {
+  const auto f4 = [](Shape shape, std::uint64_t end) {
+    return ElementsAre(tensor("a", DType::float4_e2m1fn, std::move(shape), 0, end));
+  };
+  EXPECT_THAT(decode(one("F4", "[2,4]", "[0,4]"), 4).tensors, f4({2, 4}, 4));
+  EXPECT_THAT(decode(one("F4", "[2,3]", "[0,3]"), 3).tensors, f4({2, 3}, 3));
+  EXPECT_THAT(decode(one("F4", "[0,3]", "[0,0]"), 0).tensors, f4({0, 3}, 0));
+  const std::string even = "allowed: an even number of elements: F4 has two in a byte";
+  for (const char* end : {"[0,1]", "[0,2]", "[0,3]"}) {
+    refuses(one("F4", "[3]", end), 3, "tensor \"a\": shape: found [3]; " + even);
+  }
+  refuses(one("F4", "[]", "[0,1]"), 1, "shape: found []; " + even);
+  refuses(one("F4", "[3,9223372036854775807]", "[0,1]"), 1, "2^63 - 1");
+  refuses(one("F4", "[9223372036854775807]", "[0,1]"), 1, even);
+  refuses(one("F4", "[9223372036854775806]", "[0,1]"), 1, "4611686018427387903 bytes");
+  refuses(one("F4", "[4611686018427387904,2]", "[0,1]"), 1, "2^63 - 1");
+  refuses(one("F4", "[4]", "[0,4]"), 4, "found [0, 4]; allowed: 2 bytes, by dtype and shape");
+  refuses(one("F4", "[4]", "[0,1]"), 1, "2 bytes");
+  refuses(one("F4", "[4]", "[0,2]"), 1, "at most 1, where the file ends");
 }
 
 TEST(Safetensors, OffsetsMustCoverTheDataOnceAndAgreeWithTheShape) {

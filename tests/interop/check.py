@@ -310,6 +310,14 @@ def both_write_one_root(root: pathlib.Path, writer: str) -> None:
         raise AssertionError(f"Orbax's own step: {by_step['10']}")
 
 
+def import_and_export(cairn: str, given: pathlib.Path, steps: pathlib.Path, back: pathlib.Path, *options: str) -> None:
+    for command in (["import", given, steps, "--step", "0"], ["verify", steps],
+                    ["export", steps, "--step", "0", back, *options]):  # fmt: skip
+        done = subprocess.run([cairn, *map(str, command)], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise AssertionError(f"cairn {command[0]} failed: {done.stderr or done.stdout}")
+
+
 def safetensors_round_trip(root: pathlib.Path, cairn: str) -> None:
     """Every dtype that safetensors and numpy share. Read back raw: the numpy reader of safetensors lacks float8."""
     import safetensors
@@ -324,11 +332,7 @@ def safetensors_round_trip(root: pathlib.Path, cairn: str) -> None:
             tensors[f"{name}.{j}"] = pattern(name, shape, i * 7 + j)
     given, back = root / "given.safetensors", root / "back.safetensors"
     save_file(tensors, given, metadata={"format": "pt", "note": "päth"})
-    for command in (["import", given, root / "imported", "--step", "0"], ["verify", root / "imported"],
-                    ["export", root / "imported", "--step", "0", back]):  # fmt: skip
-        done = subprocess.run([cairn, *map(str, command)], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise AssertionError(f"cairn {command[0]} failed: {done.stderr or done.stdout}")
+    import_and_export(cairn, given, root / "imported", back)
     before, after = (dict(safetensors.deserialize(path.read_bytes())) for path in (given, back))
     equal(sorted(after), sorted(tensors), "tensor names")
     for name, tensor in tensors.items():
@@ -336,6 +340,57 @@ def safetensors_round_trip(root: pathlib.Path, cairn: str) -> None:
         equal(bytes(after[name]["data"]), tensor.tobytes(), f"{name}: bytes")
     with safetensors.safe_open(back, framework="np") as file:
         equal(file.metadata(), {"format": "pt", "note": "päth"}, "metadata")
+
+
+def safetensors_float4(root: pathlib.Path, cairn: str) -> None:
+    """F4 has two elements in a byte, and so has torch's float4_e2m1fn_x2; TensorStore's float4_e2m1fn has one."""
+    import safetensors
+    import torch
+    from safetensors.torch import save_file
+    from torch.onnx._internal.exporter._type_casting import unpack_float4x2_as_uint8
+
+    raw = {f"t{i}": torch.from_numpy(pattern("uint8", shape, i)) for i, shape in enumerate([(1,), (3, 5), (0, 2), (70, 31), (3, 2_000_001)])}
+    tensors = {name: tensor.view(torch.float4_e2m1fn_x2) for name, tensor in raw.items()}
+    given, back = root / "given4.safetensors", root / "back4.safetensors"
+    save_file(tensors, given)
+    import_and_export(cairn, given, root / "imported4", back)
+    with safetensors.safe_open(given, framework="pt") as file:
+        equal({file.get_slice(name).get_dtype() for name in tensors}, {"F4"}, "dtypes that torch wrote")
+    shards = root / "shards4"
+    shards.mkdir()
+    import_and_export(cairn, back, root / "imported4_again", shards / "model.safetensors", "--max-shard-size", "2MB")
+    files = sorted(shards.glob("*.safetensors"))
+    equal(len(files) > 1, True, "several shards")
+    for paths in ([back], files):
+        found = {}
+        for path in paths:
+            with safetensors.safe_open(path, framework="pt") as file:
+                found.update({name: file.get_tensor(name) for name in file.keys()})
+        equal(sorted(found), sorted(tensors), "tensor names")
+        for name, tensor in tensors.items():
+            equal((found[name].dtype, found[name].shape), (tensor.dtype, tensor.shape), name)
+            equal(bool((found[name].view(torch.uint8) == raw[name]).all()), True, f"{name}: bytes")
+    for name, tensor in tensors.items():
+        expected = unpack_float4x2_as_uint8(tensor).view(dtype_of("float4_e2m1fn"))
+        same(read_array(root / "imported4/0/default", name), expected, f"{name}: elements")
+
+
+def safetensors_float4_refused(root: pathlib.Path, cairn: str) -> None:
+    """What is no whole number of bytes, or not that of the shape: safetensors refuses it, and so do we."""
+    import safetensors
+
+    for shape, size, sound in (((2, 3), 3, True), ((3,), 1, False), ((3,), 2, False), ((), 1, False), ((4,), 4, False)):
+        header = json.dumps({"a": {"dtype": "F4", "shape": shape, "data_offsets": [0, size]}}).encode()
+        data = len(header).to_bytes(8, "little") + header + b"\x21" * size
+        path = root / "f4.safetensors"
+        path.write_bytes(data)
+        try:
+            safetensors.deserialize(data)
+            theirs = True
+        except safetensors.SafetensorError:
+            theirs = False
+        ours = subprocess.run([cairn, "verify", str(path)], capture_output=True, text=True).returncode
+        equal((theirs, ours), (sound, 0 if sound else 1), f"F4 of shape {shape} in {size} bytes")
 
 
 def main() -> int:
@@ -364,6 +419,8 @@ def main() -> int:
         ("Orbax v0", "item_metadata", lambda: orbax_item_metadata(root)),
         ("Orbax v1", "load", lambda: orbax_v1(root)),
         ("safetensors", "write, import, verify, export, read", lambda: safetensors_round_trip(root, cairn)),
+        ("safetensors", "F4 of torch, by the same way, and in shards", lambda: safetensors_float4(root, cairn)),
+        ("safetensors", "F4 that it refuses, and we do", lambda: safetensors_float4_refused(root, cairn)),
         ("Orbax v0", "saves beside our steps", lambda: both_write_one_root(root, writer)),
     ]
     failed = 0

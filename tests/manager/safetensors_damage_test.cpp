@@ -52,11 +52,15 @@ TEST_P(DamagedSafetensors, NamesFileOffsetFieldFoundAndAllowed) {
   refuses_bytes(raw_safetensors("{]", 0), "bad at byte 9: safetensors header: JSON: found");
   refuses_bytes(raw_safetensors("{\"\xff\":1}", 0), "JSON in UTF-8");
   refuses_bytes(raw_safetensors("", 0), "found no bytes; allowed: '{' first");
-  for (const std::string type : {"F4", "F6_E2M3", "F6_E3M2"}) {
+  for (const std::string type : {"F6_E2M3", "F6_E3M2"}) {
     refuses_bytes(
-        raw_safetensors(R"({"a":{"dtype":")" + type + R"(","shape":[8],"data_offsets":[0,4]}})", 4),
-        "found " + type + ", which packs elements", ErrorCode::not_supported);
+        raw_safetensors(R"({"a":{"dtype":")" + type + R"(","shape":[8],"data_offsets":[0,6]}})", 6),
+        "found " + type + ", whose six bits zarr has no type for", ErrorCode::not_supported);
   }
+  refuses_bytes(raw_safetensors(R"({"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", 2),
+                "tensor \"a\": shape: found [3]; allowed: an even number of elements");
+  refuses_bytes(raw_safetensors(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,8]}})", 8),
+                "found [0, 8]; allowed: 4 bytes, by dtype and shape");
   refuses_bytes(raw_safetensors(R"({"a":{"dtype":"F128","shape":[1],"data_offsets":[0,16]}})", 16),
                 "found \"F128\"; allowed: BOOL, ", ErrorCode::not_supported);
 }
@@ -76,6 +80,10 @@ TEST_P(DamagedSafetensors, ALargeClaimInASmallFileTakesNoMemory) {
   refuses_bytes(std::string("\x00\xe1\xf5\x05\0\0\0\0{}", 10), "at most 2, where the file ends");
   refuses_bytes(raw_safetensors(R"({"a":{"dtype":"U8","shape":[9223372036854775807],)"
                                 R"("data_offsets":[0,9223372036854775807]}})",
+                                8),
+                "where the file ends");
+  refuses_bytes(raw_safetensors(R"({"a":{"dtype":"F4","shape":[9223372036854775806],)"
+                                R"("data_offsets":[0,4611686018427387903]}})",
                                 8),
                 "where the file ends");
 }

@@ -38,10 +38,12 @@ TEST_P(ReadSafetensors, GivesEveryDtypeAndShapeByteForByte) {
     const auto dtype = static_cast<DType>(i);
     if (!safetensors::safetensors_name(dtype)) continue;
     const std::string name(name_of(dtype));
-    tensors.emplace_back(name + ".scalar", random_array(dtype, {}, random_));
-    tensors.emplace_back(name + ".matrix", random_array(dtype, {5, 7}, random_));
+    // F4 has even numbers of elements, and so no scalars.
+    const bool packed = dtype == DType::float4_e2m1fn;
+    if (!packed) tensors.emplace_back(name + ".scalar", random_array(dtype, {}, random_));
+    tensors.emplace_back(name + ".matrix", random_array(dtype, {packed ? 6 : 5, 7}, random_));
     tensors.emplace_back(name + ".empty", random_array(dtype, {3, 0}, random_));
-    tensors.emplace_back(name + ".large", random_array(dtype, {301, 307}, random_));
+    tensors.emplace_back(name + ".large", random_array(dtype, {packed ? 302 : 301, 307}, random_));
   }
   // Aligned to nothing, to elements, and to blocks of direct I/O.
   for (const std::size_t alignment : {1u, 64u, 4096u}) {

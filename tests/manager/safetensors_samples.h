@@ -34,14 +34,29 @@ class SafetensorsTest : public ManagerTest {
   }
 };
 
-/// Random elements; booleans are 0 or 1.
+/// Random elements; booleans are 0 or 1, float4_e2m1fn has four bits.
 inline Array random_array(DType dtype, Shape shape, std::mt19937_64& random) {
   Array array(dtype, std::move(shape));
   fill_random(array.bytes(), random);
   if (dtype == DType::boolean) {
     for (std::byte& byte : array.bytes()) byte &= std::byte{1};
   }
+  if (dtype == DType::float4_e2m1fn) {
+    for (std::byte& byte : array.bytes()) byte &= std::byte{15};
+  }
   return array;
+}
+
+/// An array's bytes in a file: those that it has in memory, and of float4_e2m1fn two in one, the
+/// first in the low four bits.
+inline std::string stored_bytes(const Array& array) {
+  std::string bytes(reinterpret_cast<const char*>(array.bytes().data()), array.bytes().size());
+  if (array.dtype() != DType::float4_e2m1fn) return bytes;
+  for (std::size_t i = 0; i < bytes.size() / 2; ++i) {
+    bytes[i] = static_cast<char>(bytes[2 * i] + 16 * bytes[2 * i + 1]);
+  }
+  bytes.resize(bytes.size() / 2);
+  return bytes;
 }
 
 /// The file of these arrays, in this order.
@@ -58,9 +73,7 @@ inline std::string safetensors_bytes(const std::vector<std::pair<std::string, Ar
     header.tensors.push_back(std::move(info));
   }
   std::string bytes = safetensors::encode_header(header, alignment);
-  for (const auto& [name, array] : tensors) {
-    bytes.append(reinterpret_cast<const char*>(array.bytes().data()), array.bytes().size());
-  }
+  for (const auto& [name, array] : tensors) bytes += stored_bytes(array);
   return bytes;
 }
 

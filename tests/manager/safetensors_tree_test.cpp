@@ -207,11 +207,11 @@ TEST_P(SafetensorsTree, VerifyTellsWhatCannotBeCheckedFromDamage) {
   ReadOptions follow;
   follow.follow_links = true;
   EXPECT_EQ(read_tree(engine_, at("snapshot"), follow).get(), Tree(Dict{{"a", w_}}));
-  put("f4", raw_safetensors(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1));
-  const VerifyReport f4 = verify_item(engine_, at("f4")).get();
-  EXPECT_TRUE(f4.ok());
-  ASSERT_EQ(f4.unchecked.size(), 1u);
-  EXPECT_THAT(f4.unchecked[0].message, HasSubstr("F4"));
+  put("f6", raw_safetensors(R"({"a":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[0,3]}})", 3));
+  const VerifyReport f6 = verify_item(engine_, at("f6")).get();
+  EXPECT_TRUE(f6.ok());
+  ASSERT_EQ(f6.unchecked.size(), 1u);
+  EXPECT_THAT(f6.unchecked[0].message, HasSubstr("F6_E3M2"));
   std::filesystem::create_directory(at("several"));
   put("several/a.safetensors", "");
   put("several/b.safetensors", "");

@@ -57,13 +57,15 @@ TEST_P(ImportExport, GivesBackEveryDtypeByteForByte) {
       const auto dtype = static_cast<DType>(i);
       if (!safetensors::safetensors_name(dtype) || size_of(dtype) != size) continue;
       const std::string name(name_of(dtype));
-      header.tensors.push_back(tensor(name + ".scalar", dtype, {}));
-      header.tensors.push_back(tensor(name + ".matrix", dtype, {5, 7}));
+      // F4 has even numbers of elements, and so no scalars.
+      const bool packed = dtype == DType::float4_e2m1fn;
+      header.tensors.push_back(tensor(name + ".scalar", dtype, packed ? Shape{2} : Shape{}));
+      header.tensors.push_back(tensor(name + ".matrix", dtype, {packed ? 6 : 5, 7}));
       header.tensors.push_back(tensor(name + ".packed", dtype, {40, 61}));
       header.tensors.push_back(tensor(name + ".empty", dtype, {3, 0}));
     }
   }
-  ASSERT_EQ(header.tensors.size(), 4 * 19u);
+  ASSERT_EQ(header.tensors.size(), 4 * 20u);
   const std::string in = safetensors_file(header, make_seed());
   const std::string out = round_trip(in);
   EXPECT_EQ(tensors_of(out), tensors_of(in));
@@ -79,6 +81,7 @@ TEST_P(ImportExport, SplitsLargeTensorsWhereverTheirChunksLie) {
       tensor("long", DType::uint8, {40 << 20}),        // split along its only axis
       tensor("tall", DType::float32, {5, 1'300'007}),  // a row is split, with a short last part
       tensor("deep", DType::uint16, {3, 7, 500'009}),  // the axis in the middle has to be split
+      tensor("half", DType::float4_e2m1fn, {6, 3'500'003}),  // rows that begin within a byte
   };
   const std::string in = safetensors_file(header, make_seed());
   EXPECT_TRUE(tensors_of(round_trip(in)) == tensors_of(in));
@@ -171,14 +174,15 @@ TEST_P(ImportExport, ExportsShardsAndImportsThemByIndexOrDirectory) {
   safetensors::Header header;
   header.metadata = {{"format", "pt"}};
   header.tensors = {tensor("a", DType::float32, {300'000}), tensor("b", DType::uint8, {100}),
-                    tensor("c", DType::bfloat16, {700, 1000})};
+                    tensor("c", DType::bfloat16, {700, 1000}),
+                    tensor("d", DType::float4_e2m1fn, {700, 1001})};
   const std::string in = safetensors_file(header, make_seed());
   round_trip(in);
   std::filesystem::create_directory(file("shards"));
   const std::string out = file("shards/model.safetensors");
   const Outcome exported = cairn({"export", root(), out, "--max-shard-size", "1300KB", "--json"});
   ASSERT_EQ(exported.status, 0) << exported.err;
-  EXPECT_EQ(exported.json().at("files").as_array().size(), 3u);
+  EXPECT_EQ(exported.json().at("files").as_array().size(), 4u);
   EXPECT_FALSE(std::filesystem::exists(out));
   const Outcome again = cairn({"export", root(), out, "--max-shard-size", "1300KB"});
   EXPECT_EQ(again.status, 2);
@@ -187,7 +191,7 @@ TEST_P(ImportExport, ExportsShardsAndImportsThemByIndexOrDirectory) {
     const Outcome imported =
         cairn({"import", file(source), root(), "--step", "7", "--overwrite", "--json"});
     ASSERT_EQ(imported.status, 0) << imported.err;
-    EXPECT_EQ(imported.json().at("files").as_array().size(), 2u);
+    EXPECT_EQ(imported.json().at("files").as_array().size(), 3u);
     ASSERT_EQ(cairn({"export", root(), file("back"), "--step", "7", "--force"}).status, 0);
     EXPECT_TRUE(tensors_of(read_file(file("back"))) == tensors_of(in));
     EXPECT_EQ(header_of(read_file(file("back"))).metadata, header.metadata);
@@ -246,6 +250,10 @@ TEST_P(ImportExport, RefusesWhatSafetensorsCannotHold) {
   const Outcome dtype = cairn({"export", root(), file("out"), "--step", "0"});
   EXPECT_EQ(dtype.status, 2);
   EXPECT_THAT(dtype.err, HasSubstr("key path a/z: safetensors has no complex128"));
+  save(2, Dict{{"w", Array(DType::float4_e2m1fn, {3})}});
+  const Outcome odd = cairn({"export", root(), file("out"), "--step", "2"});
+  EXPECT_EQ(odd.status, 2);
+  EXPECT_THAT(odd.err, HasSubstr("key path w: safetensors packs two elements of float4_e2m1fn"));
   const Outcome null = cairn({"export", root(), file("out"), "--step", "1"});
   EXPECT_EQ(null.status, 2);
   EXPECT_THAT(null.err, HasSubstr("key path none: safetensors has tensors only, not a null"));

@@ -14,9 +14,9 @@ constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kAlignments[] = {1, 8, 64, 4096};
 
 constexpr std::string_view kWords[] = {
-    "__metadata__", "dtype",   "shape",  "data_offsets", "BOOL", "U8",      "U16",
-    "I64",          "F8_E4M3", "F16",    "BF16",         "F32",  "F64",     "C64",
-    "F4",           "F6_E2M3", "format", "pt",           "a",    "F8_E8M0", "F8_E5M2"};
+    "__metadata__", "dtype", "shape", "data_offsets", "BOOL",    "U8",     "U16", "I64",
+    "F8_E4M3",      "F16",   "BF16",  "F32",          "F64",     "C64",    "F4",  "F6_E2M3",
+    "format",       "pt",    "a",     "F8_E8M0",      "F8_E5M2", "F6_E3M2"};
 
 std::uint64_t load_u64(std::string_view bytes) {
   std::uint64_t value = 0;
@@ -42,7 +42,8 @@ void check_layout(const safetensors::Header& header) {
   std::uint64_t at = 0;
   for (const auto& tensor : header.tensors) {
     require(tensor.begin == at && tensor.end >= at, "tensors follow each other without holes");
-    require(tensor.end - tensor.begin == byte_count(tensor.dtype, tensor.shape),
+    const auto memory = (tensor.end - tensor.begin) * safetensors::packing_of(tensor.dtype);
+    require(memory == byte_count(tensor.dtype, tensor.shape),
             "a tensor has the bytes of its elements");
     at = tensor.end;
   }
