@@ -109,7 +109,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
 }
 
 Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(JobPtr job) {
-  // A later save of the same number takes it back.
+  // A later save of the same number takes it back, or has replaced it.
   std::vector<Step> losers = std::exchange(deferred_, {});
   std::erase_if(losers, [this](Step step) { return !index.is_condemned(step); });
   std::ranges::copy_if(job->losers, std::back_inserter(losers),

@@ -24,6 +24,7 @@ bool StepIndex::visible(Step step) const {
 
 void StepIndex::erase(Step step) {
   committed_.erase(step);
+  saved_by_.erase(step);
   note(step, std::nullopt);
 }
 
@@ -66,8 +67,8 @@ bool StepIndex::is_condemned(Step step) const {
 
 bool StepIndex::is_condemned(Step step, SaveId by) const {
   const std::lock_guard lock(mutex_);
-  const auto found = condemned_.find(step);
-  return found != condemned_.end() && found->second == by;
+  const auto saved_by = saved_by_.find(step);
+  return condemned_.contains(step) && (saved_by == saved_by_.end() || saved_by->second <= by);
 }
 
 bool StepIndex::is_saving(Step step) const {
@@ -152,7 +153,7 @@ StepIndex::BegunSave StepIndex::begin_save(const StepRecord& record,
   for (const Step loser : losers) {
     if (!visible(loser)) continue;
     begun.losers.push_back(loser);
-    condemned_.emplace(loser, begun.id);
+    condemned_.insert(loser);
   }
   return begun;
 }
@@ -164,6 +165,7 @@ void StepIndex::commit(SaveId save, StepRecord record) {
   const Step step = record.info.step;
   note(step, record);
   committed_.insert_or_assign(step, std::move(record));
+  saved_by_.insert_or_assign(step, save);
   std::erase_if(deleting_, [step](const Deletion& entry) { return entry.step == step; });
 }
 

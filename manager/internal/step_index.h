@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace cairn::internal {
@@ -31,9 +32,10 @@ class StepIndex {
   void end_listing(std::size_t mark, const std::vector<StepRecord>& committed);
   /// The listing failed.
   void abort_listing();
-  /// True while a save pushes it out; while this one does: not where a save of the step has begun
-  /// since.
+  /// True while a save pushes it out.
   [[nodiscard]] bool is_condemned(Step step) const;
+  /// Likewise, and no save of it that began after `by` has committed: what `by` pushed out has not
+  /// been replaced.
   [[nodiscard]] bool is_condemned(Step step, SaveId by) const;
   /// True while a save of it is under way: from begin_save() to commit() or abort().
   [[nodiscard]] bool is_saving(Step step) const;
@@ -101,13 +103,14 @@ class StepIndex {
     SaveId id;
     StepRecord record;
   };
-  std::vector<Saving> saving_;        ///< in the order of their calls
-  std::uint64_t saves_ = 0;           ///< begun so far
-  std::size_t listings_ = 0;          ///< under way
-  std::vector<Change> changes_;       ///< since the oldest of them began
-  std::map<Step, SaveId> condemned_;  ///< pushed out, and by which save; on disk or being saved
-  std::vector<Deletion> deleting_;    ///< those of the user's that are due
-  std::uint64_t deletes_ = 0;         ///< begun so far
+  std::vector<Saving> saving_;       ///< in the order of their calls
+  std::uint64_t saves_ = 0;          ///< begun so far
+  std::size_t listings_ = 0;         ///< under way
+  std::vector<Change> changes_;      ///< since the oldest of them began
+  std::map<Step, SaveId> saved_by_;  ///< which save of this manager has committed it, if any
+  std::set<Step> condemned_;         ///< pushed out by saves; on disk or being saved
+  std::vector<Deletion> deleting_;   ///< those of the user's that are due
+  std::uint64_t deletes_ = 0;        ///< begun so far
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made
 };
 

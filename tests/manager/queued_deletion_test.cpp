@@ -163,6 +163,22 @@ TEST_P(QueuedRetention, AStepThatWasPushedOutAndReplacedStays) {
   EXPECT_EQ(manager.best_step(), 5);
 }
 
+TEST_P(QueuedRetention, AStepThatPushesItselfOutIsDeletedBeforeTheNextSaveOfItsNumber) {
+  ManagerOptions options = watched();
+  options.max_to_keep = 0;
+  CheckpointManager manager(root(), options);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture first = manager.save(0, state(1));
+  faults_->wait_until_held(1);
+  const SaveFuture second = manager.save(0, state(2));  // not listed: no overwrite
+  faults_->release();
+  EXPECT_TRUE(first.get());
+  EXPECT_TRUE(second.get());
+  manager.wait_until_finished().get();
+  EXPECT_THAT(manager.all_steps(true), ::testing::IsEmpty());
+  EXPECT_TRUE(was_deleted(0));
+}
+
 // A reader holds step 0 when it is pushed out, so its deletion is to be tried again: not with what
 // has replaced it, which a save that fails pushes out meanwhile.
 TEST_P(QueuedRetention, ADeletionThatIsToBeTriedAgainDoesNotTakeTheStepThatHasReplacedItsOwn) {
