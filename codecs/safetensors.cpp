@@ -19,7 +19,8 @@ struct NamedType {
   std::string_view name;
   DType dtype;
 };
-// The names of safetensors/src/tensor.rs, without F6_E2M3 and F6_E3M2, which zarr has no types for.
+// The names of safetensors/src/tensor.rs, without F6_E2M3 and F6_E3M2: TensorStore has no types of
+// six bits, and neither have we.
 constexpr NamedType kTypes[] = {
     {"BOOL", DType::boolean},
     {"U8", DType::uint8},

@@ -188,7 +188,7 @@ class Handler {
 
   void set_dtype(std::string_view name) {
     if (name == "F6_E2M3" || name == "F6_E3M2") {
-      unsupported(field("dtype"), fmt::format("{}, whose six bits zarr has no type for", name),
+      unsupported(field("dtype"), fmt::format("{}, whose six bits Cairn has no type for", name),
                   "not supported: convert the tensor to F8 or wider");
     }
     const auto dtype = dtype_from_safetensors(name);

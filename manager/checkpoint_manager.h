@@ -156,7 +156,8 @@ class CAIRN_EXPORT CheckpointManager {
   /// Completes when no save is pending, deletions included; throws what pending saves failed with
   /// (several: one Error naming the first and how many).
   Future<void> wait_until_finished();
-  /// Throws the errors of finished saves that nobody has seen.
+  /// Throws the errors of finished saves that nobody has seen, and what a function of the user's
+  /// threw where steps to delete were to be chosen.
   void check_for_errors();
   /// True from save() until its commit or failure.
   [[nodiscard]] bool is_saving_in_progress() const;

@@ -13,8 +13,9 @@
 namespace cairn {
 
 /// The result of one operation, or the Error that ended it. Thread-safe; one consumer: the value is
-/// moved out to whoever takes it first, later ones get invalid_argument. Dropping it neither cancels nor blocks the operation. In a
-/// child forked after the operation began the result is ErrorCode::closed.
+/// moved out to whoever takes it first, and later ones get invalid_argument. Dropping it neither
+/// cancels nor blocks the operation. In a child forked after the operation began the result is
+/// ErrorCode::closed.
 ///
 ///     Restored r = co_await manager.restore().result();   // in a coroutine on any Asio executor
 ///     Restored r = manager.restore().get();               // on a plain thread

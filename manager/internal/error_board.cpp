@@ -1,6 +1,7 @@
 #include <cairn/manager/error.h>
 #include <cairn/manager/internal/error_board.h>
 
+#include <algorithm>
 #include <cassert>
 
 namespace cairn::internal {
@@ -31,6 +32,14 @@ void ErrorBoard::fail(EntryPtr failure) {
   std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });
   // Kept even when somebody waits: a wait may be given up before it has delivered.
   unseen_.push_back(std::move(failure));
+}
+
+void ErrorBoard::advise(std::exception_ptr what) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });
+  const auto is_advice = [](const EntryPtr& entry) { return entry->advice; };
+  if (std::ranges::none_of(unseen_, is_advice))
+    unseen_.push_back(std::make_shared<Entry>(std::move(what), true));
 }
 
 void ErrorBoard::finish(Waiting waiting) {
@@ -78,7 +87,7 @@ ErrorBoard::Waiter ErrorBoard::wait() {
   {
     const std::lock_guard lock(mutex_);
     for (const EntryPtr& entry : unseen_) {
-      if (!entry->seen) waiting.entries.push_back(entry);
+      if (!entry->seen && !entry->advice) waiting.entries.push_back(entry);
     }
     if (pending_ > 0) {
       waiting_.push_back(std::move(waiting));
@@ -90,13 +99,22 @@ ErrorBoard::Waiter ErrorBoard::wait() {
 }
 
 void ErrorBoard::check() {
+  throw_unseen(true);
+}
+
+void ErrorBoard::check_failures() {
+  throw_unseen(false);
+}
+
+void ErrorBoard::throw_unseen(bool with_advice) {
   std::vector<std::exception_ptr> errors;
   {
     const std::lock_guard lock(mutex_);
     for (const EntryPtr& entry : unseen_) {
+      if (entry->advice && !with_advice) continue;
       if (!entry->seen.exchange(true)) errors.push_back(impl::own_copy(entry->error));
     }
-    unseen_.clear();
+    std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });
   }
   if (const std::exception_ptr error = combine(errors)) std::rethrow_exception(error);
 }

@@ -20,8 +20,10 @@ class ErrorBoard {
  public:
   /// One failed operation. `seen` is set by its own future.
   struct Entry {
-    explicit Entry(std::exception_ptr e) : error(std::move(e)) {}
+    explicit Entry(std::exception_ptr e, bool is_advice = false)
+        : error(std::move(e)), advice(is_advice) {}
     std::exception_ptr error;
+    const bool advice;
     std::atomic<bool> seen{false};
   };
   using EntryPtr = std::shared_ptr<Entry>;
@@ -32,6 +34,9 @@ class ErrorBoard {
   /// It failed: told to those who wait, or kept for whoever asks first. Before end(); or of what
   /// nobody waits for.
   void fail(EntryPtr failure);
+  /// Nothing failed, but somebody should know: in unseen_text() and check() alone. Kept once, until
+  /// it has been seen.
+  void advise(std::exception_ptr what);
   /// It ended, well or not.
   void end();
   [[nodiscard]] std::size_t pending() const;
@@ -39,6 +44,8 @@ class ErrorBoard {
   [[nodiscard]] Waiter wait();
   /// Throws what nobody has seen.
   void check();
+  /// Likewise, advice apart.
+  void check_failures();
   /// What nobody has seen yet, for people; empty when there is nothing. They stay unseen.
   [[nodiscard]] std::string unseen_text() const;
 
@@ -48,6 +55,7 @@ class ErrorBoard {
     std::vector<EntryPtr> entries;
   };
   static void finish(Waiting waiting);
+  void throw_unseen(bool with_advice);
 
   mutable std::mutex mutex_;
   std::size_t pending_ = 0;

@@ -103,6 +103,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void check_metrics(const SaveOptions& save_options) const;
   void check_mode(bool composite) const;
   /// The step numbers that a save pushes out, by retention and by superseding.
+  /// That the rules of keeping do not tell what to delete.
+  void report_retention(Step step, const Error& error);
   [[nodiscard]] std::vector<Step> choose_losers(const internal::StepRecord& incoming,
                                                 bool supersedes);
   void add_items(internal::SaveJob& job, args::SaveArgs args) const;

@@ -29,6 +29,7 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
     return superseded(record.info.step) || retired(record.info.step);
   });
   const Retention::Verdict verdict = retention_.judge(settled);
+  if (verdict.error) report_retention(job.step, *verdict.error);
   const auto stays = [&](Step step) {
     const bool there = std::ranges::any_of(
         settled, [step](const StepRecord& record) { return record.info.step == step; });
@@ -65,8 +66,8 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   if (!job->losers.empty()) confirm_losers(*job);
   if (removals_wait()) {
     // The save that is in a hurry does it, once it has committed.
-    deferred_.insert(deferred_.end(), job->losers.begin(), job->losers.end());
-    job->losers.clear();
+    std::ranges::copy_if(std::exchange(job->losers, {}), std::back_inserter(deferred_),
+                         [&](Step step) { return index.is_condemned(step, job->listed); });
   }
   std::exception_ptr unverified;
   bool background = false;

@@ -146,6 +146,14 @@ void CheckpointManager::Impl::check_mode(bool composite) const {
                        "", "", "Use one form throughout, or another manager");
 }
 
+void CheckpointManager::Impl::report_retention(Step step, const Error& error) {
+  const Error told =
+      with_operation(error.code(), std::string("no step is deleted by rule: ") + error.what(),
+                     "choose the steps to delete", directory);
+  log(LogLevel::error, "retention", step, told.what());
+  board.advise(std::make_exception_ptr(told));
+}
+
 std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incoming,
                                                          bool supersedes) {
   std::vector<StepRecord> records;
@@ -163,13 +171,7 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
       records, incoming.info.step, {}, [](const StepRecord& record) { return record.info.step; });
   records.insert(place, incoming);
   Retention::Verdict verdict = retention_.judge(records);
-  if (verdict.error) {
-    const Error failure = with_operation(
-        verdict.error->code(), std::string("no step is deleted: ") + verdict.error->what(),
-        "choose the steps to delete", directory);
-    log(LogLevel::error, "retention", incoming.info.step, failure.what());
-    board.fail(std::make_shared<ErrorBoard::Entry>(std::make_exception_ptr(failure)));
-  }
+  if (verdict.error) report_retention(incoming.info.step, *verdict.error);
   losers.insert(losers.end(), verdict.losers.begin(), verdict.losers.end());
   return losers;
 }
@@ -194,7 +196,7 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   }
   const std::lock_guard lock(mutex_);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
-  if (options.strict_errors) board.check();
+  if (options.strict_errors) board.check_failures();
   check_mode(job->composite);
   Decision decision = decide(step, job->options, reached);
   if (urgency == Urgency::first && index.contains(step) && !job->options.overwrite) {

@@ -41,9 +41,17 @@ bool has_zarr_files(const Entries& entries) {
   return std::ranges::any_of(kZarrFiles, [&](auto name) { return has_file(entries, name); });
 }
 
+/// Files that nothing but a checkpoint's tree has.
+bool has_tree_of_orbax(const Entries& entries) {
+  return has_file(entries, orbax::kTreeMetadataFile) || has_file(entries, "manifest.ocdbt");
+}
+
 bool has_item_files(const Entries& entries) {
-  return has_file(entries, orbax::kTreeMetadataFile) || has_file(entries, "manifest.ocdbt") ||
-         !json_file(entries).empty();
+  return has_tree_of_orbax(entries) || !json_file(entries).empty();
+}
+
+bool has_step_files(const Entries& entries) {
+  return has_file(entries, orbax::kStepMetadataFile) || has_file(entries, "orbax.checkpoint");
 }
 
 bool has_safetensors(const Entries& entries) {
@@ -84,6 +92,7 @@ Task<Inside> look_into(FolderPtr parent, std::string name) {
 struct Below {
   bool steps = false;  ///< directories with steps' names, which are no zarr arrays
   bool items = false;
+  bool trees = false;  ///< of these, such with files that nothing else has
   bool zarr = false;
 };
 
@@ -104,10 +113,12 @@ Task<bool> leads_to_zarr(Inside inside, std::size_t depth, std::size_t* looks_le
   co_return false;
 }
 
-/// What only has a number for its name is a step; with a prefix, it must look like one.
+/// What only has a number for its name is a step; with a prefix, it must look like one: have its
+/// metadata, or be an item itself, as Orbax's Checkpointer makes them.
 bool is_step_below(const std::string& name, const Entries& entries) {
   if (!any_standard_name_format()->parse(name)) return false;
-  return name.find('_') == std::string::npos || has_file(entries, orbax::kStepMetadataFile);
+  const bool prefixed = name.find('_') != std::string::npos;
+  return !prefixed || has_step_files(entries) || has_tree_of_orbax(entries);
 }
 
 Task<Below> look_below(FolderPtr folder, Entries entries) {
@@ -121,6 +132,7 @@ Task<Below> look_below(FolderPtr folder, Entries entries) {
     const bool is_zarr = has_zarr_files(inside.entries);
     if (!is_zarr && is_step_below(entry.name, inside.entries)) below.steps = true;
     below.items = below.items || has_item_files(inside.entries);
+    below.trees = below.trees || has_tree_of_orbax(inside.entries);
     below.zarr = below.zarr || is_zarr;
     if (!below.zarr) below.zarr = co_await leads_to_zarr(std::move(inside), 1, &looks_left);
   }
@@ -130,8 +142,7 @@ Task<Below> look_below(FolderPtr folder, Entries entries) {
 }  // namespace
 
 bool has_tree_files(const Entries& entries) {
-  return has_file(entries, orbax::kTreeMetadataFile) || has_file(entries, "manifest.ocdbt") ||
-         has_zarr_files(entries);
+  return has_tree_of_orbax(entries) || has_zarr_files(entries);
 }
 
 std::string json_file(const Entries& entries) {
@@ -156,8 +167,7 @@ Task<ItemKind> kind_by_files(FolderPtr item) {
 Task<PathKind> find_path_kind(FolderPtr folder) {
   const Entries entries = co_await list_folder(folder);
   // A step may be an item itself (Orbax's Checkpointer): its metadata tells it from one.
-  if (has_file(entries, orbax::kStepMetadataFile) || has_file(entries, "orbax.checkpoint"))
-    co_return PathKind::step;
+  if (has_step_files(entries)) co_return PathKind::step;
   if (has_tree_files(entries)) co_return PathKind::item;
   // Beside a model there may be files of any name; steps may have been exported into their root.
   const bool model = has_safetensors(entries);
@@ -173,11 +183,10 @@ Task<PathKind> find_path_kind(FolderPtr folder) {
 Task<bool> looks_like_a_step(FolderPtr root, std::string name) {
   const Inside inside = co_await look_into(root, name);
   if (!inside.folder) co_return false;
-  // Its metadata, or an item: Orbax's Checkpointer makes steps that are items themselves.
-  if (has_file(inside.entries, orbax::kStepMetadataFile) || has_item_files(inside.entries))
-    co_return true;
+  if (is_step_below(name, inside.entries)) co_return true;
+  // Steps of old releases have no metadata. A root has steps, and a log may have JSON.
   const Below below = co_await look_below(inside.folder, inside.entries);
-  co_return below.items;
+  co_return below.trees && !below.steps;
 }
 
 Task<PathKind> kind_at(EnginePtr engine, std::string path) {

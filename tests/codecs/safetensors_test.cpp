@@ -179,7 +179,7 @@ TEST(Safetensors, TypesThatZarrHasNoneForAreNotSupported) {
   for (const std::string name : {"F6_E2M3", "F6_E3M2"}) {
     refuses(
         one(name, "[4]", "[0,3]"), 3,
-        "dtype: found " + name + ", whose six bits zarr has no type for; allowed: not supported");
+        "dtype: found " + name + ", whose six bits Cairn has no type for; allowed: not supported");
   }
   refuses(one("F4_E2M1", "[4]", "[0,2]"), 2, "found \"F4_E2M1\"; allowed: BOOL, U8");
   refuses(one("F128", "[4]", "[0,2]"), 2, "found \"F128\"; allowed: BOOL, U8");

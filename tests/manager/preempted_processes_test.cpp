@@ -156,9 +156,9 @@ asio::awaitable<Step> train_on(std::shared_ptr<CheckpointManager> manager,
 /// What `call` returns on the engine's thread.
 template <class Call>
 auto on_strand(const CheckpointManager& manager, Call call) {
-  std::packaged_task<decltype(call())()> task(std::move(call));
-  auto result = task.get_future();
-  asio::post(manager.engine()->executor(), [&task] { task(); });
+  const auto task = std::make_shared<std::packaged_task<decltype(call())()>>(std::move(call));
+  auto result = task->get_future();
+  asio::post(manager.engine()->executor(), [task] { (*task)(); });
   return result.get();
 }
 

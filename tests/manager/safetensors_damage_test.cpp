@@ -55,7 +55,7 @@ TEST_P(DamagedSafetensors, NamesFileOffsetFieldFoundAndAllowed) {
   for (const std::string type : {"F6_E2M3", "F6_E3M2"}) {
     refuses_bytes(
         raw_safetensors(R"({"a":{"dtype":")" + type + R"(","shape":[8],"data_offsets":[0,6]}})", 6),
-        "found " + type + ", whose six bits zarr has no type for", ErrorCode::not_supported);
+        "found " + type + ", whose six bits Cairn has no type for", ErrorCode::not_supported);
   }
   refuses_bytes(raw_safetensors(R"({"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", 2),
                 "tensor \"a\": shape: found [3]; allowed: an even number of elements");

@@ -52,7 +52,13 @@ TEST_P(Listing, StepsAreFoundUnderNamesOfEveryStandardFormat) {
   save_as("ckpt", std::nullopt, 3);
   save_as("ckpt", 8, 12);
   save_as(std::nullopt, 6, 7);
+  // Anything may be called so: logs, documents of one's own, a copy of the whole root.
   std::filesystem::create_directories(root() + "/logs_2024/events");
+  write_bytes(root() + "/logs_2024/metrics", "{}");
+  std::filesystem::create_directories(root() + "/eval_2024/run1");
+  write_bytes(root() + "/eval_2024/run1/data.json", "{}");
+  std::filesystem::copy(root() + "/000007", root() + "/copy_2024/7",
+                        std::filesystem::copy_options::recursive);
   EXPECT_THAT(cairn({"ls", root()}).out,
               ::testing::MatchesRegex("STEP .*\nckpt_3 .*\n000007 .*\nckpt_00000012 .*\n"));
   const auto document = cairn({"ls", root(), "--json"}).json();
@@ -61,13 +67,18 @@ TEST_P(Listing, StepsAreFoundUnderNamesOfEveryStandardFormat) {
   EXPECT_EQ(first.at("path").as_string(), root() + "/ckpt_3");
   const Outcome verified = cairn({"verify", root()});
   EXPECT_EQ(verified.status, 0) << verified.err;
-  EXPECT_THAT(verified.out,
-              AllOf(HasSubstr("taken for a root"), HasSubstr("step 3:"), HasSubstr("step 7:"),
-                    HasSubstr("step 12:"), Not(HasSubstr("2024"))));
+  EXPECT_THAT(verified.out, AllOf(HasSubstr("taken for a root"), HasSubstr("step 3 (ckpt_3):"),
+                                  HasSubstr("step 7 (000007):"),
+                                  HasSubstr("step 12 (ckpt_00000012):"), Not(HasSubstr("2024"))));
   EXPECT_THAT(cairn({"inspect", root()}).out, HasSubstr("ckpt_00000012"));
   EXPECT_THAT(cairn({"inspect", root(), "--step", "7"}).out, HasSubstr("[7]"));
   EXPECT_EQ(cairn({"export", root(), "--step", "3", file("out").string()}).status, 0);
   EXPECT_THAT(cairn({"inspect", root(), "--step", "2024"}).err, HasSubstr("steps: 3, 7, 12"));
+  save_as("run", std::nullopt, 7);
+  EXPECT_THAT(cairn({"inspect", root(), "--step", "7"}).err,
+              HasSubstr("several directories are step 7: 000007, run_7"));
+  save_as(std::nullopt, std::nullopt, 7);
+  EXPECT_THAT(cairn({"inspect", root(), "--step", "7"}).out, HasSubstr(root() + "/7"));
 }
 
 TEST_P(Listing, GivesProgramsTheSameFields) {

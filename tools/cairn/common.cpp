@@ -70,11 +70,22 @@ StepEntry pick_step(const std::shared_ptr<engine::Engine>& engine, const std::st
                     std::optional<Step> step) {
   const std::vector<StepEntry> steps = list_steps(engine, root).get();
   if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step", root);
-  if (!step) return steps.back();
-  const auto found = std::ranges::find(steps, *step, &StepEntry::step);
-  if (found != steps.end()) return *found;
-  throw make_error(ErrorCode::not_found,
-                   fmt::format("there is no step {}; steps: {}", *step, step_list(steps)), root);
+  const Step number = step.value_or(steps.back().step);
+  std::vector<std::string> names;
+  for (const StepEntry& entry : steps) {
+    if (entry.step != number) continue;
+    if (entry.name == std::to_string(number)) return entry;
+    names.push_back(entry.name);
+  }
+  if (names.size() == 1) return StepEntry(number, names.front());
+  if (names.empty()) {
+    throw make_error(ErrorCode::not_found,
+                     fmt::format("there is no step {}; steps: {}", number, step_list(steps)), root);
+  }
+  throw make_error(
+      ErrorCode::invalid_argument,
+      fmt::format("several directories are step {}: {}", number, fmt::join(names, ", ")), root,
+      "Name the path of one of them");
 }
 
 PathKind kind_of(const std::shared_ptr<engine::Engine>& engine, const std::string& path,
@@ -107,7 +118,10 @@ std::optional<Step> step_number(const std::string& path) {
 
 std::string step_label(const std::string& path) {
   const std::optional<Step> step = step_number(path);
-  return "step " + (step ? std::to_string(*step) : last_component(path));
+  const std::string name = last_component(path);
+  if (!step) return "step " + name;
+  const std::string number = std::to_string(*step);
+  return "step " + number + (name == number ? "" : " (" + name + ")");
 }
 
 std::string with_article(PathKind kind) {

@@ -33,7 +33,8 @@ namespace cairn::cli {
 [[nodiscard]] std::string last_component(std::string path);
 /// "0, 1, 7", or "none". Long lists are cut in the middle.
 [[nodiscard]] std::string step_list(const std::vector<StepEntry>& steps);
-/// The step asked for, or the latest. Throws not_found, naming the steps there are.
+/// The step asked for, or the latest; of several directories the one called by the number alone.
+/// Throws not_found, naming the steps there are, and invalid_argument where it is not clear which.
 [[nodiscard]] StepEntry pick_step(const std::shared_ptr<engine::Engine>& engine,
                                   const std::string& root, std::optional<Step> step);
 
@@ -47,7 +48,7 @@ namespace cairn::cli {
 [[nodiscard]] std::string describe(const Leftover& leftover, std::int64_t now_ns);
 /// Since the Unix epoch.
 [[nodiscard]] std::int64_t now_ns();
-/// "step 3", or "step NAME" where the directory's name has no number.
+/// "step 3", "step 3 (ckpt_3)", or "step NAME" where the directory's name has no number.
 [[nodiscard]] std::string step_label(const std::string& path);
 /// Whether `error` only says that a step of `root` was deleted after it was listed. `name`: of its
 /// directory.

@@ -22,10 +22,12 @@ install(FILES ${CAIRN_INCLUDE_DIR}/cairn/version.h ${CAIRN_INCLUDE_DIR}/cairn/ex
 if(EXISTS ${PROJECT_SOURCE_DIR}/manager/cairn.h)
   install(FILES ${PROJECT_SOURCE_DIR}/manager/cairn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn)
 endif()
+# In the folders that the README's links name.
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/ARCHITECTURE.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
-              ${PROJECT_SOURCE_DIR}/manager/from_orbax.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES ${PROJECT_SOURCE_DIR}/tools/examples/own_item/own_item.cpp DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES ${PROJECT_SOURCE_DIR}/manager/from_orbax.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/manager)
+install(FILES ${PROJECT_SOURCE_DIR}/tools/examples/own_item/own_item.cpp
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/tools/examples/own_item)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/cairn)
 
 # ---- find_package(cairn) ------------------------------------------------------------------------
