@@ -174,8 +174,6 @@ TEST_P(QueuedRetention, AStepThatPushesItselfOutIsDeletedBeforeTheNextSaveOfItsN
   faults_->release();
   EXPECT_TRUE(first.get());
   EXPECT_TRUE(second.get());
-  manager.wait_until_finished().get();
-  EXPECT_THAT(manager.all_steps(true), ::testing::IsEmpty());
   EXPECT_TRUE(was_deleted(0));
 }
 
