@@ -10,19 +10,22 @@
 #include <fstream>
 #include <random>
 #include <span>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace cairn::test {
 
-/// A regular file's bytes. Throws where it cannot be read.
+/// A file's bytes; its size need not be known before, as of those in /proc. Throws where it cannot
+/// be read.
 inline std::string read_file(const std::filesystem::path& path) {
-  std::string bytes(std::filesystem::file_size(path), '\0');
   std::ifstream in(path, std::ios::binary);
-  if (!in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) {
-    throw std::runtime_error("cannot read " + path.string());
-  }
-  return bytes;
+  if (!in) throw std::runtime_error("cannot read " + path.string());
+  std::ostringstream bytes;
+  if (in.peek() != std::ifstream::traits_type::eof()) bytes << in.rdbuf();
+  if (in.bad()) throw std::runtime_error("cannot read " + path.string());
+  return std::move(bytes).str();
 }
 
 inline void fill_random(std::span<std::byte> bytes, std::mt19937_64& random) {
