@@ -57,6 +57,7 @@ TEST_P(Listing, StepsAreFoundUnderNamesOfEveryStandardFormat) {
   write_bytes(root() + "/logs_2024/metrics", "{}");
   std::filesystem::create_directories(root() + "/eval_2024/run1");
   write_bytes(root() + "/eval_2024/run1/data.json", "{}");
+  std::filesystem::create_directory(root() + "/copy_2024");
   std::filesystem::copy(root() + "/000007", root() + "/copy_2024/7",
                         std::filesystem::copy_options::recursive);
   EXPECT_THAT(cairn({"ls", root()}).out,
