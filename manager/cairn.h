@@ -1,5 +1,5 @@
 #pragma once
-// Everything a user of the library needs.
+// Everything a user of the library needs, the texts of metrics and documents included.
 
 #include <cairn/codecs/array.h>
 #include <cairn/codecs/dtype.h>
@@ -41,3 +41,5 @@
 #include <cairn/manager/step_name.h>
 #include <cairn/manager/version.h>
 #include <cairn/version.h>
+
+#include <boost/json/serialize.hpp>

@@ -53,8 +53,11 @@ class CAIRN_EXPORT ItemsMetadata {
   Map items_;
 };
 
-/// Of a step. Members that nothing was said of are empty: item_handlers of a step without a
-/// _CHECKPOINT_METADATA, or with one that cannot be read, which the log says.
+/// Of a step: item_handlers (item to the name of its handler), metrics, performance_metrics,
+/// custom_metadata, and init_timestamp_ns and commit_timestamp_ns, in ns since the Unix epoch
+/// (Orbax: ..._timestamp_nsecs), which orbax::StepMetadata declares. Members that nothing was said
+/// of are empty: item_handlers of a step without a _CHECKPOINT_METADATA, or with one that cannot be
+/// read, which the log says.
 struct StepMetadata : orbax::StepMetadata {
   StepMetadata() = default;
   ItemsMetadata item_metadata;  ///< without the metrics
