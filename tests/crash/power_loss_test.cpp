@@ -15,7 +15,7 @@ namespace cairn::test {
 namespace {
 
 /// For each prefix.
-constexpr std::uint64_t kSeeds = kSanitized ? 2 : 200;
+constexpr std::uint64_t kSeeds = kSanitized ? 1 : 200;
 /// Until one shows what a missing sync does: most often the first.
 constexpr std::uint64_t kSeedsWithoutASync = 200;
 /// Of so many seeds, one is continued.
