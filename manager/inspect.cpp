@@ -221,12 +221,8 @@ Task<std::vector<StepEntry>> list(EnginePtr engine, std::string root_path) {
     if (entry.type != engine::FileType::directory) continue;
     const std::optional<Step> step = names->parse(entry.name);
     if (!step) continue;
-    const bool prefixed = entry.name.find('_') != std::string::npos;
-    if (prefixed) {
-      const bool looks_like_one = co_await looks_like_a_step(root, entry.name);
-      if (!looks_like_one) continue;
-    }
-    steps.emplace_back(*step, entry.name);
+    const bool looks_like_one = co_await looks_like_a_step(root, entry.name);
+    if (looks_like_one) steps.emplace_back(*step, entry.name);
   }
   std::ranges::sort(steps, {}, [](const StepEntry& entry) {
     return std::pair<Step, std::string_view>(entry.step, entry.name);

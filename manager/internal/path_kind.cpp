@@ -113,12 +113,15 @@ Task<bool> leads_to_zarr(Inside inside, std::size_t depth, std::size_t* looks_le
   co_return false;
 }
 
+bool is_number(const std::string& name) {
+  return name.find('_') == std::string::npos;
+}
+
 /// What only has a number for its name is a step; with a prefix, it must look like one: have its
 /// metadata, or be an item itself, as Orbax's Checkpointer makes them.
 bool is_step_below(const std::string& name, const Entries& entries) {
   if (!any_standard_name_format()->parse(name)) return false;
-  const bool prefixed = name.find('_') != std::string::npos;
-  return !prefixed || has_step_files(entries) || has_tree_of_orbax(entries);
+  return is_number(name) || has_step_files(entries) || has_tree_of_orbax(entries);
 }
 
 Task<Below> look_below(FolderPtr folder, Entries entries) {
@@ -181,6 +184,7 @@ Task<PathKind> find_path_kind(FolderPtr folder) {
 }
 
 Task<bool> looks_like_a_step(FolderPtr root, std::string name) {
+  if (is_number(name)) co_return true;
   const Inside inside = co_await look_into(root, name);
   if (!inside.folder) co_return false;
   if (is_step_below(name, inside.entries)) co_return true;

@@ -33,7 +33,8 @@ Task<ItemKind> kind_by_files(FolderPtr item);
 
 /// Of a directory.
 Task<PathKind> find_path_kind(FolderPtr folder);
-/// Whether a directory below `root` is a step by what is in it; false where that cannot be seen.
+/// Whether a directory below `root` with the name of a step is one: with a number alone it is, with
+/// a prefix what is in it decides; false where that cannot be seen.
 Task<bool> looks_like_a_step(FolderPtr root, std::string name);
 /// Of any path: what is no directory can be safetensors alone. Links are followed.
 Task<PathKind> kind_at(EnginePtr engine, std::string path);

@@ -52,6 +52,7 @@ void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& com
       committed_.erase(changes_[i].step);
     }
   }
+  std::erase_if(saved_by_, [this](const auto& entry) { return !committed_.contains(entry.first); });
   if (--listings_ == 0) changes_.clear();
 }
 

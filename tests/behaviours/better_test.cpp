@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 
 #include <csignal>
-#include <mutex>
 
 #include "behaviours/behaviour.h"
+#include "support/log_records.h"
 
 namespace cairn {
 namespace {
@@ -13,23 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 using engine::FaultPlan;
 using engine::IoOp;
+using test::LogRecords;
 using ::testing::HasSubstr;
-
-class Logs final : public Logger {
- public:
-  void log(const LogRecord& record) override {
-    const std::lock_guard lock(mutex_);
-    text_ += record.event + ": " + record.message + "\n";
-  }
-  [[nodiscard]] std::string text() const {
-    const std::lock_guard lock(mutex_);
-    return text_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::string text_;
-};
 
 CAIRN_BEHAVIOUR(RollBack);
 TEST_P(RollBack, ASaveThatWouldBeSkippedForEverIsAnError) {
@@ -215,7 +200,7 @@ TEST_P(Reporting, WithoutThemTheNextSaveCarriesTheError) {
   EXPECT_THAT(next.warning, HasSubstr("save step 0"));
 }
 TEST_P(Reporting, APolicyThatThrowsIsReportedAndKeepsEveryStep) {
-  const auto logs = std::make_shared<Logs>();
+  const auto logs = std::make_shared<LogRecords>();
   ManagerOptions options = given();
   options.logger = logs;
   options.preservation_policy = [](std::span<const CheckpointInfo>) -> std::vector<bool> {
@@ -282,7 +267,7 @@ TEST_P(BackgroundDelete, ItsErrorsAreThoseOfClose) {
 
 CAIRN_BEHAVIOUR(Roots);
 TEST_P(Roots, AStepWithDamagedMetadataIsListedAndKept) {
-  const auto logs = std::make_shared<Logs>();
+  const auto logs = std::make_shared<LogRecords>();
   {
     CheckpointManager manager(root(), given());
     save_all(manager, 0, 1);
@@ -299,7 +284,7 @@ TEST_P(Roots, AStepWithDamagedMetadataIsListedAndKept) {
   EXPECT_EQ(value_of(manager, 0), 0);
 }
 TEST_P(Roots, ReadOnlyResetsWriteOptionsWithAWarning) {
-  const auto logs = std::make_shared<Logs>();
+  const auto logs = std::make_shared<LogRecords>();
   make_directory("");
   ManagerOptions options = given();
   options.read_only = true;

@@ -1,9 +1,9 @@
 // What Cairn promises beyond Orbax's contract: closing, capture at the call, logs and durations,
 // overwriting, the order of steps.
 
-#include <mutex>
 
 #include "behaviours/behaviour.h"
+#include "support/log_records.h"
 
 namespace cairn {
 namespace {
@@ -11,28 +11,8 @@ namespace {
 using namespace std::chrono_literals;
 using engine::FaultPlan;
 using engine::IoOp;
+using test::LogRecords;
 using ::testing::HasSubstr;
-
-class Records final : public Logger {
- public:
-  void log(const LogRecord& record) override {
-    const std::lock_guard lock(mutex_);
-    records_.push_back(record);
-  }
-  /// Those of an event.
-  [[nodiscard]] std::vector<LogRecord> of(const std::string& event) const {
-    const std::lock_guard lock(mutex_);
-    std::vector<LogRecord> found;
-    for (const LogRecord& record : records_) {
-      if (record.event == event) found.push_back(record);
-    }
-    return found;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<LogRecord> records_;
-};
 
 std::int64_t ns(std::chrono::nanoseconds time) {
   return time.count();
@@ -123,7 +103,7 @@ TEST_P(Captured, WhatIsGivenByValueIsTheCallersAgainWhenSaveReturns) {
 
 CAIRN_BEHAVIOUR(Logged);
 TEST_P(Logged, AnErrorThatNobodyEverLooksAt) {
-  const auto records = std::make_shared<Records>();
+  const auto records = std::make_shared<LogRecords>();
   ManagerOptions options = given();
   options.logger = records;
   {
@@ -142,7 +122,7 @@ TEST_P(Logged, AnErrorThatNobodyEverLooksAt) {
   EXPECT_THAT(closes[0].message, HasSubstr("save step 7"));
 }
 TEST_P(Logged, DurationsAreThoseOfTheClock) {
-  const auto records = std::make_shared<Records>();
+  const auto records = std::make_shared<LogRecords>();
   ManagerOptions options = given();
   options.logger = records;
   options.max_pending = 0;

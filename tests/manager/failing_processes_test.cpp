@@ -30,15 +30,19 @@ using ::testing::Not;
 
 class FailingProcesses : public test::ProcessesTest {
  protected:
+  /// Of a manager whose disk fails as `plan` says.
+  ManagerOptions faulty(const Process& process, std::shared_ptr<FaultPlan> plan) {
+    test::EngineSettings settings;
+    settings.faults = std::move(plan);
+    return options_of(process, std::move(settings));
+  }
   /// One step of two processes, in one of which `faults` happen: both get `code`, nothing is left,
   /// and the next save succeeds.
   void expect_failure(ProcessIndex failing, const std::function<void(FaultPlan&)>& faults,
                       ErrorCode code) {
     run(2, [&](const Process& process) {
       const auto plan = std::make_shared<FaultPlan>();
-      test::EngineSettings settings;
-      settings.faults = plan;
-      CheckpointManager manager(root(), options_of(process, settings));
+      CheckpointManager manager(root(), faulty(process, plan));
       if (process.index == failing) faults(*plan);
       const Part part(process, 0);
       const Error error = error_of(manager.save(0, part.tree()));
@@ -95,9 +99,7 @@ TEST_P(FailingProcesses, EveryCallOfTheOtherMayFail) {
   const test::Shared<std::atomic<bool>> clean;
   run(2, [&](const Process& process) {
     const auto plan = std::make_shared<FaultPlan>();
-    test::EngineSettings settings;
-    settings.faults = plan;
-    CheckpointManager manager(root(), options_of(process, settings));
+    CheckpointManager manager(root(), faulty(process, plan));
     // The n-th call in process 1 fails, until a run is clean.
     for (Step n = 1; !*clean; ++n) {
       process.meet("begin " + std::to_string(n));
@@ -147,9 +149,7 @@ TEST_P(FailingProcesses, OneThatWaitsForAnotherHasNotStoppedMoving) {
 TEST_P(FailingProcesses, AStepWhoseRemovalFailsHalfwayIsGoneForAll) {
   run(2, [&](const Process& process) {
     const auto plan = std::make_shared<FaultPlan>();
-    test::EngineSettings settings;
-    settings.faults = plan;
-    CheckpointManager manager(root(), options_of(process, settings));
+    CheckpointManager manager(root(), faulty(process, plan));
     for (Step step = 0; step < 2; ++step) EXPECT_TRUE(save(manager, process, step));
     if (process.index == 0) plan->fail(FaultPlan::only({IoOp::remove_directory}), 1, EIO);
     const Error error = error_of(manager.delete_step(0));
@@ -170,9 +170,7 @@ TEST_P(FailingProcesses, AStepWhoseRemovalFailsHalfwayIsGoneForAll) {
 TEST_P(FailingProcesses, AStepThatCannotBeDeletedStaysForAll) {
   run(2, [&](const Process& process) {
     const auto plan = std::make_shared<FaultPlan>();
-    test::EngineSettings settings;
-    settings.faults = plan;
-    CheckpointManager manager(root(), options_of(process, settings));
+    CheckpointManager manager(root(), faulty(process, plan));
     for (Step step = 0; step < 2; ++step) EXPECT_TRUE(save(manager, process, step));
     if (process.index == 0) plan->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
     const Error error = error_of(manager.delete_step(0));
@@ -227,9 +225,7 @@ TEST_P(FailingProcesses, RowsThatNobodyHasAreMissed) {
 TEST_P(FailingProcesses, ACancelledSaveIsCancelledEverywhere) {
   run(2, [&](const Process& process) {
     const auto plan = std::make_shared<FaultPlan>();
-    test::EngineSettings settings;
-    settings.faults = plan;
-    CheckpointManager manager(root(), options_of(process, settings));
+    CheckpointManager manager(root(), faulty(process, plan));
     const Part part(process, 0);
     if (process.index == 0) plan->hold(FaultPlan::only({IoOp::sync_data}));
     SaveFuture save = manager.save(0, part.tree());
@@ -349,9 +345,7 @@ TEST_P(FailingProcesses, APrimaryThatDiesLeavesATemporaryDirectoryThatTheNextRem
 TEST_P(FailingProcesses, APrimaryThatDiesAfterItsRenameLeavesTheOutcomeUnknown) {
   const auto body = [&](const Process& process) {
     const auto plan = std::make_shared<FaultPlan>();
-    test::EngineSettings settings;
-    settings.faults = plan;
-    CheckpointManager manager(root(), options_of(process, settings));
+    CheckpointManager manager(root(), faulty(process, plan));
     EXPECT_TRUE(save(manager, process, 0));
     process.meet("first");
     if (process.index == 0) {

@@ -14,21 +14,6 @@ using ::testing::HasSubstr;
 
 constexpr DType kFloat4 = DType::float4_e2m1fn;
 
-/// That likes boxes of one shape.
-class ChunkedSource final : public Source {
- public:
-  ChunkedSource(Array array, Shape box) : source_(std::move(array)), box_(std::move(box)) {}
-  void read(const IndexRange& range, std::span<std::byte> to,
-            std::function<void(std::exception_ptr)> done) override {
-    source_.read(range, to, std::move(done));
-  }
-  [[nodiscard]] Shape natural_box() const override { return box_; }
-
- private:
-  ArraySource source_;
-  Shape box_;
-};
-
 class SafetensorsFloat4 : public SafetensorsTest {
  protected:
   Index below(Index limit) {

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "manager/safetensors_samples.h"
 #include "support/array_source.h"
@@ -38,24 +37,6 @@ class WriteSafetensors : public SafetensorsTest {
   std::mt19937_64 random_{make_seed()};
 };
 CAIRN_ON_EVERY_BACKEND(WriteSafetensors);
-
-/// That likes boxes of one shape, and is slow to answer: another thread does.
-class BoxedSource final : public Source {
- public:
-  BoxedSource(Array array, Shape box) : array_(std::move(array)), box_(std::move(box)) {}
-  void read(const IndexRange& range, std::span<std::byte> to,
-            std::function<void(std::exception_ptr)> done) override {
-    std::thread([this, range, to, done = std::move(done)] {
-      copy_region(array_, range.origin, range.shape, to.data());
-      done(nullptr);
-    }).detach();
-  }
-  [[nodiscard]] Shape natural_box() const override { return box_; }
-
- private:
-  Array array_;
-  Shape box_;
-};
 
 class BrokenSource final : public Source {
  public:
@@ -128,7 +109,7 @@ TEST_P(WriteSafetensors, GathersBlocksThatEndWhereChunksDo) {
       const DType dtype = i % 2 == 0 ? DType::uint8 : DType::uint32;
       const Array array = random_array(dtype, shape, random_);
       const std::string name = "w" + std::to_string(i);
-      leaves[name] = Tree(Leaf(dtype, shape, std::make_shared<BoxedSource>(array, box)));
+      leaves[name] = Tree(Leaf(dtype, shape, std::make_shared<ChunkedSource>(array, box)));
       arrays[name] = Tree(array);
     }
     SafetensorsWriteOptions replace;

@@ -80,6 +80,8 @@ TEST_P(Listing, StepsAreFoundUnderNamesOfEveryStandardFormat) {
               HasSubstr("several directories are step 7: 000007, run_7"));
   save_as(std::nullopt, std::nullopt, 7);
   EXPECT_THAT(cairn({"inspect", root(), "--step", "7"}).out, HasSubstr(root() + "/7"));
+  save_as(std::nullopt, std::nullopt, 12);
+  EXPECT_THAT(cairn({"inspect", root()}).out, Not(HasSubstr("ckpt_00000012")));
 }
 
 TEST_P(Listing, GivesProgramsTheSameFields) {

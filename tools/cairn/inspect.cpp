@@ -272,17 +272,14 @@ std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, c
 /// The step asked for, or the latest that is not deleted while it is looked at.
 StepInfo inspect_step_of(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
                          std::optional<Step> asked) {
-  std::vector<StepEntry> steps{pick_step(engine, root, asked)};
-  if (!asked) steps = list_steps(engine, root).get();
-  if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step any more", root);
-  for (; steps.size() > 1; steps.pop_back()) {
+  for (;;) {
+    const StepEntry step = pick_step(engine, root, asked);
     try {
-      return inspect_step(engine, join_path(root, steps.back().name)).get();
+      return inspect_step(engine, join_path(root, step.name)).get();
     } catch (const Error& error) {
-      if (!was_deleted(engine, root, steps.back().name, error)) throw;
+      if (asked || !was_deleted(engine, root, step.name, error)) throw;
     }
   }
-  return inspect_step(engine, join_path(root, steps.front().name)).get();
 }
 
 Shown look(const std::shared_ptr<engine::Engine>& engine, const InspectOptions& options) {
