@@ -139,8 +139,7 @@ class TensorSource final : public Source {
 
   void read(const IndexRange& range, std::span<std::byte> to,
             std::function<void(std::exception_ptr)> done) override {
-    const safetensors::TensorInfo& info = input_->header.tensors[tensor_];
-    assert(to.size() == byte_count(info.dtype, range.shape));
+    assert(to.size() == byte_count(input_->header.tensors[tensor_].dtype, range.shape));
     IndexRange box = range;
     for (std::size_t d = 0; d < box.origin.size(); ++d) box.origin[d] += box_.origin[d];
     auto reads = std::make_shared<TensorReads>();
