@@ -43,6 +43,10 @@ class CAIRN_EXPORT Array {
   /// A copy of `values`; throws std::invalid_argument when their number is not that of `shape`.
   template <class T>
   [[nodiscard]] static Array from(std::span<const T> values, Shape shape);
+  template <class T>
+  [[nodiscard]] static Array from(const std::vector<T>& values, Shape shape) {
+    return from(std::span<const T>(values), std::move(shape));
+  }
   /// A rank-0 array.
   template <class T>
   [[nodiscard]] static Array scalar(T value);
@@ -93,6 +97,12 @@ class CAIRN_EXPORT ArrayView {
   /// is not that of `shape`.
   template <class T>
   [[nodiscard]] static ArrayView of(std::span<const T> values, Shape shape);
+  template <class T>
+  [[nodiscard]] static ArrayView of(const std::vector<T>& values, Shape shape) {
+    return of(std::span<const T>(values), std::move(shape));
+  }
+  template <class T>
+  static ArrayView of(const std::vector<T>&& values, Shape shape) = delete;
 
   /// Of the elements.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }

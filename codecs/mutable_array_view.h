@@ -28,6 +28,10 @@ class CAIRN_EXPORT MutableArrayView {
   /// Borrows `values`. Throws std::invalid_argument when their number is not that of `shape`.
   template <class T>
   [[nodiscard]] static MutableArrayView of(std::span<T> values, Shape shape);
+  template <class T>
+  [[nodiscard]] static MutableArrayView of(std::vector<T>& values, Shape shape) {
+    return of(std::span<T>(values), std::move(shape));
+  }
 
   /// As those of ArrayView.
   [[nodiscard]] DType dtype() const noexcept { return view_.dtype(); }

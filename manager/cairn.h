@@ -2,6 +2,7 @@
 // Everything a user of the library needs, the texts of metrics and documents included.
 
 #include <cairn/codecs/array.h>
+#include <cairn/codecs/cast.h>
 #include <cairn/codecs/dtype.h>
 #include <cairn/codecs/key_transform.h>
 #include <cairn/codecs/leaf.h>

@@ -10,6 +10,7 @@
 #include <cairn/manager/step_name.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_set>
 #include <utility>
 
@@ -106,11 +107,20 @@ Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
     case ItemKind::unknown:
       co_return info;
   }
-  TreeReader reader(folder, name, form);
+  // One array that cannot be read hides none of the others.
+  std::map<std::string, Error> faults;
+  const auto note = [&faults](const Error& error) {
+    if (error.context().key_path.empty()) throw Error(error);
+    faults.emplace(error.context().key_path, error);
+  };
+  TreeReader reader(folder, name, form, note);
   co_await reader.open();
   const std::vector<std::uint64_t> stored = co_await reader.stored_bytes();
-  for (std::size_t i = 0; i < stored.size(); ++i)
+  for (std::size_t i = 0; i < stored.size(); ++i) {
     info.leaves.push_back(describe_leaf(reader.leaves()[i], stored[i]));
+    const auto fault = faults.find(info.leaves.back().key_path);
+    if (fault != faults.end()) info.leaves.back().fault = fault->second;
+  }
   info.layout = reader.index().database().is_ocdbt() ? "OCDBT" : "directory";
   if (const std::optional<CairnRecord>& record = reader.index().record()) {
     info.writer_version = record->writer_version;

@@ -7,6 +7,7 @@
 #include <cairn/codecs/tree.h>
 #include <cairn/export.h>
 #include <cairn/manager/args.h>
+#include <cairn/manager/error.h>
 #include <cairn/manager/future.h>
 #include <cairn/manager/save_future.h>
 
@@ -46,6 +47,8 @@ struct LeafInfo {
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;         ///< of elements
   std::uint64_t stored_bytes = 0;  ///< of its chunks on disk
+  /// Why nothing more is known of an array: data_loss, or not_supported.
+  std::optional<Error> fault;
 };
 
 /// A file of an item.

@@ -80,7 +80,8 @@ class CAIRN_EXPORT StepIterator {
   /// none (asked again, it waits again). Once it is reported it has survived a power loss, if its
   /// file system keeps what was synced. Future::cancel() ends the wait; no step is lost then.
   /// Errors: invalid_argument (another next() is under way; a file is in the way),
-  /// permission_denied, io_error, what timeout_fn throws. After an error it may be called again. A
+  /// permission_denied, io_error, what timeout_fn throws. After an error it may be called again: a
+  /// step that cannot be read is tried again, and once another can, passed over with a warning. A
   /// timeout is noticed between looks at the directory: one that hangs is not cut short.
   Future<std::optional<Step>> next();
   /// The step that is held; none before the first, while next() waits, and after the last. A copy

@@ -25,7 +25,7 @@ struct DeleteJob {
   boost::asio::cancellation_signal signal;
   WriterTurn::PlacePtr turn;
   FolderPtr root;            ///< once it writes
-  bool past_recall = false;  ///< the step may have lost its name
+  bool past_recall = false;  ///< the step may have lost its name, or another process deletes it
   bool gone = false;         ///< renamed away: it is no step any more, whatever is left of it
   bool settled = false;      ///< its future has its result
   engine::QuarantineEntry quarantine;  ///< held from a missed deadline to the end of the coroutine

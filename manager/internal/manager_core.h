@@ -277,7 +277,16 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::atomic<bool> commit_unknown_ =
       false;  ///< the last sync of a commit failed: the root is to be synced
   std::vector<std::string> replaced_;  ///< strand: trash of overwritten steps that a reader held
-  std::vector<Step> deferred_;         ///< strand: deletions to try again after the next save
+  /// A deletion to try again after the next save, and the save that pushed the step out.
+  struct Deferred {
+    Step step;
+    internal::StepIndex::SaveId by;
+  };
+  /// False once the step is wanted again.
+  [[nodiscard]] bool is_due(const Deferred& deletion) const {
+    return index.is_condemned(deletion.step, deletion.by);
+  }
+  std::vector<Deferred> deferred_;                           ///< strand
   std::set<std::shared_ptr<internal::CancelSwitch>> waits_;  ///< strand: for new steps
   std::set<DeletePtr> deletes_;                      ///< strand: by the user, without a result
   std::unique_ptr<engine::Watchdog> exit_watchdog_;  ///< strand

@@ -93,10 +93,12 @@ void CheckpointManager::Impl::expire_delete(const DeletePtr& job, Reason reason)
 void CheckpointManager::Impl::give_up_delete(const DeletePtr& job, const Error& error) {
   log(LogLevel::error, "delete", job->step, error.what());
   job->quarantine = engine->quarantine(job, 1, 0);
-  if (job->scope) job->scope->fail(std::make_exception_ptr(error));
   settle_delete(job, std::make_exception_ptr(error));
-  // What has begun to be deleted is deleted to the end, once the kernel answers.
-  if (!job->past_recall) job->signal.emit(asio::cancellation_type::terminal);
+  // What has begun to be deleted is deleted to the end, once the kernel answers, and how it ended
+  // is told then.
+  if (job->past_recall) return;
+  if (job->scope) job->scope->fail(std::make_exception_ptr(error));
+  job->signal.emit(asio::cancellation_type::terminal);
 }
 
 }  // namespace cairn

@@ -23,7 +23,9 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
   StepIndex::Records settled = index.settled();
   // Nor do steps count that are as good as deleted: a reader holds them, or it did not work yet.
   const auto retired = [this](Step step) {
-    return std::ranges::find(deferred_, step) != deferred_.end() && index.is_condemned(step);
+    return std::ranges::any_of(deferred_, [&](const Deferred& deletion) {
+      return deletion.step == step && is_due(deletion);
+    });
   };
   std::erase_if(settled, [&](const StepRecord& record) {
     return superseded(record.info.step) || retired(record.info.step);
@@ -66,8 +68,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   if (!job->losers.empty()) confirm_losers(*job);
   if (removals_wait()) {
     // The save that is in a hurry does it, once it has committed.
-    std::ranges::copy_if(std::exchange(job->losers, {}), std::back_inserter(deferred_),
-                         [&](Step step) { return index.is_condemned(step, job->listed); });
+    for (const Step step : std::exchange(job->losers, {})) deferred_.push_back({step, job->listed});
   }
   std::exception_ptr unverified;
   bool background = false;
@@ -79,7 +80,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   if (unverified) {
     // Not one of them is deleted: they are what there is if the new step is bad.
     for (const Step step : std::exchange(job->losers, {})) index.spare(step);
-    for (const Step step : std::exchange(deferred_, {})) index.spare(step);
+    for (const Deferred& deletion : std::exchange(deferred_, {})) index.spare(deletion.step);
     unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
     log(LogLevel::error, "verify", job->step, message_of(unverified));
     board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
@@ -110,17 +111,17 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
 }
 
 Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(JobPtr job) {
-  // A later save of the same number takes it back, or has replaced it.
-  std::vector<Step> losers = std::exchange(deferred_, {});
-  std::erase_if(losers, [this](Step step) { return !index.is_condemned(step); });
-  std::ranges::copy_if(job->losers, std::back_inserter(losers),
-                       [&](Step step) { return index.is_condemned(step, job->listed); });
+  std::vector<Deferred> losers = std::exchange(deferred_, {});
+  for (const Step step : job->losers) losers.push_back({step, job->listed});
   Retired retired;
-  for (const Step step : losers) {
-    // Perhaps since the last one's turn.
-    if (!index.is_condemned(step)) continue;
-    if (removals_wait()) {
-      deferred_.push_back(step);
+  for (const Deferred& deletion : losers) {
+    // A later save of the same number takes it back, or has replaced it; perhaps since the last
+    // one's turn.
+    if (!is_due(deletion)) continue;
+    const Step step = deletion.step;
+    // One that is being saved is deleted, or has been replaced, when that save has ended.
+    if (removals_wait() || index.is_saving(step)) {
+      deferred_.push_back(deletion);
       continue;
     }
     std::exception_ptr trouble;
@@ -133,7 +134,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
       trouble = std::current_exception();
     }
     if (!trouble) continue;
-    deferred_.push_back(step);
+    deferred_.push_back(deletion);
     if (code_of(trouble) != ErrorCode::busy)
       log(LogLevel::warning, "delete", step, message_of(trouble));
   }
@@ -226,12 +227,12 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
 
 Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   const auto self = shared_from_this();
+  const auto watchdog = watch(job, &Impl::expire_delete);
   if (!is_primary()) {
     co_await hear_delete(job);
     co_return;
   }
   const Step step = job->step;
-  const auto watchdog = watch(job, &Impl::expire_delete);
   // A missed deadline ends waits; whether to go on is decided here.
   co_await asio::this_coro::throw_if_cancelled(false);
   std::exception_ptr failure;
@@ -251,17 +252,23 @@ Task<void> CheckpointManager::Impl::run_delete(DeletePtr job) {
   }
   job->turn.reset();
   co_await end_writing();
-  if (shares_root()) co_await tell_delete(job, failure);
-  if (failure) {
-    failure = as_error(failure, "delete step " + std::to_string(step), directory);
-    if (!job->settled) log(LogLevel::error, "delete", step, message_of(failure));
+  if (failure) failure = as_error(failure, "delete step " + std::to_string(step), directory);
+  if (shares_root()) {
+    if (failure && !job->past_recall) {
+      job->scope->fail(failure);
+    } else {
+      co_await tell_delete(job, failure);
+    }
   }
+  if (failure && !job->settled) log(LogLevel::error, "delete", step, message_of(failure));
   end_delete(job);
   settle_delete(job, failure);
   job->quarantine.release();
 }
 
 Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
+  // Where one of them refuses, nothing happens.
+  if (shares_root()) co_await group_->barrier(job->scope->name("begin"));
   co_await wait_for_turn(writer_, job->turn.get());
   if (!index.is_due(job->listed)) co_return;
   FolderPtr root = co_await begin_writing(writer_);

@@ -102,7 +102,9 @@ Task<std::vector<StepRecord>> CheckpointManager::Impl::list_together(bool create
 Task<void> CheckpointManager::Impl::tell_losers(JobPtr job, std::vector<Step> gone) {
   WireWriter text;
   put_steps(text, gone);
-  put_steps(text, deferred_);
+  std::vector<Step> deferred;
+  for (const Deferred& deletion : deferred_) deferred.push_back(deletion.step);
+  put_steps(text, deferred);
   std::string bytes = text.take();
   std::exception_ptr untold;
   try {
@@ -139,7 +141,9 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
     co_return;
   }
   // What the primary had deferred, and has taken back since, is listed again here, too.
-  for (const Step step : std::exchange(deferred_, deferred)) {
+  const std::vector<Deferred> before = std::exchange(deferred_, {});
+  for (const Step step : deferred) deferred_.push_back({step, job->listed});
+  for (const auto [step, by] : before) {
     const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
                          std::ranges::find(gone, step) != gone.end();
     if (!pending) index.spare(step);
@@ -163,9 +167,14 @@ Task<void> CheckpointManager::Impl::tell_delete(DeletePtr job, std::exception_pt
 }
 
 Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
+  // The primary alone knows whether the step goes. A missed deadline is told to the caller, and the
+  // list is put right when the primary says how it ended.
+  job->past_recall = true;
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::exception_ptr failure;
   try {
-    const std::string told = co_await group_->broadcast(job->scope->name("done"), std::string());
+    co_await group_->barrier(job->scope->name("begin"));
+    const std::string told = co_await group_->await_broadcast(job->scope->name("done"));
     WireReader from(told);
     job->gone = from.at_most(1) == 1;
     if (from.at_most(1) == 1) throw group_->get_failure(from, directory);
@@ -175,10 +184,11 @@ Task<void> CheckpointManager::Impl::hear_delete(DeletePtr job) {
   co_await end_writing();
   if (failure) {
     failure = as_error(failure, "delete step " + std::to_string(job->step), directory);
-    log(LogLevel::error, "delete", job->step, message_of(failure));
+    if (!job->settled) log(LogLevel::error, "delete", job->step, message_of(failure));
   }
   end_delete(job);
   settle_delete(job, failure);
+  job->quarantine.release();
 }
 
 // ---- restoring ----------------------------------------------------------------------------------

@@ -384,7 +384,10 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   job->record.info.time_ns = job->commit_time_ns();
   job->record.info.steady_ns = steady_ns(*engine);
   index.commit(job->listed, job->record);
-  std::erase(deferred_, job->step);  // what was to be deleted has been replaced
+  // What was to be deleted has been replaced.
+  std::erase_if(deferred_, [&](const Deferred& deletion) {
+    return deletion.step == job->step && !is_due(deletion);
+  });
   {
     const std::lock_guard lock(mutex_);
     if (!composite_) composite_ = job->composite;

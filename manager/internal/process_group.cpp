@@ -35,6 +35,13 @@ Task<std::string> ProcessGroup::broadcast(std::string name, std::string bytes) {
   co_return result;
 }
 
+Task<std::string> ProcessGroup::await_broadcast(std::string name) {
+  CollectiveOptions options = within(CollectiveOptions::kNoTimeout);
+  std::string result = co_await settings_.coordinator->broadcast(full_name(name), std::string(),
+                                                                 leader_, std::move(options));
+  co_return result;
+}
+
 Task<std::vector<std::string>> ProcessGroup::gather(std::string name, std::string bytes) {
   CollectiveOptions options = within(settings_.timeout);
   std::vector<std::string> parts = co_await settings_.coordinator->gather(

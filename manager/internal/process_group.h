@@ -43,6 +43,8 @@ class ProcessGroup {
   Task<void> barrier_within(std::string name, engine::Clock::Duration limit);
   /// The leader's bytes.
   Task<std::string> broadcast(std::string name, std::string bytes);
+  /// However long the leader takes.
+  Task<std::string> await_broadcast(std::string name);
   /// In the order of processes(), for the leader; nothing for the others.
   Task<std::vector<std::string>> gather(std::string name, std::string bytes);
   /// The least of what they propose.

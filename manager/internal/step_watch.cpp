@@ -90,10 +90,25 @@ Task<StepHoldPtr> StepWatch::look(std::optional<Step> above) {
 Task<StepHoldPtr> StepWatch::look_into(FolderPtr root, std::optional<Step> above) {
   ListedSteps listed = co_await list_steps_above(root, settings_.rules, above);
   if (settings_.latest_only) std::ranges::reverse(listed.committed);
+  std::exception_ptr unreadable;
   for (const ListedStep& step : listed.committed) {
-    StepHoldPtr hold = co_await hold_step(root, settings_.rules, step);
-    if (hold) co_return hold;
+    StepHoldPtr hold;
+    std::exception_ptr failure;
+    try {
+      hold = co_await hold_step(root, settings_.rules, step);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (hold) {
+      if (unreadable && settings_.warn)
+        settings_.warn("a step is passed over: " + message_of(unreadable));
+      co_return hold;
+    }
+    if (failure && code_of(failure) == ErrorCode::cancelled) std::rethrow_exception(failure);
+    if (failure && !unreadable) unreadable = failure;
   }
+  // A step that cannot be read stops nobody for ever: the next one that comes is reported.
+  if (unreadable) std::rethrow_exception(unreadable);
   co_await see_begun(root, std::move(listed.begun));
   co_return nullptr;
 }

@@ -179,6 +179,11 @@ TEST(ArrayView, BorrowsWhatItIsMadeOf) {
   const std::vector<int> values{1, 2, 3};
   const ArrayView view = ArrayView::of(std::span<const int>(values), {3});
   EXPECT_EQ(view.data(), reinterpret_cast<const std::byte*>(values.data()));
+  EXPECT_EQ(ArrayView::of(values, {3}), view);
+  EXPECT_EQ(ArrayView::of(values, {3}).data(), view.data());
+  const Array copy = Array::from(values, {3});
+  EXPECT_EQ(ArrayView(copy), view);
+  EXPECT_NE(copy.bytes().data(), view.data());
   EXPECT_THROW(static_cast<void>(ArrayView::of(std::span<const int>(values), {4})),
                std::invalid_argument);
   static_assert(!std::constructible_from<ArrayView, Array&&>);

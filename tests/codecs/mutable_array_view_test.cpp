@@ -23,6 +23,8 @@ void expect_refused(const std::function<void()>& make, const std::string& text) 
 TEST(MutableArrayView, RefersToTheMemoryThatItWasMadeOf) {
   std::array<float, 6> memory{1, 2, 3, 4, 5, 6};
   const auto view = MutableArrayView::of(std::span<float>(memory), {2, 3});
+  std::vector<float> list(6);
+  EXPECT_EQ(MutableArrayView::of(list, {2, 3}).data(), reinterpret_cast<std::byte*>(list.data()));
   EXPECT_EQ(view.dtype(), DType::float32);
   EXPECT_EQ(view.shape(), (Shape{2, 3}));
   EXPECT_EQ(view.strides(), (std::vector<Index>{12, 4}));

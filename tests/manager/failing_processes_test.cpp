@@ -183,6 +183,45 @@ TEST_P(FailingProcesses, AStepThatCannotBeDeletedStaysForAll) {
   });
 }
 
+TEST_P(FailingProcesses, ADeletionPastItsDeadlineEndsForAllAsForThePrimary) {
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    ManagerOptions limited = faulty(process, plan);
+    limited.async_timeout = 60s;
+    CheckpointManager manager(root(), limited);
+    for (Step step = 0; step < 2; ++step) EXPECT_TRUE(save(manager, process, step));
+    manager.wait_until_finished().get();
+    if (process.index == 0) plan->hold(FaultPlan::only({IoOp::rename}));
+    Future<void> deleted = manager.delete_step(0);
+    if (process.index == 0) plan->wait_until_held(1);
+    process.meet("held");
+    process.clock->advance(61s);
+    const Error error = error_of(std::move(deleted));
+    EXPECT_EQ(error.code(), ErrorCode::timed_out) << error.what();
+    EXPECT_EQ(manager.all_steps(), std::vector<Step>{1}) << "nobody knows whether it is there";
+    process.meet("looked");
+    plan->release();
+    EXPECT_TRUE(save(manager, process, 2));
+    EXPECT_EQ(manager.all_steps(), (std::vector<Step>{1, 2}));
+    EXPECT_EQ(manager.all_steps(true), (std::vector<Step>{1, 2}));
+  });
+}
+
+TEST_P(FailingProcesses, AStepThatOneOfThemRefusesToDeleteStaysForAll) {
+  run(2, [&](const Process& process) {
+    CheckpointManager manager(root(), options_of(process));
+    EXPECT_TRUE(save(manager, process, 0));
+    if (process.index == 1) manager.close().get();
+    const Error error = error_of(manager.delete_step(0));
+    EXPECT_EQ(error.code(), ErrorCode::closed) << error.what();
+    if (process.index == 0) {
+      EXPECT_THAT(error.what(), HasSubstr("process 1 of 2 failed"));
+      EXPECT_EQ(manager.all_steps(), std::vector<Step>{0});
+    }
+  });
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0"));
+}
+
 // ---- what they do not do alike ------------------------------------------------------------------
 
 TEST_P(FailingProcesses, TreesThatDifferAreRefusedByName) {

@@ -106,6 +106,28 @@ TEST_P(Preemption, TheStepThatWasAgreedOnPassesTheSavesThatWait) {
   for (Step step = 0; step < 4; ++step) EXPECT_EQ(manager.restore(step).get().tree(), state(step));
 }
 
+TEST_P(Preemption, ASaveThatWentAheadPushesOutThoseItPassedOnceTheyAreThere) {
+  ManagerOptions one = watched();
+  one.max_to_keep = 1;
+  CheckpointManager manager(root(), one);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  std::vector<SaveFuture> saves;
+  for (Step step = 0; step < 3; ++step) {
+    saves.push_back(manager.save(step, state(step)));
+    saves.back().wait_staged();
+  }
+  manager.notify_preemption();
+  EXPECT_TRUE(manager.reached_preemption(3));
+  saves.push_back(manager.save(3, state(3)));
+  saves.back().wait_staged();
+  faults_->release();
+  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+  manager.wait_until_finished().get();
+  EXPECT_THAT(written(), ElementsAre(0, 3, 1, 2));
+  EXPECT_THAT(manager.all_steps(), ElementsAre(3));
+  EXPECT_THAT(manager.all_steps(true), ElementsAre(3));
+}
+
 TEST_P(Preemption, WithoutANoticeSavesKeepTheirOrder) {
   CheckpointManager manager(root(), watched());
   faults_->hold(FaultPlan::only({IoOp::write}));

@@ -182,6 +182,24 @@ TEST_P(StepIteratorTest, AStepThatIsDeletedWhileItIsTakenIsLeftOut) {
   EXPECT_EQ(others.next().get(), Found(3));
 }
 
+TEST_P(StepIteratorTest, AStepThatCannotBeReadIsPassedOverForTheNext) {
+  CheckpointManager manager(root(), trainer());
+  save(manager, 0);
+  faults_->fail(
+      [](const IoRequest& request) {
+        return request.op == IoOp::open && request.path == "_CHECKPOINT_METADATA";
+      },
+      1, EIO, 2);
+  const auto warnings = std::make_shared<Warnings>();
+  WatchOptions options = watcher();
+  options.logger = warnings;
+  StepIterator steps(root(), options);
+  EXPECT_EQ(error_of(steps.next()).code(), ErrorCode::io_error);
+  save(manager, 1);
+  EXPECT_EQ(steps.next().get(), Found(1));
+  EXPECT_THAT(warnings->messages(), ElementsAre(HasSubstr("passed over")));
+}
+
 // ---- how long ----
 
 TEST_P(StepIteratorTest, ATimeoutEndsItUnlessItsFunctionSaysThatMoreWillCome) {

@@ -7,13 +7,10 @@
 #include "model/rules.h"
 
 namespace cairn::model {
-namespace {
 
-std::optional<double> score_of(const Known& known) {
+static std::optional<double> score_of(const Known& known) {
   return known.loss == kNoScore ? std::nullopt : known.loss;
 }
-
-}  // namespace
 
 std::vector<Step> Model::losers(const KnownSteps& steps) const {
   const bool own = !settings_.keep_rules.empty();
@@ -60,8 +57,7 @@ void Model::list(bool read) {
     known.unread = !read;
     if (!read) continue;
     known.damaged = content.damaged;
-    // The directory's own time tells nothing: it is the machine's, not of the clock that is
-    // injected.
+    // The directory's own time is the machine's, not of the clock that is injected.
     known.time_ns = content.damaged ? std::numeric_limits<std::int64_t>::max() : content.time_ns;
     if (!content.damaged) known.loss = content.loss;
   }
@@ -233,6 +229,7 @@ void Model::commit(Save& save) {
   const Step step = save.call.step;
   save.known.time_ns = now_ns;
   committed_[step] = save.known;
+  std::erase(deferred_, step);  // replaced
   if (!composite_) composite_ = save.call.composite;
   // No step goes for a save that has failed since. What is as good as deleted does not count.
   KnownSteps settled = committed_;
@@ -248,13 +245,17 @@ void Model::commit(Save& save) {
   }
   for (const Step loser : to_delete) {
     if (!chosen_.contains(loser)) continue;  // saved again since
-    if (remove(loser)) {
+    if (!is_saving(loser) && remove(loser)) {
       chosen_.erase(loser);
       committed_.erase(loser);
     } else {
       deferred_.push_back(loser);
     }
   }
+}
+
+bool Model::is_saving(Step step) const {
+  return std::ranges::any_of(saves, [step](const Save& s) { return s.call.step == step; });
 }
 
 bool Model::remove(Step step) {
@@ -279,8 +280,7 @@ std::optional<ErrorCode> Model::take_errors() {
 
 Answer Model::delete_step(Step step) {
   if (settings_.read_only) return ErrorCode::permission_denied;
-  if (std::ranges::any_of(saves, [step](const Save& save) { return save.call.step == step; }))
-    return ErrorCode::busy;
+  if (is_saving(step)) return ErrorCode::busy;
   if (!committed_.contains(step) || chosen_.contains(step)) return ErrorCode::not_found;
   if (!remove(step)) return ErrorCode::io_error;
   committed_.erase(step);

@@ -89,6 +89,7 @@ class Model {
   void list(bool read);
   [[nodiscard]] std::vector<Step> losers(const KnownSteps& steps) const;
   void commit(Save& save);
+  [[nodiscard]] bool is_saving(Step step) const;
   /// Takes the step off the disk; false where that failed.
   bool remove(Step step);
   Answer fail(const Save& save, ErrorCode code);

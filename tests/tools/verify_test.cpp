@@ -151,6 +151,34 @@ TEST_P(Verify, SaysWhichArraysItCouldNotCheckAndChecksTheOthers) {
   EXPECT_EQ(cairn({"verify", item}).status, 1);
 }
 
+TEST_P(Verify, OneArrayThatCannotBeReadHidesNoneOfTheOthersFromInspect) {
+  const std::filesystem::path item = file("arrays");
+  const std::string checkpoint = std::string(CAIRN_TEST_DATA) + "/checkpoints/ts_files";
+  std::filesystem::copy(checkpoint, item, std::filesystem::copy_options::recursive);
+  const std::filesystem::path strange = item / "raw/zarr.json";
+  std::string text = read_file(strange);
+  text.replace(text.find("\"bytes\""), 7, "\"tuned\"");
+  write_bytes(strange, text);
+  const Outcome outcome = cairn({"inspect", item, "--values"});
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("CANNOT BE READ"), HasSubstr("tuned")));
+  const auto document = cairn({"inspect", item, "--values", "--json"}).json();
+  std::size_t read = 0;
+  for (const auto& entry : document.at("items").at(0).at("leaves").as_array()) {
+    const auto& leaf = entry.as_object();
+    const bool raw = leaf.at("key_path").as_string() == "raw";
+    EXPECT_EQ(leaf.contains("error"), raw);
+    EXPECT_EQ(leaf.contains("values"), !raw) << leaf.at("key_path");
+    if (raw) {
+      EXPECT_EQ(leaf.at("error").at("code").as_string(), "not_supported");
+    }
+    read += raw ? 0 : 1;
+  }
+  EXPECT_GT(read, 3u);
+  write_bytes(item / "plain/zarr.json", "{");
+  EXPECT_EQ(cairn({"inspect", item}).status, 1);
+}
+
 TEST_P(Verify, AStepThatIsBeingDeletedIsNoFailureOfItsRoot) {
   for (const Step step : {0, 1, 2}) save(step, Dict{{"a", step}});
   // What whoever deletes a step does first.

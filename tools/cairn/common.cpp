@@ -67,8 +67,9 @@ std::string step_list(const std::vector<StepEntry>& steps) {
 }
 
 StepEntry pick_step(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
-                    std::optional<Step> step) {
-  const std::vector<StepEntry> steps = list_steps(engine, root).get();
+                    std::optional<Step> step, std::optional<Step> below) {
+  std::vector<StepEntry> steps = list_steps(engine, root).get();
+  if (below) std::erase_if(steps, [&](const StepEntry& entry) { return entry.step >= *below; });
   if (steps.empty()) throw make_error(ErrorCode::not_found, "there is no step", root);
   const Step number = step.value_or(steps.back().step);
   std::vector<std::string> names;

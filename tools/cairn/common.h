@@ -35,8 +35,10 @@ namespace cairn::cli {
 [[nodiscard]] std::string step_list(const std::vector<StepEntry>& steps);
 /// The step asked for, or the latest; of several directories the one called by the number alone.
 /// Throws not_found, naming the steps there are, and invalid_argument where it is not clear which.
+/// `below`: of the steps below it alone.
 [[nodiscard]] StepEntry pick_step(const std::shared_ptr<engine::Engine>& engine,
-                                  const std::string& root, std::optional<Step> step);
+                                  const std::string& root, std::optional<Step> step,
+                                  std::optional<Step> below = std::nullopt);
 
 /// What `path` is. A step can be asked for in a root alone: where one was, a path that is none is
 /// invalid_argument.

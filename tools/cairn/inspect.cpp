@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <map>
 
@@ -13,9 +14,10 @@
 namespace cairn::cli {
 namespace {
 
-/// Null and empty containers have no elements, and so no dtype.
-bool has_data(const LeafInfo& leaf) {
-  return leaf.kind == "array" || leaf.kind == "scalar";
+/// Null and empty containers have no elements, and so no dtype; of an array that cannot be read it
+/// is not known.
+bool is_described(const LeafInfo& leaf) {
+  return (leaf.kind == "array" || leaf.kind == "scalar") && !leaf.fault;
 }
 
 boost::json::array to_json(const Shape& shape) {
@@ -58,7 +60,9 @@ boost::json::object leaf_json(const LeafInfo& leaf, const Values& values) {
   boost::json::object out;
   out["key_path"] = leaf.key_path;
   out["kind"] = leaf.kind;
-  if (!has_data(leaf)) return out;
+  if (leaf.fault)
+    out["error"] = error_json(to_string(leaf.fault->code()), leaf.fault->what()).at("error");
+  if (!is_described(leaf)) return out;
   out["dtype"] = name_of(leaf.dtype);
   out["shape"] = to_json(leaf.shape);
   if (leaf.zarr_format != 0) {
@@ -156,7 +160,7 @@ std::string leaves_text(const ItemInfo& item) {
                {"BYTES", Align::right},
                {"STORED", Align::right}});
   for (const LeafInfo& leaf : item.leaves) {
-    if (!has_data(leaf)) {
+    if (!is_described(leaf)) {
       table.add({leaf.key_path, leaf.kind, "-", "-", "-", "-", "-", "-", "-", "-"});
       continue;
     }
@@ -210,6 +214,9 @@ void print_item(const ItemInfo& item, const Values& values) {
     line += fmt::format(", written by Cairn {}", item.writer_version);
   print("\n" + printable(line) + "\n");
   if (!item.leaves.empty()) print(leaves_text(item));
+  for (const LeafInfo& leaf : item.leaves)
+    if (leaf.fault)
+      print(printable(fmt::format("  CANNOT BE READ: {}", leaf.fault->what())) + "\n");
   if (!values.empty()) print("\n" + values_text(values));
   if (!item.codecs.empty()) print("\n" + codecs_text(item.codecs));
   Table files({{"FILE"}, {"BYTES", Align::right}, {"NAMES", Align::right}});
@@ -241,13 +248,24 @@ void print_shown(const Shown& shown) {
   for (std::size_t i = 0; i < info.items.size(); ++i) print_item(info.items[i], shown.values[i]);
 }
 
+/// The leaves to read, where an empty list stands for all; none where none can be read.
+std::optional<std::vector<args::Selection>> choose_leaves(const ItemInfo& item,
+                                                          const std::vector<std::string>& asked) {
+  std::vector<args::Selection> chosen;
+  for (const std::string& leaf : asked) chosen.emplace_back(leaf);
+  const auto is_faulty = [](const LeafInfo& leaf) { return leaf.fault.has_value(); };
+  if (!asked.empty() || std::ranges::none_of(item.leaves, is_faulty)) return chosen;
+  for (const LeafInfo& leaf : item.leaves)
+    if (is_described(leaf)) chosen.emplace_back(leaf.key_path);
+  if (chosen.empty()) return std::nullopt;
+  return chosen;
+}
+
 /// The values of the arrays of tree items, or of those leaves that were asked for, which need not
 /// be in all of them.
 std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, const Shown& shown,
                                 const InspectOptions& options) {
   const std::vector<std::string>& leaves = options.leaves;
-  std::vector<args::Selection> selection;
-  for (const std::string& leaf : leaves) selection.emplace_back(leaf);
   std::vector<Values> values(shown.info.items.size());
   std::optional<Error> missed;
   bool any = false;
@@ -255,9 +273,11 @@ std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, c
     const ItemInfo& item = shown.info.items[i];
     if (item.kind != "tree") continue;
     const std::string name = shown.is_step() ? item.name : "";
+    const auto chosen = choose_leaves(item, leaves);
+    if (!chosen) continue;
     try {
       for (LeafValues& leaf :
-           inspect_values(engine, shown.info.path, name, selection, options.follow_links).get())
+           inspect_values(engine, shown.info.path, name, *chosen, options.follow_links).get())
         values[i].emplace(leaf.key_path, std::move(leaf));
       any = true;
     } catch (const Error& error) {
@@ -269,15 +289,18 @@ std::vector<Values> read_values(const std::shared_ptr<engine::Engine>& engine, c
   return values;
 }
 
-/// The step asked for, or the latest that is not deleted while it is looked at.
+/// The step asked for, or the latest that is not deleted while it is looked at. One that is being
+/// deleted may be listed for long: each is tried once.
 StepInfo inspect_step_of(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
                          std::optional<Step> asked) {
+  std::optional<Step> below;
   for (;;) {
-    const StepEntry step = pick_step(engine, root, asked);
+    const StepEntry step = pick_step(engine, root, asked, below);
     try {
       return inspect_step(engine, join_path(root, step.name)).get();
     } catch (const Error& error) {
       if (asked || !was_deleted(engine, root, step.name, error)) throw;
+      below = step.step;
     }
   }
 }
@@ -311,7 +334,11 @@ int run_inspect(const Settings& settings, const InspectOptions& options) {
   } else {
     print_shown(shown);
   }
-  return kGood;
+  int status = kGood;
+  for (const ItemInfo& item : shown.info.items)
+    for (const LeafInfo& leaf : item.leaves)
+      if (leaf.fault) status = worse_status(status, exit_status(leaf.fault->code()));
+  return status;
 }
 
 }  // namespace cairn::cli
