@@ -100,7 +100,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes,
                                        std::optional<bool> reached) const;
   [[nodiscard]] bool rolled_back_below(Step step) const noexcept;
-  void check_metrics(const SaveOptions& save_options) const;
+  void check_metrics(Step step, const SaveOptions& save_options);
   void check_mode(bool composite) const;
   /// The step numbers that a save pushes out, by retention and by superseding.
   /// That the rules of keeping do not tell what to delete.
@@ -266,8 +266,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::atomic<std::uint64_t> listings_{0};
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
   bool opened_ = false;                 ///< the constructor is done
-  mutable std::mutex mutex_;            ///< guards what follows
-  bool closed_ = false;
+  /// One save, or close(), begins at a time. Not for the strand: the rules of saving are asked
+  /// under it, and may wait for the strand.
+  std::mutex calls_;
+  std::atomic<bool> closed_{false};          ///< set under calls_
+  mutable std::mutex mutex_;                 ///< guards what follows
   std::optional<bool> composite_;            ///< the mode, fixed by the first successful save
   std::map<std::string, HandlerPtr> bound_;  ///< by item, settled by its first successful save
   std::mutex log_mutex_;
@@ -291,7 +294,10 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::set<DeletePtr> deletes_;                      ///< strand: by the user, without a result
   std::unique_ptr<engine::Watchdog> exit_watchdog_;  ///< strand
   static constexpr Step kNone = -1;
-  std::atomic<Step> restored_older_{kNone};  ///< a step below the latest was restored
+  /// A step below the latest was restored: a roll-back, until a save has gone above that latest
+  /// step or has taken its place.
+  std::atomic<Step> restored_older_{kNone};
+  std::atomic<Step> rolled_back_from_{kNone};  ///< the latest step when one was last restored
   std::atomic<bool> preempted_{false};
   mutable std::atomic<Step> preemption_step_{kNone};  ///< agreed on
 };

@@ -45,9 +45,9 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
 }
 
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
-  const bool stays = std::ranges::find(job->losers, job->step) == job->losers.end();
   const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
-  if (options.verify_before_delete == VerifyBeforeDelete::none || !deletes || !stays) co_return;
+  if (options.verify_before_delete == VerifyBeforeDelete::none || !deletes) co_return;
+  // Also where it is among the losers: what it says of the disk is the same.
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
@@ -135,8 +135,11 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     }
     if (!trouble) continue;
     deferred_.push_back(deletion);
-    if (code_of(trouble) != ErrorCode::busy)
-      log(LogLevel::warning, "delete", step, message_of(trouble));
+    if (code_of(trouble) == ErrorCode::busy) continue;
+    log(LogLevel::warning, "delete", step, message_of(trouble));
+    if (!options.enable_background_delete) continue;
+    trouble = as_error(trouble, "delete step " + std::to_string(step), directory);
+    board.fail(std::make_shared<ErrorBoard::Entry>(trouble));
   }
   co_return retired;
 }
@@ -200,7 +203,7 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
   }
   std::optional<StepIndex::DeleteId> listed;
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(calls_);
     if (closed_) return refuse(ErrorCode::closed, "the manager is closed");
     if (index.is_saving(step)) {
       return refuse(ErrorCode::busy, "the step is being saved", "Wait for its save, or cancel it");

@@ -35,6 +35,7 @@ void CheckpointManager::Impl::add_item(SaveJob& job, std::string name, args::Ite
 void CheckpointManager::Impl::check_binding(const std::string& item,
                                             const HandlerPtr& handler) const {
   HandlerPtr bound;
+  const std::lock_guard lock(mutex_);
   if (const auto found = bound_.find(item); found != bound_.end()) bound = found->second;
   // Until one has committed, a save under way stands for the handler that it will settle.
   for (const JobPtr& queued : queue_.jobs()) {
@@ -80,7 +81,16 @@ void CheckpointManager::Impl::add_items(SaveJob& job, args::SaveArgs args) const
       throw with_operation(ErrorCode::invalid_argument, "a Composite without items saves nothing",
                            "", "");
     }
-    for (auto& [name, item] : composite->items) add_item(job, name, std::move(item));
+    std::exception_ptr first;
+    std::size_t failed = 0;
+    for (auto& [name, item] : composite->items) {
+      try {
+        add_item(job, name, std::move(item));
+      } catch (...) {
+        if (failed++ == 0) first = std::current_exception();
+      }
+    }
+    if (failed > 0) raise_of_items(first, failed, composite->items.size());
   } else {
     add_item(job, options.item_name, std::move(std::get<args::ItemSave>(args.value)));
   }

@@ -112,8 +112,17 @@ SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes,
   context.reached_preemption = reached ? *reached : wait_reached(step);
   context.now_ns = engine->clock().now_ns();
   context.steady_ns = steady_ns(*engine);
-  return save_decision_(step, previous, context) ? SaveOutcome::saved
-                                                 : SaveOutcome::skipped_by_policy;
+  try {
+    return save_decision_(step, previous, context) ? SaveOutcome::saved
+                                                   : SaveOutcome::skipped_by_policy;
+  } catch (const Error&) {
+    throw;  // it says what it is
+  } catch (...) {
+    throw with_operation(ErrorCode::invalid_argument,
+                         "the rule of saving threw: " + message_of(std::current_exception()),
+                         "ask whether to save step " + std::to_string(step), directory,
+                         "Look at should_save_fn, or save_decision_policy");
+  }
 }
 
 std::optional<Step> CheckpointManager::Impl::best_step() const {
@@ -125,20 +134,25 @@ std::optional<Step> CheckpointManager::Impl::best_step() const {
   return cairn::best_step(infos, options.best_fn, options.best_mode);
 }
 
-void CheckpointManager::Impl::check_metrics(const SaveOptions& save_options) const {
+void CheckpointManager::Impl::check_metrics(Step step, const SaveOptions& save_options) {
   if (!options.best_fn || !save_options.metrics.empty()) return;
+  const std::string missing = "best_fn ranks steps by their metrics, and none are given";
   if (!options.allow_missing_metrics) {
-    throw with_operation(ErrorCode::invalid_argument,
-                         "best_fn ranks steps by their metrics, and none are given", "", "",
+    throw with_operation(ErrorCode::invalid_argument, missing, "", "",
                          "Give SaveOptions::metrics, or set allow_missing_metrics");
   }
+  log(LogLevel::warning, "metrics", step, missing);
 }
 
 void CheckpointManager::Impl::check_mode(bool composite) const {
   // Until one has committed, a save under way stands for the mode that it will fix.
   const JobPtr undecided = queue_.first_undecided();
-  const std::optional<bool> mode =
-      composite_ || !undecided ? composite_ : std::optional(undecided->composite);
+  std::optional<bool> mode;
+  {
+    const std::lock_guard lock(mutex_);
+    mode = composite_;
+  }
+  if (!mode && undecided) mode = undecided->composite;
   if (!mode || *mode == composite) return;
   throw with_operation(ErrorCode::invalid_argument,
                        *mode ? "earlier saves had several items, this one is not a Composite"
@@ -194,7 +208,7 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
     const bool no_wait = job->options.force && engine::on_any_strand();
     reached = no_wait ? ask_reached(step).value_or(false) : wait_reached(step);
   }
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(calls_);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check_failures();
   check_mode(job->composite);
@@ -217,12 +231,14 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
     state->committed_state->set(nullptr, skipped);
     return nullptr;
   }
-  if (decision.supersedes) job->options.overwrite = true;
+  // What another save pushes out is no step any more, but its directory may be there for a while.
+  const bool pushed_out = index.is_condemned(step) && options.atomicity == Atomicity::rename;
+  if (decision.supersedes || pushed_out) job->options.overwrite = true;
   if (index.contains(step) && !job->options.overwrite) {
     throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
                          "Save with overwrite, delete the step first, or choose another number");
   }
-  check_metrics(job->options);
+  check_metrics(step, job->options);
   add_items(*job, std::move(args));
   // Several processes would not pass the same saves: with them each waits for its turn.
   const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
@@ -384,6 +400,7 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   job->record.info.time_ns = job->commit_time_ns();
   job->record.info.steady_ns = steady_ns(*engine);
   index.commit(job->listed, job->record);
+  if (job->supersedes || job->step > rolled_back_from_) restored_older_ = kNone;
   // What was to be deleted has been replaced.
   std::erase_if(deferred_, [&](const Deferred& deletion) {
     return deletion.step == job->step && !is_due(deletion);

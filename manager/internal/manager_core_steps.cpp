@@ -20,6 +20,9 @@ std::uint64_t element_bytes(const Restored& restored) {
     if (tree == nullptr) continue;
     for (const FlatEntry& entry : flatten(*tree)) {
       if (entry.node->is<Array>()) bytes += entry.node->as<Array>().bytes().size();
+      if (!entry.node->is<MutableArrayView>()) continue;
+      const auto& memory = entry.node->as<MutableArrayView>();
+      bytes += byte_count(memory.dtype(), memory.shape());
     }
   }
   return bytes;
@@ -54,6 +57,7 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
 void CheckpointManager::Impl::note_restored(Step step) noexcept {
   const std::optional<Step> latest = index.latest();
   restored_older_ = latest && step < *latest ? step : kNone;
+  rolled_back_from_ = latest.value_or(kNone);
 }
 
 Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, Step step) {
@@ -76,12 +80,22 @@ Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
                                                      args::RestoreArgs args) {
   const auto self = shared_from_this();
   const std::int64_t begin = steady_ns(*engine);
-  if (!step) step = co_await newest_step(root_path);
-  const std::string path = co_await path_of_step(root_path, *step);
-  Restored restored =
-      co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
-  log(LogLevel::info, "restore", *step, "restored", element_bytes(restored),
-      steady_ns(*engine) - begin);
+  Restored restored;
+  std::exception_ptr failure;
+  try {
+    if (!step) step = co_await newest_step(root_path);
+    const std::string path = co_await path_of_step(root_path, *step);
+    restored = co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const std::int64_t duration_ns = steady_ns(*engine) - begin;
+  if (failure) {
+    log(LogLevel::error, "restore", step, message_of(as_error(failure, "restore", root_path)), 0,
+        duration_ns);
+    std::rethrow_exception(failure);
+  }
+  log(LogLevel::info, "restore", *step, "restored", element_bytes(restored), duration_ns);
   if (root_path == directory) note_restored(*step);
   co_return restored;
 }
@@ -176,7 +190,7 @@ Task<void> CheckpointManager::Impl::close_all() {
 Future<void> CheckpointManager::Impl::close() {
   if (engine->forked()) return failed<void>(forked_error("close"));
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(calls_);
     closed_ = true;
   }
   if (preemption_) preemption_->stop();

@@ -26,10 +26,7 @@ Task<HeldStep> CheckpointManager::Impl::find_new_step(
     std::optional<std::chrono::milliseconds> timeout, std::optional<Step> above,
     std::shared_ptr<CancelSwitch> cancel) {
   const auto self = shared_from_this();
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", directory);
-  }
+  if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", directory);
   waits_.insert(cancel);
   HeldStep found;
   std::exception_ptr failure;

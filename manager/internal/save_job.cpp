@@ -1,6 +1,7 @@
 #include <cairn/codecs/orbax.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/save_job.h>
+#include <cairn/manager/internal/start.h>
 
 #include <algorithm>
 
@@ -13,17 +14,6 @@ Task<void> wait_for(Event event) {
   const Future<void> future(event);
   auto [ended] = co_await future.result(kAsTuple);
   static_cast<void>(ended);
-}
-
-/// Throws the one failure as it is, or the first with the number of all.
-[[noreturn]] void raise_of_items(const std::exception_ptr& first, std::size_t failed,
-                                 std::size_t total) {
-  if (failed == 1) std::rethrow_exception(first);
-  const Error error = known_error(as_error(first, "", ""));
-  throw Error(error.code(),
-              std::to_string(failed) + " of " + std::to_string(total) +
-                  " items failed, first: " + error.reason(),
-              error.context());
 }
 
 Task<void> join_items(engine::Nursery* nursery) {
@@ -41,6 +31,15 @@ Task<void> join_items(engine::Nursery* nursery) {
 }
 
 }  // namespace
+
+void raise_of_items(const std::exception_ptr& first, std::size_t failed, std::size_t total) {
+  if (failed == 1) std::rethrow_exception(first);
+  const Error error = known_error(as_error(first, "", ""));
+  throw Error(error.code(),
+              std::to_string(failed) + " of " + std::to_string(total) +
+                  " items failed, first: " + error.reason(),
+              error.context());
+}
 
 std::int64_t steady_ns(engine::Engine& engine) {
   return engine.clock().steady().count();
@@ -271,7 +270,18 @@ Task<void> SaveJob::write_step_metadata(bool committed) {
 
 Task<void> SaveJob::run_callback() {
   if (!callback) co_return;
-  auto call = [this] { callback(step); };
+  auto call = [this] {
+    try {
+      callback(step);
+    } catch (const Error&) {
+      throw;  // it says what it is
+    } catch (...) {
+      throw with_operation(
+          ErrorCode::invalid_argument,
+          "post_finalization_callback threw: " + message_of(std::current_exception()), "", "",
+          "The step is not committed: see to the callback, and save again");
+    }
+  };
   co_await engine::async_run(context_->engine->cpu(), std::move(call), asio::use_awaitable);
 }
 

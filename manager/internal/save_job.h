@@ -169,4 +169,8 @@ Task<void> wait_for_turn(std::shared_ptr<WriterContext> context, WriterTurn::Pla
 /// until no save or deletion is left.
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context);
 
+/// Throws the one failure as it is, or the first with the number of all.
+[[noreturn]] void raise_of_items(const std::exception_ptr& first, std::size_t failed,
+                                 std::size_t total);
+
 }  // namespace cairn::internal

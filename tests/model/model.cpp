@@ -181,7 +181,8 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   const Decision decision = decide(call);
   if (decision.answer.error) return refuse(*decision.answer.error);
   if (decision.answer.outcome != SaveOutcome::saved) return decision.answer;
-  const bool overwrites = call.overwrite || decision.supersedes;
+  const bool overwrites =
+      call.overwrite || decision.supersedes || chosen_.contains(call.step);  // a directory's, too
   if (all_steps().contains(call.step) && !overwrites) return refuse(ErrorCode::already_exists);
   if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
     return refuse(ErrorCode::invalid_argument);
@@ -230,6 +231,7 @@ void Model::commit(Save& save) {
   save.known.time_ns = now_ns;
   committed_[step] = save.known;
   std::erase(deferred_, step);  // replaced
+  if (save.supersedes || step > rolled_back_from_) restored_.reset();
   if (!composite_) composite_ = save.call.composite;
   // No step goes for a save that has failed since. What is as good as deleted does not count.
   KnownSteps settled = committed_;
@@ -250,12 +252,10 @@ void Model::commit(Save& save) {
       committed_.erase(loser);
     } else {
       deferred_.push_back(loser);
+      if (settings_.background_delete && !is_saving(loser))
+        unseen_.push_back({-1, ErrorCode::io_error});
     }
   }
-}
-
-bool Model::is_saving(Step step) const {
-  return std::ranges::any_of(saves, [step](const Save& s) { return s.call.step == step; });
 }
 
 bool Model::remove(Step step) {
@@ -292,6 +292,7 @@ std::optional<Content> Model::restore(std::optional<Step> step) {
   const std::string name = step ? find(*step) : "";
   if (name.empty()) return std::nullopt;
   restored_ = latest() && *step < *latest() ? step : std::nullopt;
+  rolled_back_from_ = latest().value_or(-1);
   return disk.at(name);
 }
 

@@ -2,6 +2,7 @@
 // What a CheckpointManager does, in one place and without a disk: written from the description of
 // its members and options, step by step, and with no code of theirs.
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -89,7 +90,9 @@ class Model {
   void list(bool read);
   [[nodiscard]] std::vector<Step> losers(const KnownSteps& steps) const;
   void commit(Save& save);
-  [[nodiscard]] bool is_saving(Step step) const;
+  [[nodiscard]] bool is_saving(Step step) const {
+    return std::ranges::any_of(saves, [step](const Save& save) { return save.call.step == step; });
+  }
   /// Takes the step off the disk; false where that failed.
   bool remove(Step step);
   Answer fail(const Save& save, ErrorCode code);
@@ -104,6 +107,7 @@ class Model {
   std::vector<Step> deferred_;  ///< of these, those whose deletion failed
   std::optional<bool> composite_;
   std::optional<Step> restored_;
+  Step rolled_back_from_ = -1;
   std::optional<Step> agreed_;
   std::vector<Unseen> unseen_;
 };

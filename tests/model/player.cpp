@@ -219,7 +219,9 @@ void Player::finish_saves() {
   const bool alone = flights_.size() == 1 && !flights_.front().call.dropped;
   if (alone) take(flights_.front());  // blocks
   for (const Flight& flight : flights_) wait_for(flight.future);
-  idle(alone && !model_.has_unseen());
+  // What its deletions may tell is for others to hear.
+  const bool deletions_tell = settings_.background_delete && model_.trash_fault;
+  idle(alone && !deletions_tell && !model_.has_unseen());
   std::vector<std::pair<Answer, bool>> expected;
   for (const Flight& flight : flights_) {
     SaveCall& call = model_.saves.front().call;
@@ -228,8 +230,9 @@ void Player::finish_saves() {
                          call.fault == Fault::last_sync;
     if (on_disk && *flight.fault != FaultState::happened) call.fault = Fault::none;
     has_trash_ = has_trash_ || call.fault == Fault::last_sync;
+    const bool unseen = model_.has_unseen();
     const Answer answer = model_.end_save(0);
-    expected.emplace_back(answer, !answer.error && model_.has_unseen());
+    expected.emplace_back(answer, !answer.error && unseen);
   }
   for (std::size_t i = 0; i < flights_.size(); ++i)
     deliver(flights_[i], expected[i].first, expected[i].second);
