@@ -24,7 +24,8 @@ constexpr std::string_view kNotAsCommitted =
     "remove the item's _CAIRN";
 
 bool has_array(orbax::ValueType type) {
-  return !orbax::is_empty(type) && type != orbax::ValueType::string;
+  using orbax::ValueType;
+  return !orbax::is_empty(type) && type != ValueType::string && type != ValueType::foreign;
 }
 
 }  // namespace
@@ -179,6 +180,7 @@ Task<void> ItemIndex::index_tree(LeafChooser choose) {
       StoredLeaf& leaf = leaves_[i];
       leaf.path = shown[chosen[i].leaf];
       leaf.type = types[chosen[i].leaf];
+      leaf.text = metadata_->entries[chosen[i].leaf].foreign_type;
       leaf.name = dotted_name(paths[chosen[i].leaf]);
       leaf.range = chosen[i].range;
       partial = partial || leaf.range;
@@ -285,6 +287,7 @@ void check_range(const StoredLeaf& leaf) {
 void ItemIndex::set_arrays() {
   for (StoredLeaf& leaf : leaves_) {
     if (has_array(leaf.type)) set_array_or_none(leaf);
+    if (leaf.type == orbax::ValueType::foreign) damage_(foreign_error(leaf));
     check_range(leaf);
   }
   known_.clear();
@@ -299,6 +302,17 @@ const DatabaseEntry* ItemIndex::find_array(const StoredLeaf& leaf, zarr::Format*
   const DatabaseEntry* found = database_.find(array_key(leaf.name, other));
   if (found != nullptr) *format = other;
   return found;
+}
+
+/// A FormatError makes printable text of the type's name.
+Error ItemIndex::foreign_error(const StoredLeaf& leaf) const {
+  const FormatError error(std::string(orbax::kTreeMetadataFile), "value_type",
+                          '"' + leaf.text + '"',
+                          "Orbax's own types; a leaf of another can be read by the program alone "
+                          "that registered the type, and the others by their names",
+                          std::nullopt, FormatError::Kind::unsupported);
+  return leaf_error(leaf, code_of(error), error.what(),
+                    join_path(item_->path, std::string(orbax::kTreeMetadataFile)));
 }
 
 void ItemIndex::set_array_or_none(StoredLeaf& leaf) {

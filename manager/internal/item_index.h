@@ -32,7 +32,7 @@ struct StoredLeaf {
   orbax::ValueType type = orbax::ValueType::np_ndarray;
   std::string name;                 ///< its keys in the database begin with this and a slash
   StoredArrayPtr array;             ///< none where the leaf is no array
-  std::string text;                 ///< of a string
+  std::string text;                 ///< of a string; of a foreign leaf, what its type is called
   std::optional<IndexRange> range;  ///< what is wanted of the array; none: all
   [[nodiscard]] IndexRange wanted() const { return range ? *range : array->whole(); }
   /// Where in the array's grid its wanted chunks are; none where it has no elements to read.
@@ -113,6 +113,7 @@ class ItemIndex {
   void set_arrays();
   void set_array(StoredLeaf& leaf);
   void set_array_or_none(StoredLeaf& leaf);
+  [[nodiscard]] Error foreign_error(const StoredLeaf& leaf) const;
   void check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const;
   [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
   /// What text says, decoded once for all leaves that have the same.
