@@ -150,7 +150,6 @@ TEST_P(DamageOnDisk, TreeMetadataThatSaysSomethingElseIsFoundInEveryLayout) {
       const Error error = error_of(manager.restore(0));
       EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
       EXPECT_EQ(error.context().path, (item / "_METADATA").string());
-      EXPECT_EQ(error_of(manager.item_metadata(0)).code(), ErrorCode::data_loss);
       // What else there is has been checked all the same.
       const VerifyReport report = verify_step(manager.engine(), manager.directory() + "/0").get();
       ASSERT_EQ(report.damages.size(), 1u);
