@@ -33,6 +33,8 @@ constexpr std::string_view kTuples = "tuples";
 constexpr std::string_view kUnsignedScalars = "unsigned_scalars";
 constexpr std::string_view kManifestHash = "manifest_hash";
 constexpr std::string_view kStringsHash = "strings_hash";
+constexpr std::string_view kMetadataHash = "metadata_hash";
+constexpr std::string_view kArrayMetadata = "array_metadata";
 constexpr std::string_view kChunkChecksums = "chunk_checksums";
 constexpr std::string_view kCodecs = "codecs";
 constexpr std::string_view kChunks = "chunks";
@@ -117,8 +119,8 @@ bool is_hash(std::string_view text) {
 
 std::string_view decode_hash(const Part& part, const ByteReader& reader) {
   if (!is_hash(part.bytes)) {
-    reader.reject(part.name == kManifestHash ? "manifest_hash" : "strings_hash",
-                  fmt::format("{} bytes", part.bytes.size()), "32 lower-case hexadecimal digits");
+    reader.reject(std::string(part.name).c_str(), fmt::format("{} bytes", part.bytes.size()),
+                  "32 lower-case hexadecimal digits");
   }
   return part.bytes;
 }
@@ -141,6 +143,10 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
     record.manifest_hash = decode_hash(part, reader);
   } else if (part.name == kStringsHash) {
     record.strings_hash = decode_hash(part, reader);
+  } else if (part.name == kMetadataHash) {
+    record.metadata_hash = decode_hash(part, reader);
+  } else if (part.name == kArrayMetadata) {
+    record.array_metadata = internal::decode_metadata_hashes(part.bytes, part.start);
   } else if (part.name == kChunkChecksums) {
     record.chunk_checksums = internal::decode_checksums(part.bytes, part.start);
   } else if (part.name == kCodecs) {
@@ -165,6 +171,7 @@ using EncodedParts = std::vector<EncodedPart>;
 EncodedParts encode_parts(const CairnRecord& record) {
   check_hash(record.manifest_hash, kManifestHash);
   check_hash(record.strings_hash, kStringsHash);
+  check_hash(record.metadata_hash, kMetadataHash);
   EncodedParts parts;
   std::unordered_set<std::string_view> names;
   const auto add = [&](std::string_view name, std::string_view bytes) {
@@ -178,6 +185,10 @@ EncodedParts encode_parts(const CairnRecord& record) {
   if (!record.unsigned_scalars.empty()) add(kUnsignedScalars, encode_list(record.unsigned_scalars));
   if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
   if (!record.strings_hash.empty()) add(kStringsHash, record.strings_hash);
+  if (!record.metadata_hash.empty()) add(kMetadataHash, record.metadata_hash);
+  if (!record.array_metadata.empty()) {
+    add(kArrayMetadata, internal::encode_metadata_hashes(record.array_metadata));
+  }
   if (!record.chunk_checksums.empty()) {
     add(kChunkChecksums, internal::encode_checksums(record.chunk_checksums));
   }
@@ -231,7 +242,7 @@ std::string encode(const CairnRecord& record) {
 LimitedRecord encode_within(const CairnRecord& record, std::size_t bytes_max) {
   EncodedParts parts = encode_parts(record);
   LimitedRecord limited;
-  for (const std::string_view name : {kChunks, kCodecs, kChunkChecksums}) {
+  for (const std::string_view name : {kChunks, kCodecs, kChunkChecksums, kArrayMetadata}) {
     if (record_bytes(parts) <= bytes_max) break;
     const auto one_less = std::erase_if(parts, [&](const auto& part) { return part.name == name; });
     if (one_less > 0) limited.left_out.push_back(name);

@@ -37,6 +37,14 @@ struct ChunkChecksums {
   friend bool operator==(const ChunkChecksums&, const ChunkChecksums&) = default;
 };
 
+/// XXH3-128 of the file that describes an array: its zarr.json or .zarray.
+struct ArrayMetadataHash {
+  ArrayMetadataHash() = default;
+  std::string array;
+  ContentHash hash{};
+  friend bool operator==(const ArrayMetadataHash&, const ArrayMetadataHash&) = default;
+};
+
 /// How an array was encoded, why, and what came of it.
 struct CodecRecord {
   CodecRecord() = default;
@@ -95,6 +103,10 @@ struct CairnRecord {
   std::string manifest_hash;
   /// The same of the file with the string leaves; empty where there are none.
   std::string strings_hash;
+  /// The same of `_METADATA`; empty in records of versions that did not write it.
+  std::string metadata_hash;
+  /// Of arrays that a file describes (plain layouts): a database has checksums of its own.
+  std::vector<ArrayMetadataHash> array_metadata;
   /// Of arrays whose own chain has no checksum (zarr v2).
   std::vector<ChunkChecksums> chunk_checksums;
   /// Of arrays that are encoded, or were looked at for it.
@@ -106,7 +118,7 @@ struct CairnRecord {
 };
 [[nodiscard]] CAIRN_EXPORT std::string encode(const CairnRecord& record);
 /// The record in at most `bytes_max` bytes, and the names of the parts that it is without for that:
-/// `chunks`, `codecs`, `chunk_checksums`, in this order and no more than need be.
+/// `chunks`, `codecs`, `chunk_checksums`, `array_metadata`, in this order and no more than need be.
 struct LimitedRecord {
   std::string bytes;
   std::vector<std::string_view> left_out;

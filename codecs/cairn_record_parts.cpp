@@ -8,6 +8,7 @@ namespace cairn::internal {
 namespace {
 
 constexpr std::string_view kPaths = "_CAIRN record, part tuples";
+constexpr std::string_view kMetadataHashes = "_CAIRN record, part array_metadata";
 constexpr std::string_view kChecksums = "_CAIRN record, part chunk_checksums";
 constexpr std::string_view kCodecs = "_CAIRN record, part codecs";
 constexpr std::string_view kTraces = "_CAIRN record, part chunks";
@@ -15,6 +16,7 @@ constexpr std::string_view kTraces = "_CAIRN record, part chunks";
 // The fewest bytes that one record of each kind takes: what a count must leave room for.
 constexpr std::uint64_t kMinPathBytes = 1;
 constexpr std::uint64_t kMinTextBytes = 1;
+constexpr std::uint64_t kMinHashedArrayBytes = 17;
 constexpr std::uint64_t kMinChecksumArrayBytes = 2;
 constexpr std::uint64_t kMinKindBytes = 2;
 constexpr std::uint64_t kMinCodecBytes = 7;
@@ -55,6 +57,15 @@ void transfer(Io& io, std::vector<KeyNames>& paths) {
   for (std::size_t i = 0; i < paths.size(); ++i) {
     count(io, paths[i], kMinTextBytes, Field("path", i, "num_keys"));
     for (std::string& key : paths[i]) text(io, key, Field("path", i, "key"));
+  }
+}
+
+template <class Io>
+void transfer(Io& io, std::vector<ArrayMetadataHash>& arrays) {
+  count(io, arrays, kMinHashedArrayBytes, "num_arrays");
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    text(io, arrays[i].array, Field("array", i, "name"));
+    io.raw(arrays[i].hash, Field("array", i, "hash"));
   }
 }
 
@@ -152,6 +163,14 @@ std::string encode_paths(const std::vector<KeyNames>& paths) {
 
 std::vector<KeyNames> decode_paths(std::string_view bytes, std::uint64_t start) {
   return decode_list<KeyNames>(bytes, start, kPaths);
+}
+
+std::string encode_metadata_hashes(const std::vector<ArrayMetadataHash>& arrays) {
+  return encode_list(arrays, kMetadataHashes);
+}
+
+std::vector<ArrayMetadataHash> decode_metadata_hashes(std::string_view bytes, std::uint64_t start) {
+  return decode_list<ArrayMetadataHash>(bytes, start, kMetadataHashes);
 }
 
 std::string encode_checksums(const std::vector<ChunkChecksums>& arrays) {

@@ -81,9 +81,10 @@ struct RootMetadata {
 enum class ValueType : std::uint8_t {
   jax_array,
   np_ndarray,
-  scalar,  ///< a number: stored as an array of rank 0
-  string,  ///< stored in _strings.json
-  none,    ///< null; it and the empty containers have no data
+  scalar,   ///< a number: stored as an array of rank 0
+  string,   ///< stored in _strings.json
+  foreign,  ///< registered with Orbax by a program, which alone knows what its data is
+  none,     ///< null; it and the empty containers have no data
   empty_dict,
   empty_list,
   empty_tuple,
@@ -101,6 +102,7 @@ struct TreeEntry {
   KeyPath path;
   ValueType type = ValueType::np_ndarray;
   std::optional<Shape> write_shape;
+  std::string foreign_type;  ///< what the file calls a foreign one
   friend bool operator==(const TreeEntry&, const TreeEntry&) = default;
 };
 /// ITEM/_METADATA, entries in the tree's order.
@@ -114,9 +116,9 @@ struct TreeMetadata {
 /// Streams the text; linear in the number of entries. Throws std::invalid_argument on names that
 /// are not UTF-8 and on custom metadata that is neither null nor an object.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const TreeMetadata& metadata);
-/// Duplicate paths, paths through a leaf, unknown key or value types and sequences with gaps are
-/// FormatErrors naming the entry. Members that Orbax may add (value_metadata_tree is one) are
-/// ignored.
+/// Duplicate paths, paths through a leaf, unknown key types and sequences with gaps are
+/// FormatErrors naming the entry; unknown value types are foreign. Members that Orbax may add
+/// (value_metadata_tree is one) are ignored.
 [[nodiscard]] CAIRN_EXPORT TreeMetadata decode_tree_metadata(std::string_view json);
 
 /// ITEM/_strings.json: an object of the string leaves by parameter name ("a.b"). A name with '/'

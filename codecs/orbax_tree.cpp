@@ -33,20 +33,19 @@ constexpr TypeName kTypeNames[] = {
     {ValueType::np_ndarray, "np.ndarray"},
     {ValueType::scalar, "scalar"},
     {ValueType::string, "string"},
+    {ValueType::foreign, ""},  // TreeEntry::foreign_type
     {ValueType::none, "None"},
     {ValueType::empty_dict, "Dict"},
     {ValueType::empty_list, "List"},
     {ValueType::empty_tuple, "Tuple"},
     {ValueType::empty_named_tuple, "NamedTuple"},
 };
-constexpr std::string_view kTypesAllowed =
-    "jax.Array, np.ndarray, scalar, string, None, Dict, List, Tuple or NamedTuple";
-
 // About what one entry of a common model takes, to reserve the text once.
 constexpr std::size_t kBytesPerEntry = 320;
 
-std::string_view name_of_type(ValueType type) {
-  return kTypeNames[static_cast<std::size_t>(type)].name;
+std::string_view name_of_type(const TreeEntry& entry) {
+  if (entry.type == ValueType::foreign) return entry.foreign_type;
+  return kTypeNames[static_cast<std::size_t>(entry.type)].name;
 }
 
 // Python's repr of the tuple of names: one element keeps its comma.
@@ -70,10 +69,9 @@ void append_entry(std::string& out, const TreeEntry& entry, std::string& scratch
     append_json_string(out, key.name);
     out += key.kind == Key::Kind::sequence ? ", \"key_type\": 1}" : ", \"key_type\": 2}";
   }
-  out += "], \"value_metadata\": {\"value_type\": \"";
-  out += name_of_type(entry.type);
-  out +=
-      is_empty(entry.type) ? "\", \"skip_deserialize\": true" : "\", \"skip_deserialize\": false";
+  out += "], \"value_metadata\": {\"value_type\": ";
+  append_json_string(out, name_of_type(entry));
+  out += is_empty(entry.type) ? ", \"skip_deserialize\": true" : ", \"skip_deserialize\": false";
   if (entry.write_shape) {
     fmt::format_to(std::back_inserter(out), ", \"write_shape\": [{}]",
                    fmt::join(*entry.write_shape, ", "));
@@ -133,12 +131,12 @@ TreeEntry decode_entry(std::string_view name, const json::value& value) {
   const std::string_view type = meta.string("value_type");
   const auto* known = std::find_if(std::begin(kTypeNames), std::end(kTypeNames),
                                    [&](const TypeName& t) { return t.name == type; });
-  if (known == std::end(kTypeNames)) {
-    // Programs may register types of their own with Orbax.
-    meta.unsupported("value_type", '"' + std::string(type) + '"', std::string(kTypesAllowed));
-  }
-  result.type = known->type;
-  if (meta.boolean_or("skip_deserialize", false) && !is_empty(result.type)) {
+  // Programs may register types of their own with Orbax: leaves that nobody else can read, among
+  // others that anybody can.
+  result.type = known == std::end(kTypeNames) ? ValueType::foreign : known->type;
+  const bool foreign = result.type == ValueType::foreign;
+  if (foreign) result.foreign_type = type;
+  if (meta.boolean_or("skip_deserialize", false) && !is_empty(result.type) && !foreign) {
     meta.fail("skip_deserialize", "true for a " + std::string(type), "false where there is data");
   }
   result.write_shape = decode_write_shape(meta);

@@ -118,6 +118,8 @@ class Comparison {
       case ValueType::empty_list:
       case ValueType::empty_tuple:
         return kind == NodeKind::sequence;
+      case ValueType::foreign:
+        return false;
       case ValueType::empty_named_tuple:
         break;
     }
@@ -212,6 +214,8 @@ class Comparison {
         break;
       case ValueType::string:
         return "a string";
+      case ValueType::foreign:
+        return "a leaf of a foreign type";
       case ValueType::none:
         return "null";
       case ValueType::empty_dict:

@@ -37,7 +37,7 @@ enum class PathKind : std::uint8_t {
 struct LeafInfo {
   LeafInfo() = default;
   std::string key_path;  ///< a/b[3]
-  std::string kind;      ///< "array", "scalar", "string", "null", "empty dict", ...
+  std::string kind;      ///< "array", "scalar", "string", "foreign", "null", "empty dict", ...
   /// Of an array; where there are shards, a chunk is one.
   DType dtype = DType::float32;
   Shape shape;

@@ -3,6 +3,7 @@
 
 #include <cairn/export.h>
 #include <cairn/manager/future.h>
+#include <cairn/manager/step.h>
 
 #include <cstdint>
 #include <memory>
@@ -11,9 +12,6 @@
 #include <vector>
 
 namespace cairn {
-
-/// A step's number; steps are not negative.
-using Step = std::int64_t;
 
 /// What became of a save that did not fail.
 enum class SaveOutcome : std::uint8_t {

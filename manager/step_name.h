@@ -2,7 +2,7 @@
 // What the directories of steps are called. Pure text: nothing here looks at a disk.
 
 #include <cairn/export.h>
-#include <cairn/manager/save_future.h>
+#include <cairn/manager/step.h>
 
 #include <cstddef>
 #include <memory>

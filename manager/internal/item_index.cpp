@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/item_index.h>
 
 #include <algorithm>
+#include <span>
 
 namespace cairn::internal {
 namespace {
@@ -18,8 +19,13 @@ constexpr std::uint64_t kNamesBytesMax = 64u << 20;
 /// A key's text behind its array's name, and what holds it, about.
 constexpr std::uint64_t kNameOverhead = 100;
 
+constexpr std::string_view kNotAsCommitted =
+    "the file is not the one that the item was committed with; if it was changed on purpose, "
+    "remove the item's _CAIRN";
+
 bool has_array(orbax::ValueType type) {
-  return !orbax::is_empty(type) && type != orbax::ValueType::string;
+  using orbax::ValueType;
+  return !orbax::is_empty(type) && type != ValueType::string && type != ValueType::foreign;
 }
 
 }  // namespace
@@ -58,18 +64,19 @@ std::optional<std::uint32_t> ItemIndex::recorded_checksum(const StoredLeaf& leaf
   return found->second->crc32c[chunk];
 }
 
-/// Checksums hold for what the record was written with: who rewrote the item may not have known of
-/// it.
-void ItemIndex::index_checksums() {
+/// Checksums and hashes hold for what the record was written with: who rewrote the item may not
+/// have known of it.
+void ItemIndex::index_record() {
   if (!record_ || !record_matches()) return;
   for (const ChunkChecksums& array : record_->chunk_checksums)
     checksums_.emplace(array.array, &array);
+  for (const ArrayMetadataHash& array : record_->array_metadata)
+    array_metadata_.emplace(array.array, &array.hash);
 }
 
 bool ItemIndex::record_matches() const {
   if (!record_ || record_->manifest_hash.empty()) return true;
-  return record_->manifest_hash ==
-         (database_.is_ocdbt() ? content_hash(database_.manifest_text()) : metadata_hash_);
+  return database_.is_ocdbt() && record_->manifest_hash == content_hash(database_.manifest_text());
 }
 
 Task<void> ItemIndex::open(Selections selections) {
@@ -89,7 +96,8 @@ Task<void> ItemIndex::open(LeafChooser choose) {
 Task<void> ItemIndex::open(LeafChooser choose, Selections names) {
   co_await read_metadata();
   co_await database_.open();
-  index_checksums();
+  check_metadata();
+  index_record();
   if (metadata_) {
     co_await index_tree(std::move(choose));
   } else {
@@ -172,6 +180,7 @@ Task<void> ItemIndex::index_tree(LeafChooser choose) {
       StoredLeaf& leaf = leaves_[i];
       leaf.path = shown[chosen[i].leaf];
       leaf.type = types[chosen[i].leaf];
+      leaf.text = metadata_->entries[chosen[i].leaf].foreign_type;
       leaf.name = dotted_name(paths[chosen[i].leaf]);
       leaf.range = chosen[i].range;
       partial = partial || leaf.range;
@@ -242,16 +251,26 @@ Task<void> ItemIndex::read_strings() {
   }
 }
 
-/// The file has no checksum but the record's.
-void ItemIndex::check_strings(std::string_view text, const std::string& path) const {
-  if (!record_ || record_->strings_hash.empty() || !record_matches()) return;
-  if (record_->strings_hash == content_hash(text)) return;
+Error ItemIndex::not_as_committed(std::string path) const {
   ErrorContext context;
   context.operation = "read";
   context.item = name_;
-  context.path = path;
-  damage_(Error(ErrorCode::data_loss, "the file is not the one that the item was committed with",
-                context));
+  context.path = std::move(path);
+  return Error(ErrorCode::data_loss, std::string(kNotAsCommitted), context);
+}
+
+/// The file has no checksum but the record's.
+void ItemIndex::check_metadata() const {
+  if (!metadata_ || !record_ || record_->metadata_hash.empty() || !record_matches()) return;
+  if (record_->metadata_hash == metadata_hash_) return;
+  damage_(not_as_committed(join_path(item_->path, std::string(orbax::kTreeMetadataFile))));
+}
+
+/// Neither has this one.
+void ItemIndex::check_strings(std::string_view text, const std::string& path) const {
+  if (!record_ || record_->strings_hash.empty() || !record_matches()) return;
+  if (record_->strings_hash == content_hash(text)) return;
+  damage_(not_as_committed(path));
 }
 
 void check_range(const StoredLeaf& leaf) {
@@ -268,6 +287,7 @@ void check_range(const StoredLeaf& leaf) {
 void ItemIndex::set_arrays() {
   for (StoredLeaf& leaf : leaves_) {
     if (has_array(leaf.type)) set_array_or_none(leaf);
+    if (leaf.type == orbax::ValueType::foreign) damage_(foreign_error(leaf));
     check_range(leaf);
   }
   known_.clear();
@@ -282,6 +302,17 @@ const DatabaseEntry* ItemIndex::find_array(const StoredLeaf& leaf, zarr::Format*
   const DatabaseEntry* found = database_.find(array_key(leaf.name, other));
   if (found != nullptr) *format = other;
   return found;
+}
+
+/// A FormatError makes printable text of the type's name.
+Error ItemIndex::foreign_error(const StoredLeaf& leaf) const {
+  const FormatError error(std::string(orbax::kTreeMetadataFile), "value_type",
+                          '"' + leaf.text + '"',
+                          "Orbax's own types; a leaf of another can be read by the program alone "
+                          "that registered the type, and the others by their names",
+                          std::nullopt, FormatError::Kind::unsupported);
+  return leaf_error(leaf, code_of(error), error.what(),
+                    join_path(item_->path, std::string(orbax::kTreeMetadataFile)));
 }
 
 void ItemIndex::set_array_or_none(StoredLeaf& leaf) {
@@ -305,7 +336,17 @@ void ItemIndex::set_array(StoredLeaf& leaf) {
     throw leaf_error(leaf, ErrorCode::data_loss, "there is no '" + key + "' for this array",
                      database_.path_of_missing(key));
   }
+  check_array_metadata(leaf, *entry);
   leaf.array = decoded(leaf, *entry, format);
+}
+
+/// A file of a plain layout has no checksum but the record's.
+void ItemIndex::check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const {
+  const auto found = array_metadata_.find(leaf.name);
+  if (found == array_metadata_.end()) return;
+  if (*found->second == hash_of(std::as_bytes(std::span(entry.value)))) return;
+  throw leaf_error(leaf, ErrorCode::data_loss, std::string(kNotAsCommitted),
+                   join_path(item_->path, entry.key));
 }
 
 StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,

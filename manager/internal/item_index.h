@@ -32,7 +32,7 @@ struct StoredLeaf {
   orbax::ValueType type = orbax::ValueType::np_ndarray;
   std::string name;                 ///< its keys in the database begin with this and a slash
   StoredArrayPtr array;             ///< none where the leaf is no array
-  std::string text;                 ///< of a string
+  std::string text;                 ///< of a string; of a foreign leaf, what its type is called
   std::optional<IndexRange> range;  ///< what is wanted of the array; none: all
   [[nodiscard]] IndexRange wanted() const { return range ? *range : array->whole(); }
   /// Where in the array's grid its wanted chunks are; none where it has no elements to read.
@@ -73,8 +73,9 @@ class ItemIndex {
   [[nodiscard]] const ItemDatabase& database() const noexcept { return database_; }
   [[nodiscard]] ItemDatabase& database() noexcept { return database_; }
   [[nodiscard]] const std::optional<CairnRecord>& record() const noexcept { return record_; }
-  /// Whether the item's manifest, or its metadata where it has none, is what the record was written
-  /// with.
+  /// Whether the item's manifest is what the record was written with. What another program has
+  /// rewritten since, the record knows nothing of. Plain layouts have no manifest: their records
+  /// hold.
   [[nodiscard]] bool record_matches() const;
   /// Orbax's metadata; none for bare zarr arrays and groups.
   [[nodiscard]] const std::optional<orbax::TreeMetadata>& metadata() const noexcept {
@@ -102,14 +103,18 @@ class ItemIndex {
   [[nodiscard]] KeySet array_keys() const;
   [[nodiscard]] std::vector<std::string> metadata_out_of_line() const;
   Task<void> read_strings();
+  void check_metadata() const;
   void check_strings(std::string_view text, const std::string& path) const;
+  [[nodiscard]] Error not_as_committed(std::string path) const;
   Task<void> index_names(LeafChooser choose, Selections selections);
   [[nodiscard]] std::vector<std::string> list_nodes(std::vector<std::string>& fetched) const;
   void take_named(const std::vector<std::string>& names, const LeafChooser& choose, bool partial);
-  void index_checksums();
+  void index_record();
   void set_arrays();
   void set_array(StoredLeaf& leaf);
   void set_array_or_none(StoredLeaf& leaf);
+  [[nodiscard]] Error foreign_error(const StoredLeaf& leaf) const;
+  void check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const;
   [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
   /// What text says, decoded once for all leaves that have the same.
   [[nodiscard]] StoredArrayPtr decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,
@@ -126,8 +131,10 @@ class ItemIndex {
   std::string metadata_hash_;  ///< of _METADATA, where there is a record
   std::vector<StoredLeaf> leaves_;
   std::vector<KeyPath> gaps_;
-  std::unordered_map<std::string_view, const ChunkChecksums*> checksums_;  ///< by array, of record_
-  std::unordered_map<std::string, StoredArrayPtr> known_;                  ///< by format and text
+  // By array, of record_; empty where that does not count.
+  std::unordered_map<std::string_view, const ChunkChecksums*> checksums_;
+  std::unordered_map<std::string_view, const ContentHash*> array_metadata_;
+  std::unordered_map<std::string, StoredArrayPtr> known_;  ///< by format and text
 };
 
 /// The key of an array's metadata: "w/zarr.json"; a bare array's has no prefix.

@@ -14,6 +14,8 @@ std::string kind_name(orbax::ValueType type) {
       return "scalar";
     case ValueType::string:
       return "string";
+    case ValueType::foreign:
+      return "foreign";
     case ValueType::none:
       return "null";
     case ValueType::empty_dict:

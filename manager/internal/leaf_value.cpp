@@ -58,6 +58,7 @@ Tree leaf_value(const StoredLeaf& leaf, Tree array) {
       return Tree(leaf.text);
     case ValueType::jax_array:
     case ValueType::np_ndarray:
+    case ValueType::foreign:  // without one
       return array;
     case ValueType::scalar:
       break;

@@ -130,14 +130,13 @@ Task<Tree> TreeReader::read(TreeRequest request) const {
 
 Task<void> TreeReader::verify(VerifyReport* report) {
   if (!index_.record_matches()) {
-    const bool ocdbt = index_.database().is_ocdbt();
     ErrorContext context;
-    context.path = join_path(index_.folder()->path,
-                             ocdbt ? "manifest.ocdbt" : std::string(orbax::kTreeMetadataFile));
+    context.path = join_path(index_.folder()->path, "manifest.ocdbt");
     context.item = index_.name();
     damage_(Error(ErrorCode::data_loss,
-                  std::string(ocdbt ? "the manifest" : "the file") +
-                      " is not the one that the item was committed with",
+                  index_.database().is_ocdbt()
+                      ? "the manifest is not the one that the item was committed with"
+                      : "the manifest that the item was committed with is missing",
                   context));
   }
   ReadPlan reads = co_await plan(ReadScope(index_));

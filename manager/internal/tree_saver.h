@@ -115,7 +115,9 @@ class TreeSaver final : public ItemSaver {
   [[nodiscard]] std::vector<LeafTotals> totals() const;
   [[nodiscard]] ItemSummary summarize(const std::vector<LeafTotals>& totals) const;
   [[nodiscard]] std::vector<ChunkChecksums> checksums() const;
+  [[nodiscard]] std::vector<ArrayMetadataHash> array_metadata() const;
   [[nodiscard]] CodecRecord codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const;
+  /// Once the store's data is finished and tree_metadata_ is there.
   [[nodiscard]] CairnRecord record(const std::vector<LeafTotals>& totals) const;
 
   std::string item_;

@@ -5,6 +5,7 @@
 #include <cairn/manager/version.h>
 
 #include <cmath>
+#include <span>
 
 namespace cairn::internal {
 namespace {
@@ -59,6 +60,19 @@ std::vector<ChunkChecksums> TreeSaver::checksums() const {
   return arrays;
 }
 
+std::vector<ArrayMetadataHash> TreeSaver::array_metadata() const {
+  std::vector<ContentHash> hashes;
+  hashes.reserve(layout_.arrays.size());
+  for (const ArrayLayout& array : layout_.arrays)
+    hashes.push_back(hash_of(std::as_bytes(std::span(array.text))));
+  std::vector<ArrayMetadataHash> arrays(layout_.leaves.size());
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    arrays[i].array = layout_.leaves[i].name;
+    arrays[i].hash = hashes[layout_.leaves[i].layout];
+  }
+  return arrays;
+}
+
 CodecRecord TreeSaver::codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const {
   const zarr::ArrayMetadata& metadata = layout_.arrays[leaf.layout].metadata;
   CodecRecord record;
@@ -80,7 +94,9 @@ CairnRecord TreeSaver::record(const std::vector<LeafTotals>& totals) const {
   record.tuples = layout_.tuples;
   record.unsigned_scalars = layout_.unsigned_scalars;
   record.manifest_hash = store_->manifest_hash();
+  record.metadata_hash = content_hash(tree_metadata_);
   if (!layout_.strings.empty()) record.strings_hash = content_hash(layout_.strings);
+  if (!uses_ocdbt(layout_.layout)) record.array_metadata = array_metadata();
   if (!uses_zarr3(layout_.layout)) record.chunk_checksums = checksums();
   for (std::size_t i = 0; const LeafTotals& sums : totals) {
     const PlannedLeaf& leaf = layout_.leaves[i++];

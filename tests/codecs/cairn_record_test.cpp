@@ -65,6 +65,13 @@ ChunkTraces traces() {
   return traces;
 }
 
+ArrayMetadataHash metadata_hash(std::string array) {
+  ArrayMetadataHash metadata;
+  metadata.hash = hash_of(std::as_bytes(std::span(array)));
+  metadata.array = std::move(array);
+  return metadata;
+}
+
 CairnRecord sample() {
   CairnRecord record;
   record.writer_version = "0.1.0";
@@ -72,6 +79,8 @@ CairnRecord sample() {
   record.unsigned_scalars = {"step"};
   record.manifest_hash = content_hash("manifest");
   record.strings_hash = content_hash("strings");
+  record.metadata_hash = content_hash("metadata");
+  record.array_metadata = {metadata_hash("a"), metadata_hash("")};
   record.chunk_checksums = {sums("a", {1, 0xdeadbeef}), sums("b", {})};
   record.codecs = {codec("a", "blosc planes", "by the sample", 1493), codec("b", "raw", "no", 1000),
                    codec("c", "blosc planes", "by the sample", 1200)};
@@ -86,6 +95,8 @@ void expect_equal(const CairnRecord& a, const CairnRecord& b) {
   EXPECT_EQ(a.unsigned_scalars, b.unsigned_scalars);
   EXPECT_EQ(a.manifest_hash, b.manifest_hash);
   EXPECT_EQ(a.strings_hash, b.strings_hash);
+  EXPECT_EQ(a.metadata_hash, b.metadata_hash);
+  EXPECT_EQ(a.array_metadata, b.array_metadata);
   EXPECT_EQ(a.chunk_checksums, b.chunk_checksums);
   EXPECT_EQ(a.codecs, b.codecs);
   EXPECT_EQ(a.chunks, b.chunks);
@@ -182,6 +193,7 @@ TEST(CairnRecord, EveryRuleHasItsError) {
   refuses(record(0, "x"), "1 bytes after the last field");
   refuses(record(1, std::string("\x0dmanifest_hash\0\2ab", 18)), "32 lower-case hexadecimal");
   refuses(record(1, std::string("\x0cstrings_hash\0\2ab", 17)), "strings_hash");
+  refuses(record(1, std::string("\x0dmetadata_hash\0\2ab", 18)), "metadata_hash");
   refuses(record(1, std::string("\6tuples\0\4\1\1\3a", 13)), "part tuples: path 0: key");
   refuses(record(1, std::string("\6tuples\0\1\x7f", 10)), "part tuples: num_paths");
   refuses(record(1, std::string("\6tuples\0\2\1\x7f", 11)), "part tuples: path 0: num_keys");
@@ -205,8 +217,11 @@ TEST(CairnRecord, LeavesOutWhatCanBeDoneWithoutWhereItWouldBeTooLong) {
   less.codecs.clear();
   EXPECT_EQ(encode_within(whole, without_chunks.bytes.size() - 1).bytes, encode(less));
   less.chunk_checksums.clear();
+  EXPECT_THAT(encode_within(whole, encode(less).size()).left_out,
+              ElementsAre("chunks", "codecs", "chunk_checksums"));
+  less.array_metadata.clear();
   const LimitedRecord least = encode_within(whole, encode(less).size());
-  EXPECT_THAT(least.left_out, ElementsAre("chunks", "codecs", "chunk_checksums"));
+  EXPECT_THAT(least.left_out, ElementsAre("chunks", "codecs", "chunk_checksums", "array_metadata"));
   expect_equal(decode_record(least.bytes), less);
   EXPECT_THROW(static_cast<void>(encode_within(whole, least.bytes.size() - 1)),
                std::invalid_argument);
@@ -219,6 +234,10 @@ TEST(CairnRecord, PartsAboutChunksHaveTheirErrors) {
     text.append(name).append(1, '\0').append(1, static_cast<char>(bytes.size())).append(bytes);
     return record(1, text);
   };
+  refuses(part("array_metadata", "\x7f"), "part array_metadata: num_arrays");
+  // As long as an array without a name.
+  refuses(part("array_metadata", "\1\1w" + std::string(15, 'h')), "array 0: hash");
+  refuses(part("array_metadata", "\1\1w" + std::string(17, 'h')), "after the last field");
   refuses(part("chunk_checksums", "\x7f"), "part chunk_checksums: num_arrays");
   refuses(part("chunk_checksums", "\1\1a\5"), "array 0: num_chunks");
   refuses(part("chunk_checksums", std::string("\1\1a\1\0\0\0\0x", 9)), "after the last field");
@@ -246,6 +265,9 @@ TEST(CairnRecord, EncoderRefusesWhatTheDecoderWould) {
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
   bad = sample();
   bad.strings_hash = "0";
+  EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
+  bad = sample();
+  bad.metadata_hash = "0";
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
   bad = sample();
   bad.codecs[0].reason = std::string(256, 'r');

@@ -160,6 +160,8 @@ TEST(TreeMetadata, KeepsEveryKindOfLeafAndItsShape) {
     metadata.entries.back().path = {Key("l", Key::Kind::dict),
                                     Key(std::to_string(type), Key::Kind::sequence)};
     metadata.entries.back().type = static_cast<ValueType>(type);
+    if (metadata.entries.back().type == ValueType::foreign)
+      metadata.entries.back().foreign_type = "my \"own\"";
   }
   metadata.entries[0].write_shape = Shape{};
   metadata.entries[1].write_shape = Shape{2, 0};
@@ -214,8 +216,6 @@ TEST(TreeMetadata, RefusesDamagedEntriesNamingThem) {
           "1 (sequence)");
   refused(one_entry(good_key, "1"), entry + "value_metadata", "1", "an object");
   refused(one_entry(good_key, "{}"), "value_metadata/value_type", "nothing", "a string");
-  refused(one_entry(good_key, R"({"value_type": "torch.Tensor"})"), "value_type",
-          "\"torch.Tensor\"", "jax.Array, np.ndarray");
   refused(one_entry(good_key, R"({"value_type": "scalar", "skip_deserialize": 0})"),
           "skip_deserialize", "0", "true or false");
   refused(one_entry(good_key, R"({"value_type": "scalar", "skip_deserialize": true})"),
@@ -224,6 +224,21 @@ TEST(TreeMetadata, RefusesDamagedEntriesNamingThem) {
           "3", "an array of extents");
   refused(one_entry(good_key, R"({"value_type": "jax.Array", "write_shape": [3, -1]})"),
           "write_shape", "-1", "0 or more");
+}
+
+TEST(TreeMetadata, TakesTypesThatSomebodyRegisteredWithOrbaxForForeignOnes) {
+  for (const std::string skip :
+       {"", R"(, "skip_deserialize": false)", R"(, "skip_deserialize": true)"}) {
+    for (const std::string type : {"torch.Tensor", "", "dict"}) {
+      const TreeMetadata metadata = decode_tree_metadata(one_entry(
+          R"([{"key": "w", "key_type": 2}])", R"({"value_type": ")" + type + '"' + skip + '}'));
+      ASSERT_EQ(metadata.entries.size(), 1u);
+      EXPECT_EQ(metadata.entries[0].type, ValueType::foreign);
+      EXPECT_EQ(metadata.entries[0].foreign_type, type);
+      EXPECT_EQ(metadata.entries[0].path, keys({"w"}));
+    }
+  }
+  EXPECT_FALSE(is_empty(ValueType::foreign));
 }
 
 TEST(TreeMetadata, RefusesEntriesThatAreNotOneTree) {

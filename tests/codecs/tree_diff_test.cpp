@@ -134,6 +134,10 @@ TEST(TreeDiff, SpecsAskForNoMoreThanTheySay) {
   EXPECT_FALSE(fits(other("", ValueType::string), LeafSpec(DType::int8)));
   EXPECT_FALSE(fits(other("", ValueType::none), LeafSpec()));
   EXPECT_FALSE(fits(other("", ValueType::empty_dict), LeafSpec()));
+  // What it holds is not asked for here, and told where it is read.
+  EXPECT_TRUE(fits(other("", ValueType::foreign), LeafSpec()));
+  EXPECT_FALSE(fits(other("", ValueType::foreign), LeafSpec(DType::int8)));
+  EXPECT_FALSE(fits(other("", ValueType::foreign), Dict()));
   EXPECT_FALSE(fits(array("a", DType::int8, {}), LeafSpec()));
 }
 

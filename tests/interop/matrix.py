@@ -27,8 +27,8 @@ from peers import LAYOUTS, Peer, Rows, every_peer, item_of
 from trees import ROWS, Leaves, compare
 from two_processes import TwoProcesses
 
-# A column that we write: raw; zstd; auto, encoding every chunk and then none; libblosc's frames.
-OUR_CODECS = {"raw": ["raw"], "zstd": ["zstd:3"], "auto": ["auto", "auto-stored"], "blosc": ["blosc:5"]}
+# A column that we write: raw; zstd; auto, encoding every chunk and then none; libblosc's frames; gzip.
+OUR_CODECS = {"raw": ["raw"], "zstd": ["zstd:3"], "auto": ["auto", "auto-stored"], "blosc": ["blosc:5"], "gzip": ["gzip:6"]}
 EQUAL, CANNOT, FAILED = "=", "-", "F"
 SEVERITY = [EQUAL, CANNOT, FAILED]
 ERROR_LENGTH = 300
@@ -192,7 +192,8 @@ class Matrix:
             chunks[codec.split("(")[0]] += int(of_kind)
             stored += int(as_they_are)
         # auto has two coders: of planes, and of matches.
-        expected = {"raw": ["raw"], "zstd:3": ["zstd"], "blosc:5": ["blosc"]}.get(word, ["blosc planes", "blosc matches"])
+        named = {"raw": ["raw"], "zstd:3": ["zstd"], "blosc:5": ["blosc"], "gzip:6": ["gzip"]}
+        expected = named.get(word, ["blosc planes", "blosc matches"])
         enough = sum(chunks[kind] for kind in expected) >= len(DTYPES) and (stored >= len(DTYPES) if word == "auto-stored" else stored == 0)
         if not enough:
             raise AssertionError(f"{word} did not encode what it was to: {summary!r}")
@@ -219,16 +220,16 @@ class Matrix:
 
     def print_table(self) -> None:
         peers = list(dict.fromkeys(column.peer for column in self.cells))
-        width = max(len("rzb rzab"), *map(len, peers)) + 2
+        width = max(len("rzb rzabg"), *map(len, peers)) + 2
 
         def line(title: str, texts: list[str]) -> None:
             print((title.ljust(21) + "".join(text.ljust(width) for text in texts)).rstrip())
 
         line("", peers)
-        line("they write, we write", ["rzb rzab"] * len(peers))
+        line("they write, we write", ["rzb rzabg"] * len(peers))
         for row in ROWS:
             line(row, [self.states(peer, row) for peer in peers])
-        print("\nr raw, z zstd, b blosc, a auto; TS TensorStore, st safetensors, 2 procs: Orbax v0 in two processes")
+        print("\nr raw, z zstd, b blosc, a auto, g gzip; TS TensorStore, st safetensors, 2 procs: Orbax v0 in two processes")
         print(f"{EQUAL} equal, byte for byte, in every layout; {CANNOT} the peer cannot; {FAILED} failed")
 
     def states(self, peer: str, row: str) -> str:

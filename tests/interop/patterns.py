@@ -68,3 +68,27 @@ def same(found: Any, expected: np.ndarray, where: str) -> None:
         raise AssertionError(f"{where}: {found.dtype}{found.shape} instead of {expected.dtype}{expected.shape}")
     if element_bytes(found) != element_bytes(expected):
         raise AssertionError(f"{where}: values differ")
+
+
+def equal(found: Any, expected: Any, where: str) -> None:
+    if found != expected:
+        raise AssertionError(f"{where}: found {found!r}, expected {expected!r}")
+
+
+def same_tree(found: Any, expected: Any, where: str = "", tuples_as_lists: bool = True) -> None:
+    """Orbax restores a tuple as a list when it gets no target."""
+    if isinstance(expected, dict):
+        equal(sorted(found), sorted(expected), f"{where}: keys")
+        for key, value in expected.items():
+            same_tree(found[key], value, f"{where}/{key}")
+    elif isinstance(expected, (list, tuple)):
+        if not isinstance(found, (list, tuple)) or len(found) != len(expected):
+            raise AssertionError(f"{where}: found {found!r}, expected {expected!r}")
+        for i, value in enumerate(expected):
+            same_tree(found[i], value, f"{where}[{i}]")
+    elif isinstance(expected, np.ndarray):
+        same(found, expected, where)
+    else:
+        equal(found, expected, where)
+        if expected is not None and not isinstance(found, (type(expected), np.ndarray, np.generic)):
+            raise AssertionError(f"{where}: found a {type(found)}, expected a {type(expected)}")

@@ -43,7 +43,7 @@ class Peer:
     layouts = LAYOUTS
     codecs = ["raw", "zstd", "blosc"]
     codecs_refused: list[str] = []
-    codecs_read = ["raw", "zstd", "auto", "blosc"]
+    codecs_read = ["raw", "zstd", "auto", "blosc", "gzip"]
     rows_read = ROWS
 
     def ours(self, layout: str, word: str) -> str:

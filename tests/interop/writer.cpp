@@ -2,9 +2,11 @@
 
 #include <cairn/cairn.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -110,9 +112,38 @@ void read_kinds(const std::string& root) {
   }
 }
 
+/// Two steps, the second of which has most of its chunks in files of the first, for each layout and
+/// with encoded chunks and without.
+void write_incremental(const std::string& root) {
+  for (const Layout layout : {Layout::ocdbt_zarr3, Layout::ocdbt_zarr2}) {
+    for (const Codec codec : {Codec::raw(), Codec::automatic()}) {
+      ManagerOptions options;
+      options.layout = layout;
+      options.codec = codec;
+      options.encode_policy = [](const EncodeLoad&) { return EncodeDecision::encode; };
+      options.incremental = true;
+      const std::string name(layout == Layout::ocdbt_zarr3 ? "zarr3" : "zarr2");
+      CheckpointManager manager(root + "/incremental/" + name + "-" + to_string(codec), options);
+      Array rows = make(DType::float32, {3000, 300}, 1, interop::smooth_pattern);
+      const Array other = make(DType::float32, {300}, 2, interop::smooth_pattern);
+      const Array packed = make(DType::int16, {50'000}, 3);
+      const auto tree = [&](int step) {
+        return Tree(Dict{{"rows", Tree(rows)}, {"packed", Tree(packed)}, {"step", Tree(step)}});
+      };
+      static_cast<void>(manager.save(0, tree(0)).get());
+      std::ranges::copy(other.bytes(), rows.bytes().subspan(1500 * other.bytes().size()).begin());
+      const SaveResult result = manager.save(1, tree(1)).get();
+      if (result.items.at(0).chunks_linked == 0)
+        throw std::runtime_error("the second of two incremental steps links nothing");
+      manager.close().get();
+    }
+  }
+}
+
 void write(const std::string& root) {
   interop::save_together(root + "/together");
   write_kinds(root);
+  write_incremental(root);
   CheckpointManager manager(root + "/single");
   static_cast<void>(manager.save(0, every_dtype()).get());
   static_cast<void>(manager.save(1, structure()).get());
@@ -134,6 +165,11 @@ void write(const std::string& root) {
   items.add("data", args::JsonSave({{"epoch", 3}, {"file", "a.txt"}}));
   items.add("notes", args::PyTreeSave(Dict{{"text", Tree("grüße")}}));
   static_cast<void>(several.save(0, std::move(items)).get());
+}
+
+void delete_step(const std::string& root, Step step) {
+  CheckpointManager manager(root);
+  manager.delete_step(step).get();
 }
 
 /// What this library lists and verifies in a root that a peer has written into.
@@ -161,6 +197,8 @@ int main(int argc, char** argv) {
       write(arguments[1]);
     } else if (mode == "list" && count == 2) {
       list(arguments[1]);
+    } else if (mode == "delete" && count == 3) {
+      delete_step(arguments[1], std::stoll(arguments[2]));
     } else if (mode == "kinds" && count == 2) {
       read_kinds(arguments[1]);
     } else if (mode == "save" && count == 5) {
@@ -172,6 +210,7 @@ int main(int argc, char** argv) {
     } else {
       std::fprintf(stderr,
                    "usage: interop_writer write|list|kinds ROOT\n"
+                   "       interop_writer delete ROOT STEP\n"
                    "       interop_writer save ROOT LAYOUT CODEC DTYPES\n"
                    "       interop_writer safetensors FILE DTYPES\n"
                    "       interop_writer dump OUT PATH...\n"

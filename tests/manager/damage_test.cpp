@@ -1,10 +1,12 @@
 // Damage on disk is reported, never returned as data.
 
+#include <cairn/codecs/cairn_record.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
 #include <numeric>
 
+#include "manager/stored_samples.h"
 #include "support/manager_fixture.h"
 
 namespace cairn {
@@ -124,6 +126,60 @@ TEST_P(DamageOnDisk, ABrokenManifestIsFound) {
 TEST_P(DamageOnDisk, BrokenTreeMetadataIsFound) {
   fs::resize_file(root() + "/0/default/_METADATA", 20);
   expect_damage(HasSubstr("_METADATA"));
+}
+
+TEST_P(DamageOnDisk, TreeMetadataThatSaysSomethingElseIsFoundInEveryLayout) {
+  for (const Layout layout :
+       {Layout::ocdbt_zarr3, Layout::ocdbt_zarr2, Layout::zarr3, Layout::zarr2}) {
+    SCOPED_TRACE(to_string(layout));
+    CheckpointManager manager(root() + std::string(to_string(layout)), options());
+    args::StandardSave save(
+        Tree(Dict{{"w", Tree(Array(DType::int8, {3}))}, {"none", Tree(Dict())}}));
+    save.layout = layout;
+    save.custom_metadata = {{"run", "before"}};
+    ASSERT_TRUE(manager.save(0, std::move(save)).get());
+    const fs::path item = manager.directory() + "/0/default";
+    const std::string whole = test::read_file(item / "_METADATA");
+    for (const auto& [from, to] : {std::pair<std::string, std::string>("before", "behind"),
+                                   std::pair<std::string, std::string>("none", "nine")}) {
+      std::string text = whole;
+      for (auto at = text.find(from); at != text.npos; at = text.find(from))
+        text.replace(at, from.size(), to);
+      ASSERT_NE(text, whole);
+      test::write_file(item / "_METADATA", text);
+      const Error error = error_of(manager.restore(0));
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_EQ(error.context().path, (item / "_METADATA").string());
+      // What else there is has been checked all the same.
+      const VerifyReport report = verify_step(manager.engine(), manager.directory() + "/0").get();
+      ASSERT_EQ(report.damages.size(), 1u);
+      EXPECT_EQ(report.damages[0].file, (item / "_METADATA").string());
+      EXPECT_EQ(report.arrays, 1u);
+      // Records of versions that did not write the hash are silent.
+      const std::string record = test::read_file(item / "_CAIRN");
+      CairnRecord without = decode_record(record);
+      without.metadata_hash.clear();
+      test::write_file(item / "_CAIRN", encode(without));
+      EXPECT_NO_THROW(static_cast<void>(manager.restore(0).get()));
+      EXPECT_TRUE(verify_step(manager.engine(), manager.directory() + "/0").get().ok());
+      test::write_file(item / "_CAIRN", record);
+    }
+    test::write_file(item / "_METADATA", whole);
+    EXPECT_NO_THROW(static_cast<void>(manager.restore(0).get()));
+  }
+}
+
+TEST_P(DamageOnDisk, TheRecordOfAnItemThatWasRewrittenDoesNotCount) {
+  const Tree other(Dict{{"v", Tree(Array(DType::int8, {3}))}, {"none", Tree(Dict())}});
+  ASSERT_TRUE(manager_->save(1, other).get());
+  const fs::path to = root() + "/0/default", from = root() + "/1/default";
+  fs::copy_file(to / "_CAIRN", root() + "/0/aside");
+  fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  fs::rename(root() + "/0/aside", to / "_CAIRN");
+  EXPECT_EQ(manager_->restore(0).get().tree(), other);
+  const VerifyReport report = verify_step(manager_->engine(), root() + "/0").get();
+  ASSERT_EQ(report.damages.size(), 1u);
+  EXPECT_EQ(report.damages[0].file, (to / "manifest.ocdbt").string());
 }
 
 TEST_P(DamageOnDisk, ABrokenRecordIsFound) {

@@ -89,6 +89,48 @@ TEST_P(PartlyBroken, ArraysThatCannotBeReadDoNotKeepOthersFromBeingChecked) {
   EXPECT_FALSE(report.ok());
 }
 
+TEST_P(PartlyBroken, ALeafOfATypeThatSomebodyRegisteredWithOrbaxHidesNoOther) {
+  for (const Layout layout : {Layout::ocdbt_zarr3, Layout::zarr2}) {
+    SCOPED_TRACE(to_string(layout));
+    ManagerOptions options;
+    options.engine = engine_;
+    options.layout = layout;
+    CheckpointManager manager(root() + "/" + std::string(to_string(layout)), options);
+    const Tree array(Array(DType::int8, {3}));
+    ASSERT_TRUE(manager.save(0, Dict{{"a", array}, {"b", array}, {"n", Tree(3)}}).get());
+    const fs::path item = manager.directory() + "/0/default";
+    fs::remove(item / "_CAIRN");  // which knows the file as it was
+    std::string text = test::read_file(item / "_METADATA");
+    const std::string type = "np.ndarray";
+    text.replace(text.find(type, text.find("('b',)")), type.size(), "torch.Tensor");
+    write_file(item / "_METADATA", text);
+    for (const Error& error :
+         {error_of(manager.restore(0)), error_of(read_tree(engine_, item)),
+          error_of(read_tree(engine_, item, ReadOptions({args::Selection("b")})))}) {
+      EXPECT_EQ(error.code(), ErrorCode::not_supported) << error.what();
+      EXPECT_EQ(error.context().key_path, "b");
+      EXPECT_EQ(error.context().path, (item / "_METADATA").string());
+      EXPECT_THAT(error.what(), HasSubstr("\"torch.Tensor\""));
+    }
+    const Tree others(Dict{{"a", array}, {"n", Tree(3)}});
+    args::StandardRestore named({args::Selection("a"), args::Selection("n")});
+    EXPECT_EQ(manager.restore(0, named).get().tree(), others);
+    args::StandardRestore into(Tree(Dict{{"a", Tree(LeafSpec())}, {"n", Tree(LeafSpec())}}));
+    into.partial_restore = true;
+    EXPECT_EQ(manager.restore(0, into).get().tree(), others);
+    const VerifyReport report = verify_step(engine_, manager.directory() + "/0").get();
+    EXPECT_THAT(report.damages, IsEmpty());
+    EXPECT_THAT(key_paths(report.unchecked), ElementsAre("b"));
+    EXPECT_EQ(report.arrays, 2u);
+    const ItemInfo info = inspect_item(engine_, item).get();
+    ASSERT_THAT(info.leaves, SizeIs(3));
+    for (const LeafInfo& leaf : info.leaves) {
+      EXPECT_EQ(leaf.fault.has_value(), leaf.key_path == "b") << leaf.key_path;
+      EXPECT_EQ(leaf.kind == "foreign", leaf.key_path == "b") << leaf.kind;
+    }
+  }
+}
+
 TEST_P(PartlyBroken, FilesThatCannotBeReadAreReportedWithTheirArray) {
   const fs::path item = root();
   for (const char* name : {"a", "failing", "locked", "meta", "z"}) write_array(item / name);

@@ -16,7 +16,8 @@ constexpr std::string_view kStructure = "fuzz input";
 
 auto parts(const CairnRecord& record) {
   return std::tie(record.writer_version, record.tuples, record.unsigned_scalars,
-                  record.manifest_hash, record.chunk_checksums, record.codecs, record.chunks,
+                  record.manifest_hash, record.strings_hash, record.metadata_hash,
+                  record.array_metadata, record.chunk_checksums, record.codecs, record.chunks,
                   record.unknown);
 }
 
@@ -33,6 +34,7 @@ void check(std::string_view input) {
   least.chunks.reset();
   least.codecs.clear();
   least.chunk_checksums.clear();
+  least.array_metadata.clear();
   const auto least_bytes = encode(least);
   const auto limited = encode_within(*record, (encoded.size() + least_bytes.size()) / 2);
   require(limited.bytes.size() <= (encoded.size() + least_bytes.size()) / 2, "a limit is kept");
@@ -134,6 +136,13 @@ ChunkChecksums checksums(std::string array, std::vector<std::uint32_t> crc32c) {
   return record;
 }
 
+ArrayMetadataHash metadata_hash(std::string array) {
+  ArrayMetadataHash metadata;
+  metadata.hash = hash_of(std::as_bytes(std::span(array)));
+  metadata.array = std::move(array);
+  return metadata;
+}
+
 ChunkTraces traces() {
   ChunkTraces traces;
   for (const char* path : {"d/00ff", "d/11"}) {
@@ -175,6 +184,11 @@ Seeds seeds(const TestData&) {
   add([](CairnRecord& record) { record.tuples = {{"a", "b"}, {"a.b"}, {"c", "0"}, {}}; });
   add([](CairnRecord& record) { record.unsigned_scalars = {"step"}; });
   add([](CairnRecord& record) { record.manifest_hash = content_hash("manifest"); });
+  add([](CairnRecord& record) { record.strings_hash = content_hash("strings"); });
+  add([](CairnRecord& record) { record.metadata_hash = content_hash("metadata"); });
+  add([](CairnRecord& record) {
+    record.array_metadata = {metadata_hash("w"), metadata_hash("opt.m")};
+  });
   add([](CairnRecord& record) {
     record.chunk_checksums = {checksums("w", {1, 0xdeadbeef}), checksums("empty", {})};
   });

@@ -114,6 +114,7 @@ Seeds seeds(const TestData& data) {
     TreeEntry entry;
     entry.path = {Key("list", Key::Kind::dict), Key(std::to_string(type), Key::Kind::sequence)};
     entry.type = static_cast<ValueType>(type);
+    if (entry.type == ValueType::foreign) entry.foreign_type = "torch.Tensor";
     if (type % 2 == 0) entry.write_shape = Shape{type, 3};
     metadata.entries.push_back(entry);
   }
