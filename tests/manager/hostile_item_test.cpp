@@ -1,7 +1,12 @@
-// Items of few bytes that claim much: reading them takes memory in proportion to what is there.
+// Items of few bytes that claim much: reading them takes memory in proportion to what is there. And
+// such as would make a reader wait for ever.
 
 #include <cairn/codecs/orbax.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <numeric>
+#include <set>
 
 #include "manager/stored_samples.h"
 #include "support/manager_fixture.h"
@@ -93,6 +98,83 @@ TEST_P(HostileItem, ChunksThatManyArraysClaimAreNotListedAllByName) {
   EXPECT_EQ(group.at("array_with_a_name_3999").as<Array>(), wanted);
   wanted.values<std::uint8_t>()[5] = 'x';
   EXPECT_EQ(group.at("array_with_a_name_7").as<Array>(), wanted);
+}
+
+TEST_P(HostileItem, AFifoInAFilesPlaceIsRefusedWithoutWaiting) {
+  Array array(DType::float32, {5000});
+  std::iota(array.values<float>().begin(), array.values<float>().end(), 0.5F);
+  {
+    CheckpointManager manager(root(), options());
+    const Dict saved{{"w", Tree(array)}, {"text", Tree("words")}};
+    ASSERT_TRUE(manager.save(0, args::PyTreeSave(Tree(saved))).get());
+  }
+  const fs::path step = fs::path(root()) / "0";
+  const fs::path item = step / "default";
+  const fs::path aside = fs::path(root()) / "aside";
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(item)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::set<std::string> refused;
+  for (const fs::path& file : files) {
+    SCOPED_TRACE(file);
+    fs::rename(file, aside);
+    ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+    bool sound = false;
+    try {
+      static_cast<void>(read_tree(engine_, item).get());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr("not a regular file"));
+      EXPECT_THAT(error.what(), HasSubstr(file.string()));
+      refused.insert(fs::relative(file, item).string());
+    }
+    try {
+      sound = verify_step(engine_, step.string()).get().ok();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+    }
+    EXPECT_FALSE(sound && refused.contains(fs::relative(file, item).string()));
+    try {
+      static_cast<void>(inspect_item(engine_, item.string()).get());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+    }
+    fs::remove(file);
+    fs::rename(aside, file);
+  }
+  EXPECT_THAT(refused,
+              ::testing::IsSupersetOf({"_METADATA", "_CAIRN", "manifest.ocdbt", "_strings.json"}));
+  EXPECT_TRUE(
+      std::ranges::any_of(refused, [](const auto& name) { return name.starts_with("d/"); }));
+  EXPECT_EQ(read_tree(engine_, item).get().at("w").as<Array>(), array);
+}
+
+TEST_P(HostileItem, AFifoInAStepsOrTheRootsPlaceIsRefusedWithoutWaiting) {
+  {
+    CheckpointManager manager(root(), options());
+    ASSERT_TRUE(manager.save(0, state(1)).get());
+  }
+  const auto expect_error = [this](const fs::path& fifo, auto work) {
+    const fs::path aside = fs::path(root()) / "aside";
+    if (fs::exists(fifo)) fs::rename(fifo, aside);
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    const Error error = error_of(work);
+    EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr(fifo.string() + ": not a regular file"));
+    fs::remove(fifo);
+    if (fs::exists(aside)) fs::rename(aside, fifo);
+  };
+  expect_error(fs::path(root()) / "0" / std::string(orbax::kStepMetadataFile), [this] {
+    const CheckpointManager manager(root(), options());
+    static_cast<void>(manager.restore(0).get());
+  });
+  expect_error(fs::path(root()) / ".cairn.lock", [this] {
+    CheckpointManager manager(root(), options());
+    static_cast<void>(manager.save(1, state(1)).get());
+  });
+  const CheckpointManager manager(root(), options());
+  EXPECT_EQ(manager.restore(0).get().tree(), state(1));
 }
 
 }  // namespace
