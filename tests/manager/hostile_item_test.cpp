@@ -100,6 +100,52 @@ TEST_P(HostileItem, ChunksThatManyArraysClaimAreNotListedAllByName) {
   EXPECT_EQ(group.at("array_with_a_name_7").as<Array>(), wanted);
 }
 
+/// zstd frames of blocks that repeat a byte (RFC 8878): `stored` bytes, 128 KiB from each four.
+std::string repeated_blocks(std::size_t stored) {
+  // No content size, a window of 128 KiB.
+  std::string frame("\x28\xb5\x2f\xfd\x00\x38", 6);
+  const std::uint32_t block = (128u << 13) | (1u << 1);
+  while (frame.size() + 8 <= stored) {
+    for (const std::uint32_t shift : {0u, 8u, 16u})
+      frame.push_back(static_cast<char>((block >> shift) & 0xff));
+    frame.push_back('x');
+  }
+  // The last, of one byte.
+  return frame + std::string("\x0b\x00\x00x", 4);
+}
+
+TEST_P(HostileItem, InlineChunksCostNoMemoryThatTheirArraysDoNotCallFor) {
+  // One element in chunks of 128 GiB, and of 1 GiB, which the bytes would decode to.
+  const std::string bytes = repeated_blocks(64u << 10);
+  for (const Index chunk : {Index{1} << 37, Index{1} << 30}) {
+    SCOPED_TRACE(chunk);
+    zarr::ArrayMetadata form = test::raw_array(DType::uint8, {1}, {chunk});
+    form.codecs.emplace_back(zarr::Zstd{});
+    test::write_database(root(), {{"w/zarr.json", zarr::encode_metadata(form)}, {"w/c/0", bytes}});
+    const std::uint64_t grown = peak_growth([&] {
+      expect_refused(chunk == Index{1} << 30 ? "does not justify" : "too few to decode");
+      EXPECT_FALSE(verify_step(engine_, root()).get().ok());
+    });
+    EXPECT_LT(grown, 64 * kMiB);
+    fs::remove_all(root());
+  }
+}
+
+TEST_P(HostileItem, MemoryThatNoElementOfAnInlineChunkReachesIsNotTouched) {
+  // As large as a chunk may be whatever its array, and as short as such a chunk can be; no zstd.
+  zarr::ArrayMetadata form = test::raw_array(DType::uint8, {16}, {Index{200} << 20});
+  form.codecs.emplace_back(zarr::Zstd{});
+  std::vector<std::pair<std::string, std::string>> values;
+  for (int i = 0; i < 8; ++i) {
+    const std::string name = "array_" + std::to_string(i);
+    values.emplace_back(name + "/zarr.json", zarr::encode_metadata(form));
+    values.emplace_back(name + "/c/0", std::string(8u << 10, 'x'));
+  }
+  test::write_database(root(), std::move(values));
+  const std::uint64_t grown = peak_growth([&] { expect_refused("codecs[1] zstd"); });
+  EXPECT_LT(grown, 64 * kMiB);
+}
+
 TEST_P(HostileItem, AFifoInAFilesPlaceIsRefusedWithoutWaiting) {
   Array array(DType::float32, {5000});
   std::iota(array.values<float>().begin(), array.values<float>().end(), 0.5F);
