@@ -100,6 +100,16 @@ TEST_P(HostileItem, ChunksThatManyArraysClaimAreNotListedAllByName) {
   EXPECT_EQ(group.at("array_with_a_name_7").as<Array>(), wanted);
 }
 
+TEST_P(HostileItem, ValuesThatAFewBytesOfANodeBecomeAreRefused) {
+  // 90 MiB of values, and as much of a node, from a few KB.
+  std::vector<std::pair<std::string, std::string>> values;
+  for (int i = 0; i < 90; ++i)
+    values.emplace_back("w/c/" + std::to_string(i), std::string(kMiB, 'x'));
+  test::write_database(root(), std::move(values));
+  const std::uint64_t grown = peak_growth([&] { expect_refused("given the size of all nodes"); });
+  EXPECT_LT(grown, 300 * kMiB);
+}
+
 /// zstd frames of blocks that repeat a byte (RFC 8878): `stored` bytes, 128 KiB from each four.
 std::string repeated_blocks(std::size_t stored) {
   // No content size, a window of 128 KiB.
