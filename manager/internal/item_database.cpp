@@ -188,8 +188,8 @@ void ItemDatabase::add_entry(DatabaseEntry entry) {
 }
 
 std::uint64_t ItemDatabase::held_bytes_max() const {
-  return std::min(kHeldBytesFree + kHeldBytesPerByte * read_bytes_,
-                  kManyHeldBytes + kManyHeldBytesPerByte * read_bytes_);
+  return fetched_bytes_max_ + std::min(kHeldBytesFree + kHeldBytesPerByte * read_bytes_,
+                                       kManyHeldBytes + kManyHeldBytesPerByte * read_bytes_);
 }
 
 void ItemDatabase::hold(std::uint64_t bytes) {
@@ -214,6 +214,7 @@ void ItemDatabase::lose(const std::exception_ptr& failure) {
 }
 
 Task<void> ItemDatabase::fetch(std::vector<std::string> keys, std::uint64_t most) {
+  fetched_bytes_max_ = std::max(fetched_bytes_max_, most);
   engine::Nursery fetches(item_->engine->executor());
   for (const std::string& key : keys) {
     const DatabaseEntry* entry = find(key);
@@ -249,6 +250,8 @@ Task<void> ItemDatabase::fetch_value(std::size_t index, std::uint64_t most) {
                              std::to_string(status.size) + ", and at most " + std::to_string(most) +
                              " are allowed");
   }
+  // Any number of keys may refer to the same bytes.
+  hold(entry.length);
   std::string value(entry.length, '\0');
   co_await read_at(file, entry.offset, std::as_writable_bytes(std::span(value)));
   entry.value = std::move(value);

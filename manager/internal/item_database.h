@@ -83,8 +83,9 @@ class ItemDatabase {
   [[nodiscard]] std::string path_of_missing(const std::string& key) const;
   /// Bytes of the value; asks the file system for a whole file's.
   Task<std::uint64_t> size_of(DatabaseEntry entry);
-  /// Reads the values of these keys and keeps them as inlined ones. `most`: bytes that one may
-  /// have. Keys that are not there are passed over; what cannot be read stays out of line.
+  /// Reads the values of these keys and keeps them as inlined ones, as far as all together are in
+  /// proportion to the keys. `most`: bytes that one may have. Keys that are not there are passed
+  /// over; what cannot be read stays out of line.
   Task<void> fetch(std::vector<std::string> keys, std::uint64_t most);
 
  private:
@@ -134,8 +135,9 @@ class ItemDatabase {
   FolderPtr item_;
   DamageSink damage_;
   bool complete_ = true;
-  std::uint64_t held_bytes_ = 0;  ///< by keys and values
-  std::uint64_t read_bytes_ = 0;  ///< of nodes, or what stands for them in a directory
+  std::uint64_t held_bytes_ = 0;         ///< by keys and values
+  std::uint64_t fetched_bytes_max_ = 0;  ///< what a single value may have is always justified
+  std::uint64_t read_bytes_ = 0;         ///< of nodes, or what stands for them in a directory
   std::string manifest_text_;
   std::string manifest_path_;  ///< of the manifest that has the versions
   std::optional<ocdbt::Manifest> manifest_;

@@ -110,6 +110,26 @@ TEST_P(HostileItem, ValuesThatAFewBytesOfANodeBecomeAreRefused) {
   EXPECT_LT(grown, 300 * kMiB);
 }
 
+TEST_P(HostileItem, MetadataThatManyArraysShareIsNotReadForEach) {
+  // 4000 keys of one range of 15 MiB, which may be sound: 60 GB.
+  constexpr std::uint64_t kLength = 15 * kMiB;
+  std::vector<ocdbt::Entry> entries;
+  for (int i = 10'000; i < 14'000; ++i) {
+    ocdbt::Reference place;
+    place.file = 0;
+    place.length = kLength;
+    entries.emplace_back("array_" + std::to_string(i) + "/zarr.json", place);
+  }
+  ocdbt::Node leaf;
+  leaf.files = {ocdbt::DataFile("", "d/values")};
+  leaf.entries = std::move(entries);
+  test::write_nodes(root(), 0, {ocdbt::encode(leaf, ocdbt::Config())});
+  write_file(fs::path(root()) / "d/values", "");
+  fs::resize_file(fs::path(root()) / "d/values", kLength);
+  const std::uint64_t grown = peak_growth([&] { expect_refused("out of proportion to the"); });
+  EXPECT_LT(grown, 1024 * kMiB);
+}
+
 /// zstd frames of blocks that repeat a byte (RFC 8878): `stored` bytes, 128 KiB from each four.
 std::string repeated_blocks(std::size_t stored) {
   // No content size, a window of 128 KiB.
