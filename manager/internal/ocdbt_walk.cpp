@@ -42,7 +42,11 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
     const ocdbt::Version& version = manifest_->versions.back();
     const ocdbt::DataFile& file = manifest_->files.at(version.root->file);
     Pending root;
-    root.path = file.path();
+    try {
+      root.path = ocdbt::data_path("", file);
+    } catch (const FormatError& damage) {
+      throw database_error(manifest_path_, std::nullopt, damage.what());
+    }
     root.transitive = file.base;
     root.where = *version.root;
     root.height = version.root_height;

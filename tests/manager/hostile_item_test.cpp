@@ -66,6 +66,18 @@ TEST_P(HostileItem, APrefixThatIsStoredOnceAndHeldByEveryKeyIsRefused) {
   EXPECT_LT(grown, 400 * kMiB);
 }
 
+TEST_P(HostileItem, APathOfTheRootNodeThatLeadsOutIsRefused) {
+  write_tree("k", {"a"});
+  ocdbt::Manifest manifest =
+      ocdbt::decode_manifest(test::read_file(fs::path(root()) / "manifest.ocdbt"));
+  for (const std::string path : {"../nodes", "/nodes", "d/../nodes"}) {
+    manifest.files = {ocdbt::DataFile("", path)};
+    write_file(fs::path(root()) / "manifest.ocdbt", ocdbt::encode(manifest));
+    expect_refused(path);
+    expect_refused("manifest.ocdbt");
+  }
+}
+
 TEST_P(HostileItem, AKeyThatIsLongerThanAnyWithItsPrefixIsRefused) {
   write_tree(std::string(60'000, 'k'), {std::string(5'535, 'a'), std::string(5'536, 'a')});
   expect_refused("a key of 65536 bytes");
