@@ -141,23 +141,30 @@ struct VersionNode {
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Manifest& manifest);
 [[nodiscard]] CAIRN_EXPORT Manifest decode_manifest(std::string_view bytes);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Node& node, const Config& config);
-/// Bytes that the keys and paths of nodes decoded together may take, prefixes undone. Thread-safe.
-class KeyBudget {
+/// Bytes that nodes decoded together may take: keys and paths, prefixes undone; inline values; and,
+/// while they are being decoded, decompressed bodies. Thread-safe.
+class NodeBudget {
  public:
-  explicit KeyBudget(std::uint64_t bytes) noexcept : left_(static_cast<std::int64_t>(bytes)) {}
-  /// False where that is more than is left.
+  explicit NodeBudget(std::uint64_t bytes) noexcept : left_(static_cast<std::int64_t>(bytes)) {}
+  /// False, and nothing taken, where that is more than is left.
   [[nodiscard]] bool take(std::uint64_t bytes) noexcept {
     const auto more = static_cast<std::int64_t>(bytes);
-    return left_.fetch_sub(more, std::memory_order_relaxed) >= more;
+    if (left_.fetch_sub(more, std::memory_order_relaxed) >= more) return true;
+    give(bytes);
+    return false;
+  }
+  /// What is no longer taken, or more to take.
+  void give(std::uint64_t bytes) noexcept {
+    left_.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
 
  private:
   std::atomic<std::int64_t> left_;
 };
-/// `max_decoded_bytes`: the manifest's max_decoded_node_bytes. With `keys` null, only the node's
-/// own limit holds.
+/// `max_decoded_bytes`: the manifest's max_decoded_node_bytes. With `budget` null, only the node's
+/// own limits hold.
 [[nodiscard]] CAIRN_EXPORT Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes,
-                                            KeyBudget* keys = nullptr);
+                                            NodeBudget* budget = nullptr);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const VersionNode& node, const Config& config);
 [[nodiscard]] CAIRN_EXPORT VersionNode decode_version_node(std::string_view bytes,
                                                            const Config& config);

@@ -25,8 +25,8 @@ constexpr std::uint64_t kDecodedSlackBytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t kMaxDecodedBytes = 1'000'000'000;
 static_assert(kMaxDecodedBytes >= 10 * std::uint64_t{Config().max_decoded_node_bytes});
 
-/// Keys and paths may grow to this multiple of the encoded node: a key of 1 KiB that zstd and
-/// prefixes together bring down to two bits is beyond what real databases do.
+/// Keys, paths and values may grow to this multiple of the encoded node: a key of 1 KiB that zstd
+/// and prefixes together bring down to two bits is beyond what real databases do.
 constexpr std::uint64_t kMaxExpansion = 4096;
 constexpr std::uint64_t kFreeExpansionBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kMaxExpansionBytes = std::uint64_t{1} << 30;
@@ -71,8 +71,8 @@ std::string seal(const EnvelopeKind& kind, std::string_view body, const Config& 
 }
 
 OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
-                           std::uint64_t max_decoded_bytes)
-    : encoded_(bytes), structure_(kind.structure) {
+                           std::uint64_t max_decoded_bytes, NodeBudget* budget)
+    : budget_(budget), encoded_(bytes), structure_(kind.structure) {
   ByteReader header(bytes, structure_);
   if (bytes.size() < kMinEnvelopeBytes) {
     header.fail("length", fmt::format("{} bytes", bytes.size()),
@@ -109,11 +109,23 @@ OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
   }
   compressed_ = compression != 0;
   raw_ = covered.substr(static_cast<std::size_t>(header.offset()));
-  if (compressed_) {
-    decoded_ = cairn::internal::decode_zstd_frame(
-        raw_, std::min(max_decoded_bytes, kMaxDecodedBytes) + kDecodedSlackBytes, structure_);
-    structure_ += ", decompressed body";
+  if (compressed_) decompress(std::min(max_decoded_bytes, kMaxDecodedBytes) + kDecodedSlackBytes);
+}
+
+void OpenEnvelope::decompress(std::uint64_t max_bytes) {
+  const auto may_take = [this](std::uint64_t bytes) {
+    if (budget_ == nullptr) return true;
+    if (!budget_->take(bytes)) return false;
+    taken_ += bytes;
+    return true;
+  };
+  try {
+    decoded_ = cairn::internal::decode_zstd_frame(raw_, max_bytes, structure_, may_take);
+  } catch (...) {
+    give_back();  // there is no destructor of what is not made
+    throw;
   }
+  structure_ += ", decompressed body";
 }
 
 ByteReader OpenEnvelope::reader() const {
@@ -129,7 +141,7 @@ void ExpansionBudget::take(std::uint64_t bytes, const ByteReader& reader, const 
   used_ += bytes;
   const bool within = used_ <= limit_;
   if (within && (shared_ == nullptr || shared_->take(bytes))) return;
-  reader.reject(field, fmt::format("{} bytes of keys and paths so far", used_),
+  reader.reject(field, fmt::format("{} bytes of keys, paths and values so far", used_),
                 within ? "less, given the size of all nodes"
                        : fmt::format("at most {} in a node of this size", limit_));
 }

@@ -151,7 +151,8 @@ void encode_values(ByteWriter& writer, std::span<const Entry> entries, const Nod
   }
 }
 
-void decode_values(ByteReader& reader, std::vector<Entry>& entries, std::uint64_t file_count) {
+void decode_values(ByteReader& reader, std::vector<Entry>& entries, std::uint64_t file_count,
+                   ExpansionBudget& budget) {
   const auto count = entries.size();
   // Until its kind is known, a value is a reference that holds the length.
   for (std::size_t i = 0; i < count; ++i) {
@@ -181,6 +182,7 @@ void decode_values(ByteReader& reader, std::vector<Entry>& entries, std::uint64_
                     fmt::format("at most {} inline", kMaxInlineValueBytes));
     }
     const auto value = reader.bytes(static_cast<std::size_t>(length), entry(i, "value"));
+    budget.take(length, reader, entry(i, "value"));
     entries[i].value.emplace<std::string>(value);
   }
 }
@@ -272,10 +274,10 @@ std::string encode(const Node& node, const Config& config) {
                          body);
 }
 
-Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes, KeyBudget* keys) {
-  const OpenEnvelope envelope(bytes, kNodeKind, max_decoded_bytes);
+Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes, NodeBudget* shared) {
+  const OpenEnvelope envelope(bytes, kNodeKind, max_decoded_bytes, shared);
   auto reader = envelope.reader();
-  ExpansionBudget budget(envelope.expansion_limit(), keys);
+  ExpansionBudget budget(envelope.expansion_limit(), shared);
   Node node;
   reader.u8(node.height, "height");
   node.files = decode_file_table(reader, budget);
@@ -283,7 +285,7 @@ Node decode_node(std::string_view bytes, std::uint64_t max_decoded_bytes, KeyBud
   code_entry_count(reader, count);
   if (node.height == 0) {
     auto entries = decode_keyed<Entry>(reader, count, kMinEntryBytes, budget);
-    decode_values(reader, entries, node.files.size());
+    decode_values(reader, entries, node.files.size(), budget);
     node.entries = std::move(entries);
   } else {
     auto children = decode_keyed<Child>(reader, count, kMinChildBytes, budget);

@@ -5,6 +5,7 @@
 #include <cairn/codecs/zarr.h>
 
 #include <cassert>
+#include <limits>
 #include <stdexcept>
 
 namespace cairn::zarr {
@@ -121,6 +122,19 @@ std::optional<std::size_t> fixed_chunk_size(const ArrayMetadata& metadata) {
 std::size_t chunk_size_bound(const ArrayMetadata& metadata) {
   internal::require_sound(metadata);
   return bound_of(metadata.codecs, metadata.dtype, metadata.chunk_shape);
+}
+
+std::optional<std::uint64_t> max_expansion(const ArrayMetadata& metadata) {
+  internal::require_sound(metadata);
+  const internal::ChainParts parts(metadata.codecs);
+  if (parts.sharding() != nullptr) return std::nullopt;
+  std::uint64_t expansion = 1;
+  for (const Codec& codec : parts.byte_codecs) {
+    if (internal::is_checksum(codec)) continue;
+    if (__builtin_mul_overflow(expansion, internal::max_expansion(codec), &expansion))
+      return std::numeric_limits<std::uint64_t>::max();
+  }
+  return expansion;
 }
 
 bool has_checksum(const ArrayMetadata& metadata) noexcept {

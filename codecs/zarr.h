@@ -134,6 +134,11 @@ struct ArrayMetadata {
 /// What encode_chunk() writes at most.
 [[nodiscard]] CAIRN_EXPORT std::size_t chunk_size_bound(const ArrayMetadata& metadata);
 
+/// What a byte of a stored chunk decodes to at most, in bytes: the formats' own limits, 1 without a
+/// compressor. None with shards, whose cells may be left out.
+[[nodiscard]] CAIRN_EXPORT std::optional<std::uint64_t> max_expansion(
+    const ArrayMetadata& metadata);
+
 /// Whether the chain has a crc32c that covers all stored bytes of a chunk.
 [[nodiscard]] CAIRN_EXPORT bool has_checksum(const ArrayMetadata& metadata) noexcept;
 

@@ -9,6 +9,32 @@
 namespace cairn::zarr::internal {
 namespace {
 
+/// RFC 8878: a block has 128 KiB at most, and 4 bytes at least (its header, and what it repeats).
+constexpr std::uint64_t kZstdExpansion = (std::uint64_t{128} << 10) / 4;
+/// RFC 1951: a match has 258 bytes at most, and 2 bits at least. zlib's technical notes say 1032,
+/// too.
+constexpr std::uint64_t kDeflateExpansion = 258 * 8 / 2;
+/// bzip2's compress.c and decompress.c: a block has 900,000 bytes, any five of which may stand for
+/// 259, and 26 bytes at least: 1.8 million. Of zeros bzip2 itself makes 45 bytes from 44 MiB.
+constexpr std::uint64_t kBz2Expansion = std::uint64_t{1} << 21;
+/// A frame's blocks are streams of zstd, deflate, or LZ77 with lengths in bytes (LZ4, BloscLZ: 255
+/// from one; Snappy: 64 from three), with 8 bytes around each.
+constexpr std::uint64_t kBloscExpansion = kZstdExpansion;
+static_assert(kBloscExpansion >= kDeflateExpansion && kBloscExpansion >= 255);
+
+std::uint64_t expansion_of(const Zstd&) {
+  return kZstdExpansion;
+}
+std::uint64_t expansion_of(const Gzip&) {
+  return kDeflateExpansion;
+}
+std::uint64_t expansion_of(const Bz2&) {
+  return kBz2Expansion;
+}
+std::uint64_t expansion_of(const Blosc&) {
+  return kBloscExpansion;
+}
+
 template <class T>
 concept Compressor = std::same_as<T, Zstd> || std::same_as<T, Gzip> || std::same_as<T, Bz2> ||
     std::same_as<T, Blosc>;
@@ -33,6 +59,10 @@ std::size_t compressed_bound(const Codec& codec, std::size_t content_bytes) {
   // It wrapped around.
   if (bound < content_bytes) throw std::invalid_argument("zarr: a chunk of more than 2^64 bytes");
   return bound;
+}
+
+std::uint64_t max_expansion(const Codec& codec) {
+  return with_compressor(codec, [](const auto& one) { return expansion_of(one); });
 }
 
 std::size_t compress(const Codec& codec, std::span<const std::byte> content,

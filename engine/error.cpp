@@ -30,6 +30,8 @@ class EngineCategory final : public boost::system::error_category {
         return "direct I/O was required and the file system refuses it";
       case Errc::exchange_unavailable:
         return "this file system cannot exchange two names (renameat2 with RENAME_EXCHANGE)";
+      case Errc::not_a_regular_file:
+        return "not a regular file";
     }
     return "unknown engine error";
   }
@@ -54,6 +56,8 @@ ErrorKind classify_engine(Errc code) noexcept {
     case Errc::direct_io_unavailable:
     case Errc::exchange_unavailable:
       return ErrorKind::not_supported;
+    case Errc::not_a_regular_file:
+      return ErrorKind::data_loss;
   }
   return ErrorKind::unknown;
 }
@@ -266,6 +270,8 @@ std::string_view remedy_of_engine(Errc code) noexcept {
       return "Set direct_io to automatic or off.";
     case Errc::exchange_unavailable:
       return "Delete what is there first, or use a local file system (ext4, xfs, btrfs).";
+    case Errc::not_a_regular_file:
+      return "Remove it, or put the file that belongs here in its place.";
   }
   return {};
 }

@@ -25,6 +25,7 @@ enum class Errc {
   timed_out,               ///< a deadline passed; the operation is in quarantine
   direct_io_unavailable,   ///< direct I/O was required and the file system refuses it
   exchange_unavailable,    ///< two names cannot be exchanged in this file system
+  not_a_regular_file,      ///< a FIFO, a directory, a socket or a device where a file should be
 };
 
 /// Of Errc.

@@ -144,8 +144,9 @@ class CAIRN_EXPORT Directory {
   template <class Token>
   auto async_open_directory(std::string name, Token&& token);
   /// Opens a file below this one (likewise); `direct` as DirectIo says. A file for metadata asks
-  /// for off. What could be created and then not be used is removed, where `name` is one component;
-  /// what is cancelled may leave it. void(error_code, File).
+  /// for off. What is there and no regular file is Errc::not_a_regular_file, without waiting for a
+  /// FIFO's writer. What could be created and then not be used is removed, where `name` is one
+  /// component; what is cancelled may leave it. void(error_code, File).
   template <class Token>
   auto async_open_file(std::string name, OpenMode mode, DirectIo direct, Token&& token);
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace cairn::ocdbt::internal {
 
@@ -30,13 +31,25 @@ inline constexpr EnvelopeKind kVersionNodeKind{kVersionTreeMagic, "OCDBT version
 /// A checked envelope's body, decoded. Borrows the bytes that it was made of.
 class OpenEnvelope {
  public:
-  OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind, std::uint64_t max_decoded_bytes);
+  /// `budget`: what a decompressed body takes from as long as this lives; may be null.
+  OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind, std::uint64_t max_decoded_bytes,
+               NodeBudget* budget = nullptr);
+  ~OpenEnvelope() { give_back(); }
+  OpenEnvelope(const OpenEnvelope&) = delete;
+  OpenEnvelope& operator=(const OpenEnvelope&) = delete;
   /// Borrows this object.
   [[nodiscard]] ByteReader reader() const;
-  /// Bytes that keys and paths may take once their prefixes are undone.
+  /// Bytes that keys and paths, once their prefixes are undone, and values may take.
   [[nodiscard]] std::uint64_t expansion_limit() const noexcept;
 
  private:
+  void decompress(std::uint64_t max_bytes);
+  void give_back() noexcept {
+    if (budget_ != nullptr) budget_->give(std::exchange(taken_, 0));
+  }
+
+  NodeBudget* budget_;
+  std::uint64_t taken_ = 0;
   std::string_view encoded_;
   std::string structure_;
   bool compressed_ = false;
@@ -49,14 +62,14 @@ class OpenEnvelope {
 class ExpansionBudget {
  public:
   /// `shared`: what other structures take too; may be null.
-  explicit ExpansionBudget(std::uint64_t limit, KeyBudget* shared = nullptr)
+  explicit ExpansionBudget(std::uint64_t limit, NodeBudget* shared = nullptr)
       : limit_(limit), shared_(shared) {}
   void take(std::uint64_t bytes, const ByteReader& reader, const Field& field);
 
  private:
   std::uint64_t limit_;
   std::uint64_t used_ = 0;
-  KeyBudget* shared_;
+  NodeBudget* shared_;
 };
 
 }  // namespace cairn::ocdbt::internal

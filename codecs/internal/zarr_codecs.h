@@ -4,6 +4,7 @@
 #include <cairn/codecs/zarr.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@ namespace cairn::zarr::internal {
 /// Bytes of `content_bytes` after compression at most. Throws std::invalid_argument where that is
 /// beyond 64 bits. `codec` is a compressor in the functions of this file that take one.
 [[nodiscard]] std::size_t compressed_bound(const Codec& codec, std::size_t content_bytes);
+/// Bytes that a byte of a stream decodes to at most.
+[[nodiscard]] std::uint64_t max_expansion(const Codec& codec);
 /// Returns the bytes written to `to`, which has room for compressed_bound().
 [[nodiscard]] std::size_t compress(const Codec& codec, std::span<const std::byte> content,
                                    std::span<std::byte> to);

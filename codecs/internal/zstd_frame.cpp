@@ -67,7 +67,8 @@ void append_zstd_frame(std::string_view from, int level, std::string& to) {
 }
 
 std::string decode_zstd_frame(std::string_view frame, std::uint64_t max_bytes,
-                              std::string_view structure) {
+                              std::string_view structure,
+                              const std::function<bool(std::uint64_t bytes)>& may_take) {
   const auto fail = [&](std::string found, std::string allowed) {
     throw FormatError(std::string(structure), "compressed body", std::move(found),
                       std::move(allowed));
@@ -78,7 +79,7 @@ std::string decode_zstd_frame(std::string_view frame, std::uint64_t max_bytes,
   body.resize(first_output(frame.size(), max_bytes));
   ZSTD_inBuffer in{frame.data(), frame.size(), 0};
   ZSTD_outBuffer out{body.data(), body.size(), 0};
-  for (;;) {
+  for (std::size_t before = 0;; before = out.pos) {
     const auto hint = ZSTD_decompressStream(&decoder, &out, &in);
     if (ZSTD_isError(hint)) {
       fail(fmt::format("zstd: {}", ZSTD_getErrorName(hint)), "one zstd frame");
@@ -86,6 +87,10 @@ std::string decode_zstd_frame(std::string_view frame, std::uint64_t max_bytes,
     if (out.pos > max_bytes) {
       fail(fmt::format("more than {} bytes when decoded", max_bytes),
            fmt::format("at most {}", max_bytes));
+    }
+    if (may_take && !may_take(out.pos - before)) {
+      fail(fmt::format("{} bytes or more when decoded", out.pos),
+           "less, given the size of all nodes");
     }
     if (hint == 0) break;
     if (out.pos < out.size) {

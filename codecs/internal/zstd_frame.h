@@ -3,6 +3,7 @@
 // setting a context up costs more than compressing a small node.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -13,9 +14,11 @@ void append_zstd_frame(std::string_view from, int level, std::string& to);
 
 /// The content of `frame`, decoded as a stream so that memory follows what really comes out, not
 /// what the frame claims. Throws FormatError about `structure` on damage, on bytes after the frame
-/// and above `max_bytes`.
-[[nodiscard]] std::string decode_zstd_frame(std::string_view frame, std::uint64_t max_bytes,
-                                            std::string_view structure);
+/// and above `max_bytes`. `may_take`, if any, is asked for all that comes out, piece by piece:
+/// where it says no, that is an error too.
+[[nodiscard]] std::string decode_zstd_frame(
+    std::string_view frame, std::uint64_t max_bytes, std::string_view structure,
+    const std::function<bool(std::uint64_t bytes)>& may_take = {});
 
 /// The levels that zstd knows.
 [[nodiscard]] int min_zstd_level() noexcept;

@@ -1,5 +1,6 @@
 #include <cairn/engine/file.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,16 +17,30 @@ constexpr std::uint32_t kNewFileMode = 0666;  // the process's umask applies
 constexpr std::uint32_t kDefaultDirectAlignment = 4096;
 constexpr int kFileFlags = O_CLOEXEC | O_NOFOLLOW;
 
+// What may be there already is opened without waiting: it may be a FIFO without a writer.
 int flags_of(OpenMode mode) noexcept {
   switch (mode) {
     case OpenMode::read:
-      return O_RDONLY;
+      return O_RDONLY | O_NONBLOCK;
     case OpenMode::create:
       return O_WRONLY | O_CREAT | O_EXCL;
     case OpenMode::create_lock:
-      return O_RDWR | O_CREAT;
+      return O_RDWR | O_CREAT | O_NONBLOCK;
   }
   return O_RDONLY;
+}
+
+// What is wrong with what was opened with O_NONBLOCK; the flag is gone then: io_uring would answer
+// EAGAIN to reads of a regular file where the file system cannot do without waiting (io_uring/rw.c,
+// io_rw_init_file). Neither call waits for a file server: the type is in memory by now, and the
+// flags belong to this kernel.
+error_code settle_opened(int fd, int flags) noexcept {
+  struct statx status {};
+  const int how = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (::statx(fd, "", how, STATX_TYPE, &status) != 0) return from_errno(errno);
+  if (!S_ISREG(status.stx_mode)) return make_error_code(Errc::not_a_regular_file);
+  if (::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) return from_errno(errno);
+  return {};
 }
 
 // "Not here" as opposed to "failed".
@@ -180,7 +195,7 @@ bool OpenDirectoryPlan::next(IoRequest& request, IoResult& result) noexcept {
 
 OpenFilePlan::OpenFilePlan(std::shared_ptr<Engine> engine, int fd, std::string name, OpenMode mode,
                            DirectIo direct)
-    : engine_(std::move(engine)), first_(IoOp::open), wish_(direct) {
+    : engine_(std::move(engine)), first_(IoOp::open), mode_(mode), wish_(direct) {
   first_.fd = fd;
   first_.path = std::move(name);
   first_.flags = flags_of(mode) | kFileFlags;
@@ -225,12 +240,25 @@ bool OpenFilePlan::after_open(IoRequest& request, const IoResult& result) noexce
     if (wish_ != DirectIo::required) return open_buffered(request);
     return give_up(request, make_error_code(Errc::direct_io_unavailable));
   }
+  if (result.value == -EAGAIN && (request.flags & O_NONBLOCK) != 0) {
+    // Somebody has a lease on it (fcntl(2), F_SETLEASE), which only regular files can have, and the
+    // kernel is taking that back: worth waiting for.
+    request.flags &= ~O_NONBLOCK;
+    return true;
+  }
+  const bool found = mode_ != OpenMode::create;
   if (result.value < 0) {
-    error_ = to_error(result);
+    // ENXIO is what a socket answers, or a device that is not there.
+    error_ = found && result.value == -ENXIO ? make_error_code(Errc::not_a_regular_file)
+                                             : to_error(result);
     return remove_created(request);
   }
   opened_ = Descriptor(static_cast<int>(result.value));
   created_ = created_ || insisted;
+  if (found) {
+    const error_code fault = settle_opened(opened_.get(), request.flags);
+    if (fault) return give_up(request, fault);
+  }
   if (step_ == Step::open_buffered) return false;
   step_ = Step::ask_alignment;
   first_ = std::exchange(request, IoRequest(IoOp::stat));

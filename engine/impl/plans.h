@@ -174,7 +174,8 @@ class CAIRN_EXPORT OpenDirectoryPlan : public SinglePlan {
 
 /// Opens a file, with direct I/O where asked for and possible, and asks for its alignment. Where
 /// direct I/O turns out not to be, it opens the file again without, or gives up; giving up closes
-/// the file and removes it when this made it.
+/// the file and removes it when this made it. What is there and no regular file is refused, without
+/// waiting for it.
 class CAIRN_EXPORT OpenFilePlan {
  public:
   using Signature = void(error_code, File);
@@ -208,6 +209,7 @@ class CAIRN_EXPORT OpenFilePlan {
 
   std::shared_ptr<Engine> engine_;
   IoRequest first_;  // the open, while `request` is something else
+  OpenMode mode_;
   DirectIo wish_;
   Step step_ = Step::open_buffered;
   Descriptor opened_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <map>
 
 namespace cairn::internal {
@@ -13,13 +14,19 @@ constexpr std::uint64_t kReadBytes = 4u << 20;
 /// Shards of more elements than this are read by inner chunks, which bounds the memory and shares
 /// the work of decoding.
 constexpr std::uint64_t kWholeShardBytes = kReadBytes;
-/// More than any codec makes of a constant (bzip2: 44 MiB from 45 bytes): a chunk that claims more
-/// is not decoded.
+/// Where the codecs set no limit, or one upon another: more than any of them makes of a constant
+/// (bzip2: 44 MiB from 45 bytes). A chunk that claims more is not decoded.
 constexpr std::uint64_t kExpansionMax = 1u << 21;
 /// What a shard of any length may decode to: most of it may be left out.
 constexpr std::uint64_t kShardExpansion = std::uint64_t{1} << 30;
 /// Small chunks may claim this much, whatever they are.
 constexpr std::uint64_t kFreeExpansion = 1u << 20;
+/// A chunk may be larger than its array, which may be meant to grow: by this factor, or where it
+/// has no more bytes than that. What decodes to more than it has stored bytes is refused beyond, or
+/// an array of one element could cost any memory.
+constexpr std::uint64_t kChunkOfArray = 16;
+constexpr std::uint64_t kFreeChunkBytes = 256u << 20;
+static_assert(kFreeChunkBytes > kWholeShardBytes);
 /// Foreign encoders may write more than ours do at most, but not much more.
 constexpr std::uint64_t kSlackBytes = 64u << 10;
 
@@ -119,7 +126,7 @@ class Planner {
       (by_inner_chunks(leaf, chunk) ? plan_.shards : plan_.extents).push_back(std::move(extent));
       return;
     }
-    const std::string fault = length_fault(*leaf.array, piece.length);
+    const std::string fault = length_fault(*leaf.array, piece.length, leaf.array_bytes());
     if (!fault.empty()) {
       const bool inlined = entry.place == ValuePlace::inlined;
       sink_(chunk_error(scope_, piece, fault, database().path_of(entry),
@@ -197,7 +204,17 @@ Error chunk_error(const ReadScope& scope, const ChunkPiece& piece, const Error& 
   return Error(cause.code(), name_of(scope, piece) + ": " + cause.reason(), context);
 }
 
-std::string length_fault(const StoredArray& array, std::uint64_t length) {
+std::uint64_t decoded_bytes_max(const StoredArray& array, std::uint64_t length) {
+  const std::uint64_t free = array.inner ? kShardExpansion : kFreeExpansion;
+  const std::uint64_t expansion = std::min(array.expansion.value_or(kExpansionMax), kExpansionMax);
+  std::uint64_t most = 0;
+  if (__builtin_mul_overflow(length, expansion, &most))
+    return std::numeric_limits<std::uint64_t>::max();
+  return std::max(free, most);
+}
+
+std::string length_fault(const StoredArray& array, std::uint64_t length,
+                         std::uint64_t array_bytes) {
   const std::string has = "it has " + std::to_string(length) + " bytes, its metadata asks for ";
   if (array.stored_bytes) {
     if (length == *array.stored_bytes) return "";
@@ -208,10 +225,19 @@ std::string length_fault(const StoredArray& array, std::uint64_t length) {
   const bool shard = array.inner != nullptr;
   const std::uint64_t most = 2 * array.stored_bytes_max + kSlackBytes;
   if (!shard && length > most) return has + "at most " + std::to_string(most);
-  const std::uint64_t free = shard ? kShardExpansion : kFreeExpansion;
-  if (array.chunk_bytes > free && array.chunk_bytes / kExpansionMax > length) {
+  if (array.chunk_bytes > decoded_bytes_max(array, length)) {
     return "it has " + std::to_string(length) + " bytes, too few to decode to the " +
            std::to_string(array.chunk_bytes) + " of its metadata";
+  }
+  // A shard of several inner chunks is never decoded as a whole where it is so large.
+  const bool whole = !shard || array.inner->chunks <= 1;
+  if (whole && array.chunk_bytes > kFreeChunkBytes &&
+      array.chunk_bytes / kChunkOfArray > std::max(array_bytes, length)) {
+    return "it has " + std::to_string(length) + " bytes and decodes to " +
+           std::to_string(array.chunk_bytes) + ", which an array of " +
+           std::to_string(array_bytes) + " bytes does not justify: at most " +
+           std::to_string(kFreeChunkBytes) + ", or " + std::to_string(kChunkOfArray) +
+           " times the larger of both";
   }
   return "";
 }

@@ -71,8 +71,12 @@ struct ReadPlan {
 /// Joins pieces of one file, in any order, into extents.
 [[nodiscard]] std::vector<ReadExtent> join_pieces(std::uint32_t file,
                                                   std::vector<ChunkPiece> pieces);
+/// What a chunk of `length` stored bytes may decode to; one that claims more is at fault.
+[[nodiscard]] std::uint64_t decoded_bytes_max(const StoredArray& array, std::uint64_t length);
 /// What is wrong with a chunk of `length` stored bytes, as far as that tells; empty: nothing.
-[[nodiscard]] std::string length_fault(const StoredArray& array, std::uint64_t length);
+/// `array_bytes`: of all elements that the leaf's array has.
+[[nodiscard]] std::string length_fault(const StoredArray& array, std::uint64_t length,
+                                       std::uint64_t array_bytes);
 /// "chunk c/0/1: reason", as an error of the leaf.
 [[nodiscard]] Error chunk_error(const ReadScope& scope, const ChunkPiece& piece, std::string reason,
                                 std::string path,

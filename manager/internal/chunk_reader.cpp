@@ -57,8 +57,19 @@ Task<void> ChunkReader::read_all(engine::Nursery& nursery, ChunkReader* self, Re
 
 Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, std::size_t end) {
   Tally tally;
-  auto check = [this, inlined, begin, end, &tally] {
-    std::vector<std::byte> scratch;
+  // Of the window, as for chunks in files: what is decoded at once is bounded, and memory that no
+  // element reaches is never touched.
+  std::uint64_t scratch_size = 0;
+  for (std::size_t i = begin; i < end; ++i)
+    scratch_size = std::max(scratch_size, scratch_of((*inlined)[i].piece));
+  engine::Buffer buffer;
+  if (scratch_size > 0) {
+    auto [error, acquired] =
+        co_await engine()->window().async_acquire(scratch_size, engine::ArenaUse::read, kAsTuple);
+    if (error) raise_failure(error, "wait for memory", scope_.index.folder()->path);
+    buffer = std::move(acquired);
+  }
+  auto check = [this, inlined, begin, end, scratch = buffer.span(), &tally] {
     for (std::size_t i = begin; i < end; ++i) {
       const ChunkPiece& piece = (*inlined)[i].piece;
       const StoredLeaf& leaf = scope_.leaves[piece.leaf];
@@ -69,7 +80,6 @@ Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, 
         take_shard(piece, stored, scratch, path, tally);
         continue;
       }
-      scratch.resize(std::max(scratch.size(), sink_.scratch_bytes(PieceView(leaf, piece))));
       take(piece, stored, scratch, path, std::nullopt, tally);
     }
   };
@@ -127,7 +137,8 @@ std::vector<Error> ChunkReader::settle(ReadExtent& extent, const DataFile& file)
   if (extent.whole_file) {
     ChunkPiece& piece = extent.pieces[0];
     extent.end = piece.length = file.size;
-    const std::string fault = length_fault(*scope_.leaves[piece.leaf].array, file.size);
+    const StoredLeaf& leaf = scope_.leaves[piece.leaf];
+    const std::string fault = length_fault(*leaf.array, file.size, leaf.array_bytes());
     if (fault.empty()) return damages;
     damages.push_back(chunk_error(scope_, piece, fault, file.file->path, 0));
     extent.pieces.clear();
@@ -150,11 +161,18 @@ std::vector<Error> ChunkReader::settle(ReadExtent& extent, const DataFile& file)
 
 std::uint64_t ChunkReader::scratch_of(const ReadExtent& extent) const {
   std::uint64_t bytes = 0;
-  for (const ChunkPiece& piece : extent.pieces) {
-    const PieceView view(scope_.leaves[piece.leaf], piece);
-    bytes = std::max<std::uint64_t>(bytes, sink_.scratch_bytes(view));
-  }
+  for (const ChunkPiece& piece : extent.pieces) bytes = std::max(bytes, scratch_of(piece));
   return bytes;
+}
+
+std::uint64_t ChunkReader::scratch_of(const ChunkPiece& piece) const {
+  const StoredLeaf& leaf = scope_.leaves[piece.leaf];
+  if (!piece.inner && by_inner_chunks(leaf, piece.chunk)) {
+    // Which inner chunks a shard has is not known yet: what one may need that is not at fault.
+    const StoredArray& inner = *leaf.array->inner;
+    return std::min<std::uint64_t>(inner.chunk_bytes, decoded_bytes_max(inner, piece.length));
+  }
+  return sink_.scratch_bytes(PieceView(leaf, piece));
 }
 
 /// What a format without checksums cannot carry is in Cairn's record.

@@ -49,6 +49,7 @@ class ChunkReader {
   /// them.
   [[nodiscard]] std::vector<Error> settle(ReadExtent& extent, const DataFile& file) const;
   [[nodiscard]] std::uint64_t scratch_of(const ReadExtent& extent) const;
+  [[nodiscard]] std::uint64_t scratch_of(const ChunkPiece& piece) const;
   void count(const Tally& tally);
 
   // On workers.
@@ -64,9 +65,9 @@ class ChunkReader {
                         Tally* tally);
   static Task<void> read_inner(engine::Nursery& nursery, ChunkReader* self,
                                std::vector<ReadExtent>* extents, DataFilePtr file);
-  /// On a worker. A shard that lies in the database.
+  /// On a worker. A shard that lies in the database; `scratch` has room for any inner chunk.
   void take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
-                  std::vector<std::byte>& scratch, const std::string& path, Tally& tally);
+                  std::span<std::byte> scratch, const std::string& path, Tally& tally);
   /// On a worker. The wanted inner chunks that the shard has; those that it leaves out are taken.
   [[nodiscard]] std::vector<ChunkPiece> inner_pieces(const ChunkPiece& whole,
                                                      const zarr::ShardIndex& cells,

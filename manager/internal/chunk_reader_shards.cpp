@@ -76,8 +76,7 @@ Task<void> ChunkReader::read_index(const ReadExtent* shard, FilePtr file,
 }
 
 void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
-                             std::vector<std::byte>& scratch, const std::string& path,
-                             Tally& tally) {
+                             std::span<std::byte> scratch, const std::string& path, Tally& tally) {
   const StoredLeaf& leaf = scope_.leaves[whole.leaf];
   const zarr::ArrayMetadata& metadata = leaf.array->metadata;
   std::vector<ChunkPiece> pieces;
@@ -91,7 +90,6 @@ void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte>
     tally.damages.push_back(chunk_error(scope_, whole, damage.what(), path));
   }
   for (const ChunkPiece& piece : pieces) {
-    scratch.resize(std::max(scratch.size(), sink_.scratch_bytes(PieceView(leaf, piece))));
     take(piece, stored.subspan(piece.offset, piece.length), scratch, path, std::nullopt, tally);
   }
 }
@@ -121,7 +119,7 @@ std::vector<ChunkPiece> ChunkReader::inner_pieces(const ChunkPiece& whole,
     // A value in the database begins at offset 0.
     piece.offset = whole.offset + cell->offset;
     piece.length = cell->length;
-    const std::string fault = length_fault(inner, cell->length);
+    const std::string fault = length_fault(inner, cell->length, leaf.array_bytes());
     if (fault.empty()) {
       pieces.push_back(piece);
       continue;

@@ -12,15 +12,16 @@ constexpr std::string_view kManifestName = "manifest.ocdbt";
 /// Small values that are read at once.
 constexpr std::size_t kFetchesInFlight = 64;
 
-/// What keys may take in memory for each byte of the nodes that they were read from. 100,000
-/// scalars that are equal have nodes of 54 KB: 66 times that for short names, 780 times for names
-/// of 200 bytes. So the first multiple is generous (it is that of a single node,
-/// codecs/ocdbt_format.md), and a lower one holds where much memory is at stake.
-constexpr std::uint64_t kKeyBytesFree = 64u << 20;
-constexpr std::uint64_t kKeyBytesPerByte = 4096;
-constexpr std::uint64_t kManyKeyBytes = std::uint64_t{1} << 30;
-constexpr std::uint64_t kManyKeyBytesPerByte = 64;
-static_assert(kKeyBytesFree < kManyKeyBytes && kKeyBytesPerByte > kManyKeyBytesPerByte);
+/// What keys, values and nodes that are being decoded may take in memory for each byte of the nodes
+/// that they were read from. 100,000 scalars that are equal have nodes of 54 KB: their keys take 66
+/// times that for short names, 780 times for names of 200 bytes, and their metadata of 600 bytes
+/// 1100 times as values and again as bodies. So the first multiple is generous (it is that of a
+/// single node, codecs/ocdbt_format.md), and a lower one holds where much memory is at stake.
+constexpr std::uint64_t kHeldBytesFree = 64u << 20;
+constexpr std::uint64_t kHeldBytesPerByte = 4096;
+constexpr std::uint64_t kManyHeldBytes = std::uint64_t{2} << 30;
+constexpr std::uint64_t kManyHeldBytesPerByte = 256;
+static_assert(kHeldBytesFree < kManyHeldBytes && kHeldBytesPerByte > kManyHeldBytesPerByte);
 
 ocdbt::Manifest decode_manifest(const std::string& path, const std::string& text) {
   try {
@@ -182,21 +183,23 @@ std::uint32_t ItemDatabase::file_index(const std::string& path) {
 }
 
 void ItemDatabase::add_entry(DatabaseEntry entry) {
-  hold(entry.key.size());
+  hold(entry.key.size() + entry.value.size());
   entries_.push_back(std::move(entry));
 }
 
-std::uint64_t ItemDatabase::key_bytes_max(std::uint64_t read_bytes) {
-  return std::min(kKeyBytesFree + kKeyBytesPerByte * read_bytes,
-                  kManyKeyBytes + kManyKeyBytesPerByte * read_bytes);
+std::uint64_t ItemDatabase::held_bytes_max() const {
+  return fetched_bytes_max_ + std::min(kHeldBytesFree + kHeldBytesPerByte * read_bytes_,
+                                       kManyHeldBytes + kManyHeldBytesPerByte * read_bytes_);
 }
 
 void ItemDatabase::hold(std::uint64_t bytes) {
-  held_bytes_ += bytes;
-  const std::uint64_t most = key_bytes_max(read_bytes_);
-  if (held_bytes_ <= most) return;
+  const std::uint64_t most = held_bytes_max();
+  if (held_bytes_ + bytes <= most) {
+    held_bytes_ += bytes;
+    return;
+  }
   throw database_error(manifest_ ? manifest_path_ : item_->path, std::nullopt,
-                       "its keys take more than " + std::to_string(most) +
+                       "its keys and values take more than " + std::to_string(most) +
                            " bytes of memory, which is out of proportion to the " +
                            std::to_string(read_bytes_) + " bytes that they were read from");
 }
@@ -211,6 +214,7 @@ void ItemDatabase::lose(const std::exception_ptr& failure) {
 }
 
 Task<void> ItemDatabase::fetch(std::vector<std::string> keys, std::uint64_t most) {
+  fetched_bytes_max_ = std::max(fetched_bytes_max_, most);
   engine::Nursery fetches(item_->engine->executor());
   for (const std::string& key : keys) {
     const DatabaseEntry* entry = find(key);
@@ -246,6 +250,8 @@ Task<void> ItemDatabase::fetch_value(std::size_t index, std::uint64_t most) {
                              std::to_string(status.size) + ", and at most " + std::to_string(most) +
                              " are allowed");
   }
+  // Any number of keys may refer to the same bytes.
+  hold(entry.length);
   std::string value(entry.length, '\0');
   co_await read_at(file, entry.offset, std::as_writable_bytes(std::span(value)));
   entry.value = std::move(value);

@@ -83,24 +83,28 @@ class ItemDatabase {
   [[nodiscard]] std::string path_of_missing(const std::string& key) const;
   /// Bytes of the value; asks the file system for a whole file's.
   Task<std::uint64_t> size_of(DatabaseEntry entry);
-  /// Reads the values of these keys and keeps them as inlined ones. `most`: bytes that one may
-  /// have. Keys that are not there are passed over; what cannot be read stays out of line.
+  /// Reads the values of these keys and keeps them as inlined ones, as far as all together are in
+  /// proportion to the keys. `most`: bytes that one may have. Keys that are not there are passed
+  /// over; what cannot be read stays out of line.
   Task<void> fetch(std::vector<std::string> keys, std::uint64_t most);
 
  private:
   /// A node still to be read, and what the walk knows of it.
   struct Pending;
   Task<void> load_ocdbt(KeySet keys);
+  /// How many of the first nodes are read at once.
+  [[nodiscard]] static std::size_t portion_of(std::span<const Pending> level);
   static Task<void> read_nodes(engine::Nursery& nursery, ItemDatabase* self,
                                std::span<const Pending> pending, std::span<ocdbt::Node> nodes,
-                               ocdbt::KeyBudget* keys);
+                               ocdbt::NodeBudget* budget);
   /// None where it cannot be opened.
   Task<FilePtr> open_node_file(std::string path);
   Task<void> read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
-                       ocdbt::KeyBudget* keys);
+                       ocdbt::NodeBudget* budget);
   Task<void> read_node_or_none(const Pending* pending, FilePtr file, ocdbt::Node* node,
-                               ocdbt::KeyBudget* keys);
-  void take_entries(const Pending& from, const ocdbt::Node& node, const KeySet& keys);
+                               ocdbt::NodeBudget* budget);
+  /// Takes the values out of the node.
+  void take_entries(const Pending& from, ocdbt::Node& node, const KeySet& keys);
   void add_children(const Pending& from, const ocdbt::Node& node, const KeySet& keys,
                     std::vector<Pending>& level);
   /// Shared: a walk has one coroutine for each directory, and a set may be large.
@@ -122,16 +126,18 @@ class ItemDatabase {
   void pass_on(const std::exception_ptr& failure) const;
   /// Likewise; some keys are lost with it.
   void lose(const std::exception_ptr& failure);
-  /// Counts memory that keys take, and throws where what was read does not justify so much: a
-  /// prefix that is stored once may be part of any number of keys.
+  /// Counts memory that keys and values take, and throws where what was read does not justify so
+  /// much: a prefix that is stored once may be part of any number of keys, and a few bytes of zstd
+  /// may become any value.
   void hold(std::uint64_t bytes);
-  [[nodiscard]] static std::uint64_t key_bytes_max(std::uint64_t read_bytes);
+  [[nodiscard]] std::uint64_t held_bytes_max() const;
 
   FolderPtr item_;
   DamageSink damage_;
   bool complete_ = true;
-  std::uint64_t held_bytes_ = 0;  ///< by keys
-  std::uint64_t read_bytes_ = 0;  ///< of nodes, or what stands for them in a directory
+  std::uint64_t held_bytes_ = 0;         ///< by keys and values
+  std::uint64_t fetched_bytes_max_ = 0;  ///< what a single value may have is always justified
+  std::uint64_t read_bytes_ = 0;         ///< of nodes, or what stands for them in a directory
   std::string manifest_text_;
   std::string manifest_path_;  ///< of the manifest that has the versions
   std::optional<ocdbt::Manifest> manifest_;

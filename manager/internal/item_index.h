@@ -38,6 +38,10 @@ struct StoredLeaf {
   /// Where in the array's grid its wanted chunks are; none where it has no elements to read.
   [[nodiscard]] std::optional<IndexRange> wanted_chunks() const;
   [[nodiscard]] std::string chunk_key(std::uint64_t chunk) const;
+  /// Of all elements of the array, whatever is wanted.
+  [[nodiscard]] std::uint64_t array_bytes() const {
+    return byte_count(array->metadata.dtype, array->metadata.shape);
+  }
 };
 
 /// Throws Error(invalid_argument) unless what is wanted of the leaf lies in it.

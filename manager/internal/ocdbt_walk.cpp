@@ -11,7 +11,11 @@
 namespace cairn::internal {
 namespace {
 
+/// Nodes that are read at once: few, and of few bytes as they are stored, but at least one.
 constexpr std::size_t kNodesInFlight = 16;
+constexpr std::uint64_t kNodeBytesInFlight = 256u << 20;
+/// Beside twice what it may decode to, what a stored node may have: a writer may miss its limit.
+constexpr std::uint64_t kNodeSlackBytes = 16u << 20;
 
 }  // namespace
 
@@ -38,7 +42,11 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
     const ocdbt::Version& version = manifest_->versions.back();
     const ocdbt::DataFile& file = manifest_->files.at(version.root->file);
     Pending root;
-    root.path = file.path();
+    try {
+      root.path = ocdbt::data_path("", file);
+    } catch (const FormatError& damage) {
+      throw database_error(manifest_path_, std::nullopt, damage.what());
+    }
     root.transitive = file.base;
     root.where = *version.root;
     root.height = version.root_height;
@@ -55,12 +63,12 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
     }
     std::vector<Pending> next;
     // Decoded in portions, which bounds what is held beside the entries themselves.
-    for (std::size_t begin = 0; begin < level.size(); begin += kNodesInFlight) {
-      const std::size_t count = std::min(kNodesInFlight, level.size() - begin);
+    for (std::size_t begin = 0; begin < level.size();) {
+      const std::size_t count = portion_of(std::span<const Pending>(level).subspan(begin));
       std::vector<ocdbt::Node> nodes(count);
       const std::span<const Pending> portion(level.data() + begin, count);
-      for (const Pending& node : portion) read_bytes_ += node.where.length;
-      ocdbt::KeyBudget budget(key_bytes_max(read_bytes_));
+      // More is given for each node that is in its file: what is said of it may be anything.
+      ocdbt::NodeBudget budget(held_bytes_max() - held_bytes_);
       co_await engine::with_nursery(item_->engine->executor(), &ItemDatabase::read_nodes, this,
                                     portion, std::span(nodes), &budget);
       for (std::size_t i = 0; i < count; ++i) {
@@ -70,14 +78,28 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
           add_children(level[begin + i], nodes[i], keys, next);
         }
       }
+      begin += count;
     }
     level = std::move(next);
   }
 }
 
+std::size_t ItemDatabase::portion_of(std::span<const Pending> level) {
+  std::uint64_t bytes = 0;
+  std::size_t count = 0;
+  while (count < std::min(kNodesInFlight, level.size())) {
+    // No sum of what is below the limit wraps.
+    const std::uint64_t next = std::min(level[count].where.length, kNodeBytesInFlight);
+    if (count > 0 && bytes + next > kNodeBytesInFlight) break;
+    bytes += next;
+    ++count;
+  }
+  return count;
+}
+
 Task<void> ItemDatabase::read_nodes(engine::Nursery& nursery, ItemDatabase* self,
                                     std::span<const Pending> pending, std::span<ocdbt::Node> nodes,
-                                    ocdbt::KeyBudget* keys) {
+                                    ocdbt::NodeBudget* budget) {
   FilePtr file;
   std::string open_path;
   for (std::size_t i = 0; i < pending.size(); ++i) {
@@ -86,7 +108,7 @@ Task<void> ItemDatabase::read_nodes(engine::Nursery& nursery, ItemDatabase* self
       open_path = pending[i].path;
       file = co_await self->open_node_file(open_path);
     }
-    if (file) nursery.spawn(self->read_node_or_none(&pending[i], file, &nodes[i], keys));
+    if (file) nursery.spawn(self->read_node_or_none(&pending[i], file, &nodes[i], budget));
   }
 }
 
@@ -102,10 +124,10 @@ Task<FilePtr> ItemDatabase::open_node_file(std::string path) {
 }
 
 Task<void> ItemDatabase::read_node_or_none(const Pending* pending, FilePtr file, ocdbt::Node* node,
-                                           ocdbt::KeyBudget* keys) {
+                                           ocdbt::NodeBudget* budget) {
   std::exception_ptr failure;
   try {
-    co_await read_node(pending, file, node, keys);
+    co_await read_node(pending, file, node, budget);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -115,7 +137,7 @@ Task<void> ItemDatabase::read_node_or_none(const Pending* pending, FilePtr file,
 }
 
 Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
-                                   ocdbt::KeyBudget* keys) {
+                                   ocdbt::NodeBudget* budget) {
   const ocdbt::Reference where = pending->where;
   auto [error, status] = co_await file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", file->path);
@@ -126,12 +148,22 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
                              " bytes is said to be here, but the file has " +
                              std::to_string(status.size));
   }
+  const std::uint64_t most = manifest_->config.max_decoded_node_bytes;
+  if (where.length > 2 * most + kNodeSlackBytes) {
+    throw database_error(file->path, where.offset,
+                         "a node of " + std::to_string(where.length) +
+                             " bytes is said to be here; at most " +
+                             std::to_string(2 * most + kNodeSlackBytes) +
+                             " are allowed where nodes decode to " + std::to_string(most));
+  }
+  const std::uint64_t before = held_bytes_max();
+  read_bytes_ += where.length;
+  budget->give(held_bytes_max() - before);
   std::string bytes(where.length, '\0');
   co_await read_at(file, where.offset, std::as_writable_bytes(std::span(bytes)));
-  const std::uint64_t most = manifest_->config.max_decoded_node_bytes;
-  auto decode = [&bytes, most, pending, node, keys, path = file->path] {
+  auto decode = [&bytes, most, pending, node, budget, path = file->path] {
     try {
-      *node = ocdbt::decode_node(bytes, most, keys);
+      *node = ocdbt::decode_node(bytes, most, budget);
       ocdbt::check_child(*node, pending->height, pending->min_key);
     } catch (const FormatError& damage) {
       throw format_failure(damage, path, pending->where.offset);
@@ -140,9 +172,9 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
   co_await engine::async_run(item_->engine->cpu(), std::move(decode), asio::use_awaitable);
 }
 
-void ItemDatabase::take_entries(const Pending& from, const ocdbt::Node& node, const KeySet& keys) {
+void ItemDatabase::take_entries(const Pending& from, ocdbt::Node& node, const KeySet& keys) {
   const bool everything = keys.is_all();
-  for (const ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
+  for (ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
     check_key_length(from, entry.key);
     std::string key = from.prefix + entry.key;
     if (from.end && key >= *from.end) {
@@ -153,8 +185,8 @@ void ItemDatabase::take_entries(const Pending& from, const ocdbt::Node& node, co
     if (!everything && !keys.contains(key)) continue;
     DatabaseEntry added;
     added.key = std::move(key);
-    if (const auto* value = std::get_if<std::string>(&entry.value)) {
-      added.value = *value;
+    if (auto* value = std::get_if<std::string>(&entry.value)) {
+      added.value = std::move(*value);
     } else {
       const auto& reference = std::get<ocdbt::Reference>(entry.value);
       added.place = ValuePlace::range;

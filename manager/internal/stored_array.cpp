@@ -72,6 +72,7 @@ StoredArray::StoredArray(zarr::ArrayMetadata m)
       chunk_bytes(checked_chunk_bytes(metadata)),
       stored_bytes(zarr::fixed_chunk_size(metadata)),
       stored_bytes_max(zarr::chunk_size_bound(metadata)),
+      expansion(zarr::max_expansion(metadata)),
       verbatim(is_verbatim(metadata)) {
   if (zarr::is_sharded(metadata))
     inner = std::make_shared<const StoredArray>(zarr::inner_array(metadata));

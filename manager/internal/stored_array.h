@@ -23,6 +23,8 @@ struct StoredArray {
   std::size_t chunk_bytes = 0;              ///< elements of one chunk
   std::optional<std::size_t> stored_bytes;  ///< of each chunk, where the codecs fix it
   std::size_t stored_bytes_max = 0;         ///< what a sound chunk has at most
+  /// What a stored byte decodes to at most; none: parts of a chunk may be left out.
+  std::optional<std::uint64_t> expansion;
   /// The stored bytes begin with the elements as they lie in memory.
   bool verbatim = false;
   /// A shard as an array of inner chunks; none where chunks are not sharded.

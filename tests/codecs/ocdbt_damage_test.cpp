@@ -231,7 +231,7 @@ TEST(OcdbtDamage, PrefixesThatExpandBeyondReasonAreRefused) {
   }
   body += std::string(2 * std::size_t{count}, '\0');
   EXPECT_THAT(error_of([&] { decode_a_node(sealed(kBtreeMagic, body)); }),
-              HasSubstr("bytes of keys and paths so far"));
+              HasSubstr("bytes of keys, paths and values so far"));
 }
 
 TEST(OcdbtDamage, NodesThatShareABudgetMayNotTakeMoreThanItHasTogether) {
@@ -239,11 +239,38 @@ TEST(OcdbtDamage, NodesThatShareABudgetMayNotTakeMoreThanItHasTogether) {
   node.entries = std::vector<Entry>{{std::string(600, 'a'), std::string("1")},
                                     {std::string(600, 'b'), std::string("2")}};
   const std::string bytes = encode(node, raw_config());
-  KeyBudget budget(3 * 1200);
+  NodeBudget budget(3 * 1202);  // a value has one byte
   for (int i = 0; i < 3; ++i) EXPECT_EQ(decode_node(bytes, kMaxDecoded, &budget), node);
   EXPECT_THAT(error_of([&] { static_cast<void>(decode_node(bytes, kMaxDecoded, &budget)); }),
               AllOf(HasSubstr("entry 0: key"), HasSubstr("less, given the size of all nodes")));
   EXPECT_EQ(decode_node(bytes, kMaxDecoded), node);
+}
+
+TEST(OcdbtDamage, ValuesAndDecompressedBodiesCountInTheBudgetOfTheirNodes) {
+  Node node;
+  node.entries = std::vector<Entry>{{"a", std::string(100'000, 'x')}};
+  // Raw: the key and the value, which stay.
+  const std::string raw = encode(node, raw_config());
+  NodeBudget budget(2 * 100'001);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(decode_node(raw, kMaxDecoded, &budget), node);
+  EXPECT_FALSE(budget.take(1));
+  budget.give(100'000);
+  EXPECT_THAT(error_of([&] { static_cast<void>(decode_node(raw, kMaxDecoded, &budget)); }),
+              AllOf(HasSubstr("entry 0: value"), HasSubstr("less, given the size of all nodes")));
+  // Compressed: the body too, as long as it is there.
+  const std::string packed = encode(node, Config());
+  ASSERT_LT(packed.size(), 1000u);
+  NodeBudget little(100'000);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(error_of([&] { static_cast<void>(decode_node(packed, kMaxDecoded, &little)); }),
+                AllOf(HasSubstr("compressed body"), HasSubstr("bytes or more when decoded"),
+                      HasSubstr("less, given the size of all nodes")));
+  }
+  EXPECT_TRUE(little.take(100'000)) << "what was refused takes nothing";
+  NodeBudget enough(100'001 + 100'100);
+  EXPECT_EQ(decode_node(packed, kMaxDecoded, &enough), node);
+  EXPECT_TRUE(enough.take(100'100)) << "the body is gone";
+  EXPECT_FALSE(enough.take(1));
 }
 
 std::string zstd_frame(std::string_view content) {

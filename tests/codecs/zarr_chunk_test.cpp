@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 
 namespace cairn::zarr {
@@ -212,6 +213,28 @@ TEST(Chunk, HasAFixedSizeWithoutCompressorsAndShards) {
   EXPECT_EQ(fixed_chunk_size(array_of({Bytes{}, Zstd{}})), std::nullopt);
   EXPECT_EQ(fixed_chunk_size(array_of({Sharding{{2, 3}, {Bytes{}}, {Bytes{}}, false}})),
             std::nullopt);
+}
+
+TEST(Chunk, ExpandsAsMuchAsItsCompressorsCan) {
+  EXPECT_EQ(max_expansion(array_of({Bytes{}, Crc32c{}})), 1u);
+  EXPECT_EQ(max_expansion(array_of({Bytes{}, Gzip{}, Crc32c{}})), 1032u);
+  EXPECT_EQ(max_expansion(array_of({Bytes{}, Zstd{}, Gzip{}})), 1032u * 32768u);
+  EXPECT_EQ(max_expansion(array_of(CodecChain{Bytes{}, Zstd{}, Zstd{}, Zstd{}, Zstd{}, Zstd{}})),
+            std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(max_expansion(array_of({Sharding{{2, 3}, {Bytes{}}, {Bytes{}}, false}})), std::nullopt);
+}
+
+TEST(Chunk, OfZerosStaysWithinTheExpansionOfItsCompressor) {
+  constexpr Index kSize = Index{16} << 20;
+  const Bytestring zeros(kSize);
+  for (const Codec& compressor :
+       {Codec(Zstd{19}), Codec(Gzip{9}), Codec(Gzip{9, true}), Codec(Bz2{9}), Codec(Blosc{})}) {
+    ArrayMetadata metadata = array_of({Bytes{}, compressor}, DType::uint8, {kSize});
+    metadata.format = Format::v2;
+    const std::size_t stored = encode(metadata, zeros).size();
+    EXPECT_GE(stored * max_expansion(metadata).value(), static_cast<std::uint64_t>(kSize))
+        << name_of(compressor) << ": " << stored;
+  }
 }
 
 TEST(Shard, WritesEveryCell) {

@@ -54,7 +54,7 @@ TEST(Error, CodesOfTheEngineHaveItsCategoryAndAText) {
   EXPECT_STREQ(engine::engine_category().name(), "cairn.engine");
   for (const Errc code :
        {Errc::forked_child, Errc::engine_closed, Errc::request_too_large, Errc::timed_out,
-        Errc::direct_io_unavailable, Errc::exchange_unavailable}) {
+        Errc::direct_io_unavailable, Errc::exchange_unavailable, Errc::not_a_regular_file}) {
     const engine::error_code made = code;
     EXPECT_EQ(made.category(), engine::engine_category());
     EXPECT_NE(made.message(), "");
@@ -76,7 +76,7 @@ TEST(Error, GenericAndSystemCategoriesMeanTheSame) {
 }
 
 TEST(Error, EveryEngineCodeHasAMessageAndAKind) {
-  for (int value = 1; value <= static_cast<int>(Errc::exchange_unavailable); ++value) {
+  for (int value = 1; value <= static_cast<int>(Errc::not_a_regular_file); ++value) {
     const engine::error_code code = static_cast<Errc>(value);
     EXPECT_STREQ(code.category().name(), "cairn.engine");
     EXPECT_NE(code.message(), "unknown engine error") << value;

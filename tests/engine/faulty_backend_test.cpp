@@ -210,6 +210,19 @@ TEST_P(FaultTest, AFileThatWasThereSurvivesARefusedOpen) {
   EXPECT_EQ(content(), "precious");
 }
 
+TEST_P(FaultTest, AnOpenThatALeaseDelaysIsWaitedFor) {
+  std::ofstream(temp_ / "file") << "precious";
+  plan_->fail(
+      [](const engine::IoRequest& request) {
+        return request.op == IoOp::open && (request.flags & O_NONBLOCK) != 0;
+      },
+      1, EAGAIN, FaultPlan::kForever);
+  auto [error, file] = open(OpenMode::read);
+  EXPECT_FALSE(error) << error.message();
+  EXPECT_TRUE(file);
+  EXPECT_GE(plan_->injected(), 1u);
+}
+
 TEST_P(FaultTest, ShortDirectTransfersOffTheAlignmentAreErrors) {
   File file = open(OpenMode::create, DirectIo::automatic).second;
   if (!file.direct()) GTEST_SKIP() << "no direct I/O on " << temp_.string();

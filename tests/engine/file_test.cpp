@@ -2,9 +2,11 @@
 
 #include <cairn/engine/error.h>
 #include <cairn/engine/file.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/bind_executor.hpp>
@@ -121,6 +123,34 @@ TEST_P(FileTest, FilesAreNotOpenedThroughSymlinksOrOutsideTheDirectory) {
   };
   EXPECT_EQ(open_error("alias"), ELOOP);
   EXPECT_EQ(open_error("../file"), EXDEV);
+}
+
+TEST_P(FileTest, WhatIsNoRegularFileIsRefusedWithoutWaiting) {
+  ASSERT_EQ(::mkfifo((temp_ / "fifo").c_str(), 0600), 0);
+  std::filesystem::create_directory(temp_ / "dir");
+  const auto open_error = [this](const char* name, OpenMode mode, DirectIo direct) {
+    return error_of([&](auto token) { root_.async_open_file(name, mode, direct, token); });
+  };
+  for (const DirectIo direct : {DirectIo::off, DirectIo::automatic}) {
+    EXPECT_EQ(open_error("fifo", OpenMode::read, direct), Errc::not_a_regular_file);
+    EXPECT_EQ(open_error("dir", OpenMode::read, direct), Errc::not_a_regular_file);
+    EXPECT_EQ(open_error("fifo", OpenMode::create_lock, direct), Errc::not_a_regular_file);
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(temp_ / "fifo")) << "what was there is nobody's to remove";
+}
+
+TEST_P(FileTest, TransfersOfWhatWasThereMayWait) {
+  put("file", "x");
+  for (const OpenMode mode : {OpenMode::read, OpenMode::create_lock}) {
+    for (const DirectIo direct : {DirectIo::off, DirectIo::automatic}) {
+      const File file = open("file", mode, direct);
+      const int flags = ::fcntl(file.fd(), F_GETFL);
+      ASSERT_GE(flags, 0);
+      // io_uring answers EAGAIN where a file system would have to.
+      EXPECT_EQ(flags & O_NONBLOCK, 0);
+      EXPECT_EQ((flags & O_DIRECT) != 0, file.direct());
+    }
+  }
 }
 
 TEST_P(FileTest, DirectFilesStateTheirAlignmentAndRefuseMisalignedRequests) {

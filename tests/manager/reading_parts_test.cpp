@@ -104,14 +104,45 @@ TEST(StoredArray, RefusesWhatCannotBeCounted) {
 
 TEST(StoredArray, LengthsThatCannotBeAreFaults) {
   const StoredArray raw(metadata({1000}, {1000}));
-  EXPECT_EQ(length_fault(raw, 4000), "");
-  EXPECT_THAT(length_fault(raw, 3999), HasSubstr("4000"));
+  EXPECT_EQ(length_fault(raw, 4000, 4000), "");
+  EXPECT_THAT(length_fault(raw, 3999, 4000), HasSubstr("4000"));
   zarr::ArrayMetadata packed = metadata({1 << 28}, {1 << 28});
   packed.codecs.emplace_back(zarr::Zstd{});
   const StoredArray compressed(packed);
-  EXPECT_EQ(length_fault(compressed, 1 << 20), "");
-  EXPECT_THAT(length_fault(compressed, 20), HasSubstr("too few"));
-  EXPECT_THAT(length_fault(compressed, std::uint64_t{1} << 63), HasSubstr("at most"));
+  constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+  EXPECT_EQ(length_fault(compressed, 1 << 20, kGiB), "");
+  EXPECT_THAT(length_fault(compressed, 20, kGiB), HasSubstr("too few"));
+  EXPECT_THAT(length_fault(compressed, std::uint64_t{1} << 63, kGiB), HasSubstr("at most"));
+}
+
+TEST(StoredArray, LengthsAreTakenByWhatTheCodecCanMakeOfThem) {
+  constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+  const auto least = [](const zarr::Codec& codec) {
+    zarr::ArrayMetadata form = metadata({1 << 28}, {1 << 28});
+    form.format = zarr::Format::v2;
+    form.codecs.emplace_back(codec);
+    const StoredArray array(form);
+    std::uint64_t length = 1;
+    while (!length_fault(array, length, kGiB).empty()) length *= 2;
+    return length;
+  };
+  // 1 GiB from 2^15 times, 1032 times, and 2^21 times fewer bytes.
+  EXPECT_EQ(least(zarr::Zstd{}), std::uint64_t{1} << 15);
+  EXPECT_EQ(least(zarr::Blosc{}), std::uint64_t{1} << 15);
+  EXPECT_EQ(least(zarr::Gzip{}), std::uint64_t{1} << 20);
+  EXPECT_EQ(least(zarr::Bz2{}), std::uint64_t{1} << 9);
+}
+
+TEST(StoredArray, ChunksFarLargerThanTheirArrayAreFaults) {
+  zarr::ArrayMetadata form = metadata({1}, {1 << 28});
+  form.codecs.emplace_back(zarr::Zstd{});
+  const StoredArray gib(form);
+  EXPECT_THAT(length_fault(gib, 1 << 16, 4), HasSubstr("does not justify"));
+  // Bytes that are there justify as many, and so does a large array.
+  EXPECT_EQ(length_fault(gib, 1 << 26, 4), "");
+  EXPECT_EQ(length_fault(gib, 1 << 16, 1 << 26), "");
+  form.chunk_shape = {1 << 26};
+  EXPECT_EQ(length_fault(StoredArray(form), 1 << 16, 4), "");
 }
 
 /// In how many dense runs the elements of `what` lie in an array of all of `box`.
