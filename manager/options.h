@@ -131,7 +131,8 @@ struct ManagerOptions {
   std::optional<int> step_format_fixed_length{};
   /// Overrides both. See manager/step_name.h.
   StepNameFormatPtr step_name_format{};
-  /// The constructor removes temporary directories that Cairn or Orbax left, unless another
+  /// The constructor removes temporary directories that Cairn or Orbax left, and with
+  /// Atomicity::commit_file what else is known to be of a save that never committed, unless another
   /// process is writing here; never other directories.
   bool cleanup_tmp_directories = false;
   /// The constructor reads the steps' names alone: their metrics and commit times are there after

@@ -39,6 +39,21 @@ Task<std::optional<std::string>> find_evidence(FolderPtr folder) {
   co_return metadata;
 }
 
+Task<std::optional<std::string>> find_begun_step(FolderPtr root, std::string name) {
+  std::optional<std::string> evidence;
+  try {
+    const StepRules rules(standard_name_format(), Atomicity::commit_file);
+    const bool committed = co_await is_committed(root, rules, name);
+    if (committed) co_return std::nullopt;
+    FolderPtr folder = co_await open_subfolder(root, name);
+    evidence = co_await find_evidence(folder);
+  } catch (const Error&) {
+    // Gone since, or not ours to read: a root may hold such things.
+    evidence.reset();
+  }
+  co_return evidence;
+}
+
 Task<void> remove_begun_step(FolderPtr root, std::string name, std::string evidence) {
   FolderPtr folder = co_await open_subfolder(root, name);
   co_await remove_tree(folder, std::string(orbax::kCommitMarkerFile));

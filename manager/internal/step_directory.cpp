@@ -291,6 +291,22 @@ Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
   co_return removed;
 }
 
+/// commit_file: saves that never ended have their steps' names.
+Task<std::size_t> remove_begun_steps(FolderPtr root, StepRules rules) {
+  std::size_t removed = 0;
+  const auto entries = co_await list_folder(root);
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type != engine::FileType::directory || !rules.names->parse(entry.name)) continue;
+    const std::optional<std::string> evidence = co_await find_begun_step(root, entry.name);
+    if (!evidence) continue;
+    const bool held = co_await is_held_by_reader(root, entry.name);
+    if (held) continue;
+    co_await remove_begun_step(root, entry.name, *evidence);
+    ++removed;
+  }
+  co_return removed;
+}
+
 }  // namespace
 
 Task<bool> is_held_by_reader(FolderPtr root, std::string name) {
@@ -330,7 +346,10 @@ Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules) {
 }
 
 Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules) {
-  co_return co_await remove_named(root, rules, &is_leftover_name);
+  const std::size_t named = co_await remove_named(root, rules, &is_leftover_name);
+  if (rules.atomicity == Atomicity::rename) co_return named;
+  const std::size_t begun = co_await remove_begun_steps(root, rules);
+  co_return named + begun;
 }
 
 }  // namespace cairn::internal

@@ -95,8 +95,9 @@ Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir)
 Task<bool> is_held_by_reader(FolderPtr root, std::string name);
 /// Removes trash that earlier writers left, unless a reader holds it; returns how many directories.
 Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules);
-/// Removes every temporary directory of a step's that Cairn or Orbax left; returns how many. The
-/// caller holds the root's lock.
+/// Removes every temporary directory of a step's that Cairn or Orbax left, and where steps commit
+/// by file what is known to be of a save that never did, unless a reader holds it; returns how
+/// many. The caller holds the root's lock.
 Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules);
 
 }  // namespace cairn::internal

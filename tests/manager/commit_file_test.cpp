@@ -1,7 +1,10 @@
 // Atomicity::commit_file: a step has its name from the start and counts by its marker, and what has
 // a step's name and no marker may be somebody else's.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -172,6 +175,64 @@ TEST_P(CommitFile, WhatCannotBeRemovedOfAFailedSaveIsKnownToBeOfOne) {
   EXPECT_THAT(left, ElementsAre(kOwner));
   EXPECT_TRUE(manager.save(0, state(0)).get());
   EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+}
+
+// ---- cleaning up --------------------------------------------------------------------------------
+
+class CommitFileCleanUp : public CommitFile {
+ protected:
+  CommitFileCleanUp() { given_.cleanup_tmp_directories = true; }
+};
+CAIRN_ON_EVERY_BACKEND(CommitFileCleanUp);
+
+TEST_P(CommitFileCleanUp, RemovesWhatIsKnownToBeOfASave) {
+  put("0/default/file", "half");
+  put("0/" + std::string(kOwner), "");
+  put("1/default/file", "half");
+  put("1/" + std::string(kMetadata), kBegun);
+  fs::create_directory(root() + "/2");
+  put("3/default/file", "whole");
+  put("4/" + std::string(kMarker), "");
+  put("4/" + std::string(kOwner), "");  // of a crash just after the commit
+  put("logs/" + std::string(kOwner), "");
+  put("5", "a file");
+  const CheckpointManager manager(root(), given_);
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "3", "4", "5", "logs"));
+  EXPECT_EQ(read("3/default/file"), "whole");
+  EXPECT_EQ(manager.all_steps(), Steps{4});
+}
+
+TEST_P(CommitFileCleanUp, LeavesStepsAloneWhereTheyCommitByRename) {
+  put("0/" + std::string(kOwner), "");
+  put("1/" + std::string(kMetadata), kBegun);
+  fs::create_directory(root() + "/2");
+  given_.atomicity = Atomicity::rename;
+  const CheckpointManager manager(root(), given_);
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1", "2"));
+}
+
+TEST_P(CommitFileCleanUp, LeavesWhatAReaderHolds) {
+  put("0/" + std::string(kMetadata), kBegun);
+  const int reader = ::open((root() + "/0/" + kMetadata).c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  ASSERT_EQ(::flock(reader, LOCK_SH), 0);
+  { const CheckpointManager manager(root(), given_); }
+  EXPECT_TRUE(exists("0"));
+  ::close(reader);
+  { const CheckpointManager manager(root(), given_); }
+  EXPECT_FALSE(exists("0"));
+}
+
+TEST_P(CommitFileCleanUp, LeavesTheSaveOfAWriterThatLives) {
+  CheckpointManager writer(root(), given_);
+  faults_->hold(in("0", IoOp::open, kMarker));
+  const SaveFuture saved = writer.save(0, state(0));
+  faults_->wait_until_held(1);
+  const CheckpointManager other(root(), given_);
+  EXPECT_TRUE(exists("0"));
+  faults_->release();
+  EXPECT_TRUE(saved.get());
+  EXPECT_EQ(writer.restore(0).get().tree(), state(0));
 }
 
 }  // namespace
