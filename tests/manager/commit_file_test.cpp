@@ -177,6 +177,27 @@ TEST_P(CommitFile, WhatCannotBeRemovedOfAFailedSaveIsKnownToBeOfOne) {
   EXPECT_EQ(manager.restore(0).get().tree(), state(0));
 }
 
+// ---- what it cannot do --------------------------------------------------------------------------
+
+TEST_P(CommitFile, ARootCannotBeOpenedToSupersede) {
+  given_.on_older_step = OlderStep::supersede;
+  const Error error = error_of([&] { const CheckpointManager manager(root(), given_); });
+  EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+  EXPECT_THAT(error.what(), HasSubstr("on_older_step"));
+  EXPECT_THAT(error.what(), HasSubstr("Atomicity::rename"));
+  given_.on_older_step = OlderStep::skip;
+  const CheckpointManager manager(root(), given_);
+}
+
+TEST_P(CommitFile, AStepCannotBeOverwritten) {
+  CheckpointManager manager(root(), given_);
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  SaveOptions overwrite;
+  overwrite.overwrite = true;
+  EXPECT_EQ(error_of(manager.save(0, state(1), overwrite)).code(), ErrorCode::not_supported);
+  EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+}
+
 // ---- cleaning up --------------------------------------------------------------------------------
 
 class CommitFileCleanUp : public CommitFile {
