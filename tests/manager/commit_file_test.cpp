@@ -177,6 +177,18 @@ TEST_P(CommitFile, WhatCannotBeRemovedOfAFailedSaveIsKnownToBeOfOne) {
   EXPECT_EQ(manager.restore(0).get().tree(), state(0));
 }
 
+TEST_P(CommitFile, AMarkerThatItsWriterDiedOverIsNoDamage) {
+  CheckpointManager manager(root(), given_);
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  manager.wait_until_finished().get();
+  put(std::string("0/") + kMarker, "");
+  const auto sound = [&] { return verify_step(given_.engine, root() + "/0").get().ok(); };
+  EXPECT_FALSE(sound());
+  put(std::string("0/") + kOwner, "{}");
+  EXPECT_TRUE(sound());
+  EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+}
+
 // ---- what it cannot do --------------------------------------------------------------------------
 
 TEST_P(CommitFile, ARootCannotBeOpenedToSupersede) {
