@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/random.h>
+#include <cairn/manager/internal/root_metadata.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -273,12 +274,16 @@ Task<void> admit_readers(std::unique_ptr<HeldLock> held) {
   if (held) co_await held->unlock();
 }
 
+/// And what was left of the root's metadata, without counting it.
 Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
                                bool (*chosen)(const StepRules&, std::string_view)) {
   std::size_t removed = 0;
   bool synced = false;
   const auto entries = co_await list_folder(root);
   for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type == engine::FileType::regular && is_root_metadata_leftover(entry.name)) {
+      co_await remove_tree(root, entry.name);
+    }
     if (entry.type != engine::FileType::directory || !chosen(rules, entry.name)) continue;
     // The writer that died may not have synced the rename or exchange: after a loss of power a step
     // would have its name back, and what is removed here would be missing in it.
