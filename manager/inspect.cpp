@@ -1,4 +1,5 @@
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/begun_step.h>
 #include <cairn/manager/internal/codec_totals.h>
 #include <cairn/manager/internal/leaf_info.h>
 #include <cairn/manager/internal/path_kind.h>
@@ -232,7 +233,10 @@ Task<std::vector<StepEntry>> list(EnginePtr engine, std::string root_path) {
     const std::optional<Step> step = names->parse(entry.name);
     if (!step) continue;
     const bool looks_like_one = co_await looks_like_a_step(root, entry.name);
-    if (looks_like_one) steps.emplace_back(*step, entry.name);
+    if (!looks_like_one) continue;
+    // A save by commit_file: list_leftovers() has it.
+    const std::optional<std::string> begun = co_await find_begun_step(root, entry.name);
+    if (!begun || begun->empty()) steps.emplace_back(*step, entry.name);
   }
   std::ranges::sort(steps, {}, [](const StepEntry& entry) {
     return std::pair<Step, std::string_view>(entry.step, entry.name);

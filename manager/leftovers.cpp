@@ -1,4 +1,5 @@
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/begun_step.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/step_name.h>
@@ -43,11 +44,19 @@ Task<std::vector<Leftover>> find_leftovers(EnginePtr engine, std::string root_pa
   std::vector<Leftover> leftovers;
   const StepRules rules(any_standard_name_format(), Atomicity::rename);
   for (const engine::DirectoryEntry& entry : entries) {
-    const bool ours = is_leftover_name(rules, entry.name);
-    if (entry.type != engine::FileType::directory || !ours) continue;
+    if (entry.type != engine::FileType::directory) continue;
     Leftover leftover;
     leftover.name = entry.name;
-    leftover.step = rules.names->parse_temporary(entry.name).value();
+    if (is_leftover_name(rules, entry.name)) {
+      leftover.step = rules.names->parse_temporary(entry.name).value();
+    } else {
+      const std::optional<Step> step = rules.names->parse(entry.name);
+      if (!step) continue;
+      // Of a save by commit_file. What is empty may be anybody's.
+      const std::optional<std::string> evidence = co_await find_begun_step(root, entry.name);
+      if (!evidence || evidence->empty()) continue;
+      leftover.step = *step;
+    }
     leftover.deletion = is_trash_name(rules, entry.name);
     if (co_await look_at(root, &leftover)) leftovers.push_back(std::move(leftover));
   }

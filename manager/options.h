@@ -49,16 +49,22 @@ using EncodePolicy = std::function<EncodeDecision(const EncodeLoad&)>;
 
 /// How a step becomes visible at its commit.
 enum class Atomicity : std::uint8_t {
-  rename,      ///< it is written under a temporary name and renamed
-  commit_file  ///< it has its name from the start and counts once commit_success.txt is in it; for
-               ///< file systems whose rename is not atomic. Steps cannot be overwritten
+  rename,  ///< it is written under a temporary name and renamed
+  /// It has its name from the start and counts once commit_success.txt is in it; for file systems
+  /// whose rename is not atomic. Steps cannot be overwritten (not_supported), and so not
+  /// superseded: with OlderStep::supersede the manager's construction fails. A save fails with
+  /// already_exists where a directory of its step's name has no marker, and nothing in it tells
+  /// that it is of a save: steps of an Orbax before 0.12.3 look so.
+  commit_file
 };
 /// What save() does at a step that is not above the latest one, after an older step was restored
 /// from this root (a roll-back). Without a roll-back such a save is skipped.
 enum class OlderStep : std::uint8_t {
-  error,     ///< the save fails with invalid_argument
-  skip,      ///< the save is skipped, as in Orbax
-  supersede  ///< it is saved, and the later steps are deleted once it has committed
+  error,  ///< the save fails with invalid_argument
+  skip,   ///< the save is skipped, as in Orbax
+  /// It is saved, in place of the step of its number if there is one, and the later steps are
+  /// deleted once it has committed. Not with Atomicity::commit_file (an error).
+  supersede
 };
 /// What must read back from the newest step before an older one is deleted. Where it does not, the
 /// older steps stay, and wait_until_finished() reports data_loss.
@@ -131,7 +137,8 @@ struct ManagerOptions {
   std::optional<int> step_format_fixed_length{};
   /// Overrides both. See manager/step_name.h.
   StepNameFormatPtr step_name_format{};
-  /// The constructor removes temporary directories that Cairn or Orbax left, unless another
+  /// The constructor removes temporary directories that Cairn or Orbax left, and with
+  /// Atomicity::commit_file what else is known to be of a save that never committed, unless another
   /// process is writing here; never other directories.
   bool cleanup_tmp_directories = false;
   /// The constructor reads the steps' names alone: their metrics and commit times are there after

@@ -4,6 +4,7 @@
 #include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/safetensors_report.h>
 #include <cairn/manager/internal/start.h>
+#include <cairn/manager/internal/step_directory.h>
 #include <cairn/manager/internal/verification.h>
 
 #include <algorithm>
@@ -61,6 +62,10 @@ Task<void> verify_marker(FolderPtr folder, std::string item, VerifyReport* repor
   const std::optional<std::string> text =
       co_await read_file_if_there(folder, name, kMarkerBytesMax);
   if (!text || text->starts_with(kCommitMarkerStart)) co_return;
+  // Of a save by commit_file that died over its marker, before which all else was durable.
+  const std::optional<engine::FileStatus> owner =
+      co_await find_status(folder, std::string(kOwnerFile));
+  if (owner) co_return;
   ErrorContext context;
   context.operation = "read";
   context.item = item;

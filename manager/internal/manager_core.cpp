@@ -30,9 +30,25 @@ SaveDecisionPolicy save_decision_of(const ManagerOptions& options) {
   return default_save_decision(std::move(decision));
 }
 
-Task<void> sync_root(EnginePtr engine, std::string path) {
+Task<void> sync_step(FolderPtr root, std::string name) {
+  FolderPtr folder;
+  try {
+    folder = co_await open_subfolder(root, name);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) throw;
+  }
+  // Deleted meanwhile, it need not stay.
+  if (folder) co_await sync_folder(folder);
+}
+
+/// What is there by now survives a loss of power.
+Task<void> sync_root(EnginePtr engine, std::string path, StepRules rules) {
   FolderPtr root = co_await open_folder(engine, path);
   co_await sync_folder(root);
+  if (rules.atomicity == Atomicity::rename) co_return;
+  // Each counts by its marker, which is in its own directory.
+  const std::vector<ListedStep> steps = co_await list_committed_steps(root, rules);
+  for (const ListedStep& step : steps) co_await sync_step(root, step.name);
 }
 
 Task<void> put_root_metadata(EnginePtr engine, std::string path, boost::json::object custom) {
@@ -172,7 +188,7 @@ void CheckpointManager::Impl::reload() {
   if (commit_unknown_.exchange(false)) {
     // What is listed must be what a power loss leaves.
     try {
-      start(engine, sync_root(engine, directory), "reload", directory).get();
+      start(engine, sync_root(engine, directory, rules), "reload", directory).get();
     } catch (...) {
       commit_unknown_ = true;
       throw;

@@ -27,6 +27,14 @@ void check_saving(const ManagerOptions& options) {
   require_at_least("async_timeout", options.async_timeout.count(), 1);
   require_at_least("no_progress_timeout", options.no_progress_timeout.count(), 0);
   require_at_least("lock_timeout", options.lock_timeout.count(), 0);
+  if (options.on_older_step == OlderStep::supersede &&
+      options.atomicity == Atomicity::commit_file) {
+    refuse(
+        "on_older_step is supersede and atomicity is commit_file, with which no step can be "
+        "replaced",
+        "Set on_older_step to error or skip and delete the later steps before saving again, or use "
+        "Atomicity::rename");
+  }
   const bool replaced = options.should_save_fn || !options.save_on_steps.empty() ||
                         options.save_interval_steps != ManagerOptions().save_interval_steps;
   if (options.save_decision_policy && replaced) {

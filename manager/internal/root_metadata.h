@@ -6,8 +6,12 @@
 
 #include <boost/json/object.hpp>
 #include <optional>
+#include <string_view>
 
 namespace cairn::internal {
+
+/// Whether it is the name that a file of write_root_metadata() has until it is whole.
+[[nodiscard]] bool is_root_metadata_leftover(std::string_view name);
 
 /// Writes the file unless there is one, Orbax's older directory of that purpose included. Needs no
 /// lock: of several processes the first one's stays.

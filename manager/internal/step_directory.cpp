@@ -1,7 +1,9 @@
 #include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/begun_step.h>
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/marker.h>
 #include <cairn/manager/internal/random.h>
+#include <cairn/manager/internal/root_metadata.h>
 #include <cairn/manager/internal/step_directory.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -87,11 +89,37 @@ Task<void> StepDirectory::refuse_existing(bool overwrite) {
 
 Task<void> StepDirectory::create(bool overwrite) {
   co_await refuse_existing(overwrite);
-  co_await remove_tree(root_, name_);
+  if (renames()) {
+    co_await remove_tree(root_, name_);
+  } else {
+    co_await remove_begun();
+  }
   begun_ = true;
   folder_ = co_await make_subfolder(root_, name_);
-  // Not synced: it tells living writers apart, and the seal takes it away.
+  // Its content is not synced: it tells living writers apart.
   co_await write_unsynced_file(folder_, std::string(kOwnerFile), owner_);
+  // That it is there tells, without a temporary name, that this is a save: before anything else is.
+  if (!renames()) co_await sync_folder(folder_);
+}
+
+Task<void> StepDirectory::remove_begun() {
+  const std::optional<engine::FileStatus> there = co_await find_status(root_, name_);
+  if (!there) co_return;
+  std::optional<std::string> evidence;
+  if (there->type == engine::FileType::directory) {
+    FolderPtr folder = co_await open_subfolder(root_, name_);
+    evidence = co_await find_evidence(folder);
+  }
+  if (!evidence) {
+    ErrorContext context = at("", join_path(root_->path, name_));
+    context.remedy =
+        "Delete it if nobody needs it, or open the root with Atomicity::rename, where it is a step";
+    throw Error(ErrorCode::already_exists,
+                "what has the step's name has no " + std::string(orbax::kCommitMarkerFile) +
+                    ", and nothing tells that it is of a save that never ended",
+                context);
+  }
+  co_await remove_begun_step(root_, name_, *evidence);
 }
 
 Task<void> StepDirectory::check_owner() {
@@ -110,12 +138,17 @@ Task<void> StepDirectory::check_owner() {
 
 Task<void> StepDirectory::seal() {
   co_await check_owner();
+  if (!renames()) {
+    // Everything but the marker must be there before the marker is. The owner record stays until
+    // then: with neither, nobody could tell what this is.
+    co_await sync_folder(folder_);
+    co_await sync_folder(root_);
+    co_return;
+  }
   auto [error] = co_await folder_->handle.async_unlink(std::string(kOwnerFile), kAsTuple);
   if (error) raise_failure(error, "remove owner record", folder_->path);
-  if (renames()) co_await write_marker();
+  co_await write_marker();
   co_await sync_folder(folder_);
-  // Everything but the marker must be there before the marker is.
-  if (!renames()) co_await sync_folder(root_);
 }
 
 Task<void> StepDirectory::write_marker() {
@@ -142,7 +175,7 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (failure && !renames()) std::rethrow_exception(failure);
+  if (failure && !renames()) co_await take_marker_back(failure);
   if (failure) co_await explain_failed_rename(failure);
   FolderPtr commits = renames() ? root_ : folder_;
   auto [error] = co_await commits->handle.async_sync(kAsTuple);
@@ -155,6 +188,11 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
       replaced.reset();
     }
   }
+  if (!error && !renames()) {
+    // Beside the marker it tells nothing, and harms nobody where it stays.
+    auto [ignored] = co_await folder_->handle.async_unlink(std::string(kOwnerFile), kAsTuple);
+    static_cast<void>(ignored);
+  }
   if (!error) co_return replaced;
   const Error cause = system_failure(error, "sync directory", commits->path);
   ErrorContext context = at("commit", join_path(root_->path, final_));
@@ -162,6 +200,19 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
   throw Error(ErrorCode::commit_unknown,
               "the step has its name, but whether that survives a power loss is unknown: " +
                   std::string(cause.reason()),
+              context);
+}
+
+Task<void> StepDirectory::take_marker_back(std::exception_ptr failure) {
+  auto [error] =
+      co_await folder_->handle.async_unlink(std::string(orbax::kCommitMarkerFile), kAsTuple);
+  auto [sync_error] = co_await folder_->handle.async_sync(kAsTuple);
+  const bool gone = !error || engine::classify(error) == engine::ErrorKind::not_found;
+  if (gone && !sync_error) std::rethrow_exception(failure);
+  ErrorContext context = at("commit", folder_->path);
+  context.remedy = "Nothing was deleted; reload() tells whether the step is there";
+  throw Error(ErrorCode::commit_unknown,
+              "the step's marker could not be written, and may be there: " + message_of(failure),
               context);
 }
 
@@ -192,7 +243,11 @@ Task<void> StepDirectory::discard() {
   std::optional<engine::FileStatus> there = co_await find_status(root_, name_);
   auto [error, ours] = co_await folder_->handle.async_stat(std::string(), kAsTuple);
   if (error || !there || there->inode != ours.inode || there->device != ours.device) co_return;
-  co_await remove_tree(root_, name_);
+  if (renames()) {
+    co_await remove_tree(root_, name_);
+  } else {
+    co_await remove_begun_step(root_, name_, std::string(kOwnerFile));
+  }
 }
 
 namespace {
@@ -219,12 +274,16 @@ Task<void> admit_readers(std::unique_ptr<HeldLock> held) {
   if (held) co_await held->unlock();
 }
 
+/// And what was left of the root's metadata, without counting it.
 Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
                                bool (*chosen)(const StepRules&, std::string_view)) {
   std::size_t removed = 0;
   bool synced = false;
   const auto entries = co_await list_folder(root);
   for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type == engine::FileType::regular && is_root_metadata_leftover(entry.name)) {
+      co_await remove_tree(root, entry.name);
+    }
     if (entry.type != engine::FileType::directory || !chosen(rules, entry.name)) continue;
     // The writer that died may not have synced the rename or exchange: after a loss of power a step
     // would have its name back, and what is removed here would be missing in it.
@@ -232,6 +291,22 @@ Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
     const bool held = co_await is_held_by_reader(root, entry.name);
     if (held) continue;
     co_await remove_tree(root, entry.name);
+    ++removed;
+  }
+  co_return removed;
+}
+
+/// commit_file: saves that never ended have their steps' names.
+Task<std::size_t> remove_begun_steps(FolderPtr root, StepRules rules) {
+  std::size_t removed = 0;
+  const auto entries = co_await list_folder(root);
+  for (const engine::DirectoryEntry& entry : entries) {
+    if (entry.type != engine::FileType::directory || !rules.names->parse(entry.name)) continue;
+    const std::optional<std::string> evidence = co_await find_begun_step(root, entry.name);
+    if (!evidence) continue;
+    const bool held = co_await is_held_by_reader(root, entry.name);
+    if (held) continue;
+    co_await remove_begun_step(root, entry.name, *evidence);
     ++removed;
   }
   co_return removed;
@@ -276,7 +351,10 @@ Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules) {
 }
 
 Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules) {
-  co_return co_await remove_named(root, rules, &is_leftover_name);
+  const std::size_t named = co_await remove_named(root, rules, &is_leftover_name);
+  if (rules.atomicity == Atomicity::rename) co_return named;
+  const std::size_t begun = co_await remove_begun_steps(root, rules);
+  co_return named + begun;
 }
 
 }  // namespace cairn::internal

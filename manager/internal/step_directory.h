@@ -7,9 +7,11 @@
 //   3. Check, through the open directory, that it is still ours; remove the owner record; sync the
 //   directory.
 //   4. Rename it to `n` and sync the root. The step is committed when that sync returned.
-// Atomicity::commit_file: the directory is `n` from the start, one without the marker
-// `commit_success.txt` is a leftover; 3 also syncs the root; 4 writes the marker and syncs it and
-// then the directory, and that sync is the commit.
+// Atomicity::commit_file: the directory is `n` from the start, and not a step without the marker
+// `commit_success.txt`. 1 removes one that is known to be of a save (begun_step.h), refuses any
+// other, and syncs the directory once the owner record is in it; 3 leaves the record there, and
+// also syncs the root; 4 writes the marker and syncs it and then the directory, and that sync is
+// the commit; then the record goes.
 // Overwriting: before 4 the directory takes a trash name; 4 exchanges it with `n`, so that the old
 // step is trash at once, and a crash leaves nothing that looks like a step or a save. Deleting:
 // rename `n` to a trash name, sync the root, unlink what is in it. Trash names are
@@ -33,7 +35,8 @@ struct Owner {
   std::int64_t pid = 0;
   [[nodiscard]] std::string text() const;  ///< JSON
 };
-/// Where the owner record of a save is, in its directory, until it commits.
+/// Where the owner record of a save is, in its directory, until it commits. A crash just after that
+/// may leave it in a step.
 inline constexpr std::string_view kOwnerFile = ".cairn_owner";
 inline constexpr std::uint64_t kOwnerFileBytesMax = 4096;
 /// Whom an owner record names, for a message: "host H, pid P", or why that cannot be told.
@@ -43,7 +46,8 @@ inline constexpr std::uint64_t kOwnerFileBytesMax = 4096;
 class StepDirectory {
  public:
   StepDirectory(FolderPtr root, StepRules rules, Step step, std::string owner);
-  /// Step 1 of saving. Throws already_exists when the step is there and `overwrite` is not set.
+  /// Step 1 of saving. Throws already_exists when the step is there and `overwrite` is not set, and
+  /// where something has its name that is neither a step nor known to be of a save.
   /// After any other failure discard() has something to do.
   Task<void> create(bool overwrite);
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
@@ -61,8 +65,13 @@ class StepDirectory {
  private:
   [[nodiscard]] bool renames() const noexcept { return rules_.atomicity == Atomicity::rename; }
   Task<void> refuse_existing(bool overwrite);
+  /// commit_file: removes what an earlier save has left under the step's name.
+  Task<void> remove_begun();
   Task<void> check_owner();
   Task<void> write_marker();
+  /// commit_file: the marker was not written well. Throws why once it is gone for certain; else
+  /// commit_unknown.
+  Task<void> take_marker_back(std::exception_ptr failure);
   /// The rename or exchange that gives the step its name failed: throws why, or commit_unknown.
   Task<void> explain_failed_rename(std::exception_ptr failure);
   FolderPtr root_;
@@ -84,10 +93,12 @@ Task<std::string> move_step_to_trash(FolderPtr root, std::string name);
 Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir);
 /// Whether a reader holds what had been a step, and was overwritten: the next writer asks again.
 Task<bool> is_held_by_reader(FolderPtr root, std::string name);
-/// Removes trash that earlier writers left, unless a reader holds it; returns how many directories.
+/// Removes trash that earlier writers left, unless a reader holds it, and what they left of the
+/// root's metadata; returns how many directories.
 Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules);
-/// Removes every temporary directory of a step's that Cairn or Orbax left; returns how many. The
-/// caller holds the root's lock.
+/// Removes every temporary directory of a step's that Cairn or Orbax left, and where steps commit
+/// by file what is known to be of a save that never did, unless a reader holds it; returns how
+/// many. The caller holds the root's lock.
 Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules);
 
 }  // namespace cairn::internal

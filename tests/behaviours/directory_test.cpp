@@ -113,11 +113,13 @@ TEST_P(B029, ACommitFileMakesTheStep) {
   EXPECT_EQ(manager.all_steps(true), Steps{0});
   EXPECT_EQ(value_of(manager, 0), 0);
 }
-TEST_P(B029, WithoutItTheDirectoryIsALeftover) {
+TEST_P(B029, WithoutItTheDirectoryOfASaveIsALeftover) {
   ManagerOptions options = given();
   options.atomicity = Atomicity::commit_file;
   make_directory("0/default");
   write_text("0/default/file", "half");
+  write_text("0/_CHECKPOINT_METADATA",
+             R"({"init_timestamp_nsecs": 1, "commit_timestamp_nsecs": null})");
   CheckpointManager manager(root(), options);
   EXPECT_EQ(manager.all_steps(), Steps());
   const Error error = error_of([&] { static_cast<void>(manager.restore(0).get()); });
@@ -125,6 +127,22 @@ TEST_P(B029, WithoutItTheDirectoryIsALeftover) {
   EXPECT_TRUE(save(manager, 0));
   EXPECT_EQ(value_of(manager, 0), 0);
   EXPECT_FALSE(exists("0/default/file"));
+}
+// An Orbax that wrote no markers made steps that look like this.
+TEST_P(B029, WithoutItADirectoryThatIsNotKnownToBeOfASaveStays) {
+  ManagerOptions options = given();
+  options.atomicity = Atomicity::commit_file;
+  make_directory("0/default");
+  write_text("0/default/file", "whole");
+  write_text("0/_CHECKPOINT_METADATA",
+             R"({"init_timestamp_nsecs": 1, "commit_timestamp_nsecs": 2})");
+  CheckpointManager manager(root(), options);
+  EXPECT_EQ(manager.all_steps(), Steps());
+  const Error error = error_of([&] { static_cast<void>(save(manager, 0)); });
+  EXPECT_EQ(error.code(), ErrorCode::already_exists);
+  EXPECT_THAT(error.what(), HasSubstr("Atomicity::rename"));
+  EXPECT_EQ(read_text("0/default/file"), "whole");
+  EXPECT_TRUE(save(manager, 1));
 }
 
 // test_restore_independent

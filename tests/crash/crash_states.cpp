@@ -41,14 +41,18 @@ std::uint64_t digest_of(const TreeImage& image, InodeId id) {
   return digest;
 }
 
-// Readers look at the names in the root, and into directories with a step's name.
-std::uint64_t what_readers_see(const TreeImage& image) {
+// Readers look at the names in the root, and into directories with a step's name: where steps
+// commit by file, into those with a marker.
+std::uint64_t what_readers_see(const TreeImage& image, Atomicity atomicity) {
   const std::optional<InodeId> root = image.find(kRootInode, kRootPath);
   if (!root) return 0;
   std::uint64_t digest = 1;
   for (const auto& [name, child] : image.inodes[*root].entries) {
     digest = mix(digest, name);
-    if (orbax::step_from_name(name)) digest = mix(digest, digest_of(image, child));
+    if (!orbax::step_from_name(name)) continue;
+    const bool marked = image.find(child, std::string(orbax::kCommitMarkerFile)).has_value();
+    if (atomicity == Atomicity::commit_file && !marked) continue;
+    digest = mix(digest, digest_of(image, child));
   }
   return digest;
 }
@@ -58,13 +62,15 @@ std::unique_ptr<CheckpointManager> open_manager(std::shared_ptr<engine::Engine> 
                                                 std::shared_ptr<Logger> logger = nullptr,
                                                 std::optional<std::int64_t> max_to_keep = {},
                                                 bool incremental = false,
-                                                Layout layout = Layout::ocdbt_zarr3) {
+                                                Layout layout = Layout::ocdbt_zarr3,
+                                                Atomicity atomicity = Atomicity::rename) {
   ManagerOptions options;
   options.engine = std::move(engine);
   options.logger = std::move(logger);
   options.max_to_keep = max_to_keep;
   options.incremental = incremental;
   options.layout = layout;
+  options.atomicity = atomicity;
   return std::make_unique<CheckpointManager>(root, options);
 }
 
@@ -90,15 +96,17 @@ void save_and_wait(CheckpointManager& manager, Step step, std::int64_t version) 
 
 RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
                          std::optional<std::int64_t> max_to_keep,
-                         std::shared_ptr<engine::FaultPlan> faults, bool incremental, Layout layout)
+                         std::shared_ptr<engine::FaultPlan> faults, bool incremental, Layout layout,
+                         Atomicity atomicity)
     : max_to_keep_(max_to_keep),
       incremental_(incremental),
       layout_(layout),
+      atomicity_(atomicity),
       setup_(setup),
       faults_(std::move(faults)) {
   if (!setup.empty()) {
     const auto manager = open_manager(small_engine(make_backend(kind)), root(), nullptr,
-                                      std::nullopt, incremental_, layout_);
+                                      std::nullopt, incremental_, layout_, atomicity_);
     for (const auto& [step, version] : setup) save_and_wait(*manager, step, version);
   }
   recording_ = std::make_shared<engine::Recording>(directory_.string());
@@ -108,7 +116,7 @@ RecordedRun::RecordedRun(engine::BackendKind kind, const Steps& setup,
   auto logger = std::make_shared<AcknowledgementLogger>(
       [recording = recording_](std::string label) { recording->mark(std::move(label)); });
   manager_ = open_manager(std::move(engine), root(), std::move(logger), max_to_keep, incremental_,
-                          layout_);
+                          layout_, atomicity_);
 }
 
 RecordedRun::~RecordedRun() = default;
@@ -227,13 +235,13 @@ TreeImage CrashStates::crash(std::size_t prefix, std::uint64_t seed,
 
 const Found& CrashStates::find(const TreeImage& image) {
   ++seen_;
-  const auto [known, is_new] = known_.try_emplace(what_readers_see(image));
+  const auto [known, is_new] = known_.try_emplace(what_readers_see(image, run_.atomicity()));
   if (is_new) {
     const std::string state = (scratch_ / "state").string();
     fs::create_directory(state);
     engine::internal::write_tree(image, state);
     Found& found = known->second;
-    found = look(engine_, state + "/" + kRootPath);
+    found = look(engine_, state + "/" + kRootPath, run_.atomicity());
     const auto at = found.trouble.find(state + "/");
     if (at != std::string::npos) found.trouble.erase(at, state.size() + 1);  // only noise
     fs::remove_all(state);
@@ -259,10 +267,11 @@ std::string CrashStates::violation(std::size_t prefix, std::uint64_t seed,
                      to_string(found.steps), to_string(allowed.front()), to_string(allowed.back()));
 }
 
-std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed) {
+std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed,
+                                      const IgnoreSync& ignore) {
   const std::string state = (scratch_ / "continued").string();
   fs::create_directory(state);
-  engine::internal::write_tree(crash(prefix, seed, {}), state);
+  engine::internal::write_tree(crash(prefix, seed, ignore), state);
   std::string trouble;
   try {
     trouble = go_on(state + "/" + kRootPath, prefix);
@@ -275,21 +284,24 @@ std::string CrashStates::continuation(std::size_t prefix, std::uint64_t seed) {
 
 std::string CrashStates::go_on(const std::string& root, std::size_t prefix) {
   constexpr Step kNewStep = 1000;
-  const auto manager =
-      open_manager(engine_, root, nullptr, std::nullopt, run_.incremental(), run_.layout());
+  const auto manager = open_manager(engine_, root, nullptr, std::nullopt, run_.incremental(),
+                                    run_.layout(), run_.atomicity());
+  // There a step that has come about cannot be saved again.
+  const bool replaces = run_.atomicity() == Atomicity::rename;
   Steps expected = run_.steps_after(run_.acknowledged(prefix));
   for (const Change& change : run_.pending(prefix)) {
     change.apply(expected);
     const std::vector<Step> there = manager->all_steps();
+    const bool is_there = std::ranges::find(there, change.step) != there.end();
     if (change.kind == Change::Kind::save) {
-      save_and_wait(*manager, change.step, change.version);
-    } else if (std::ranges::find(there, change.step) != there.end()) {
+      if (replaces || !is_there) save_and_wait(*manager, change.step, change.version);
+    } else if (is_there) {
       manager->delete_step(change.step).get();
     }
   }
   save_and_wait(*manager, kNewStep, 1);
   expected[kNewStep] = 1;
-  const Found found = look(engine_, root);
+  const Found found = look(engine_, root, run_.atomicity());
   if (!found.trouble.empty()) return found.trouble;
   if (found.steps != expected) {
     return fmt::format("found {} instead of {}", to_string(found.steps), to_string(expected));

@@ -28,7 +28,7 @@ class RecordedRun {
   RecordedRun(engine::BackendKind kind, const Steps& setup,
               std::optional<std::int64_t> max_to_keep = std::nullopt,
               std::shared_ptr<engine::FaultPlan> faults = nullptr, bool incremental = false,
-              Layout layout = Layout::ocdbt_zarr3);
+              Layout layout = Layout::ocdbt_zarr3, Atomicity atomicity = Atomicity::rename);
   ~RecordedRun();
   /// Saves, overwriting what is there; waits until the deletions that follow are over.
   void save(Step step, std::int64_t version);
@@ -52,6 +52,7 @@ class RecordedRun {
   /// Whether saves link what has not changed.
   [[nodiscard]] bool incremental() const { return incremental_; }
   [[nodiscard]] Layout layout() const { return layout_; }
+  [[nodiscard]] Atomicity atomicity() const { return atomicity_; }
   /// How many changes had been acknowledged when the first `prefix` mutations were done.
   [[nodiscard]] std::size_t acknowledged(std::size_t prefix) const;
   /// What is there after the first `count` changes.
@@ -71,6 +72,7 @@ class RecordedRun {
   std::optional<std::int64_t> max_to_keep_;
   bool incremental_;
   Layout layout_;
+  Atomicity atomicity_;
   Steps setup_;
   std::shared_ptr<engine::Recording> recording_;
   std::unique_ptr<CheckpointManager> manager_;
@@ -89,7 +91,8 @@ class CrashStates {
                                       const IgnoreSync& ignore = {});
   /// Goes on after the power loss: the change that was under way is asked for again, and a further
   /// step saved. Empty, or what went wrong.
-  [[nodiscard]] std::string continuation(std::size_t prefix, std::uint64_t seed);
+  [[nodiscard]] std::string continuation(std::size_t prefix, std::uint64_t seed,
+                                         const IgnoreSync& ignore = {});
 
   /// States seen, and how many of them were looked at because a reader could tell them apart.
   [[nodiscard]] std::size_t seen() const { return seen_; }

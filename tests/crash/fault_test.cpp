@@ -28,7 +28,8 @@ enum class Act : std::uint8_t {
   overwrite,
   deletion,
   incremental_save,  ///< the same as the first, linking what has not changed
-  plain_save         ///< the same, encoded and in a file for each chunk
+  plain_save,        ///< the same, encoded and in a file for each chunk
+  save_by_file       ///< the same, committed by file
 };
 enum class Fault : std::uint8_t { io_error, no_space, answer_lost, dead_disk, short_write };
 
@@ -44,6 +45,8 @@ std::string name_of(Act act) {
       return "incremental_save";
     case Act::plain_save:
       return "plain_save";
+    case Act::save_by_file:
+      return "save_by_file";
   }
   return "unknown";
 }
@@ -71,6 +74,7 @@ Steps after(Act act) {
     case Act::save_with_retention:
     case Act::incremental_save:
     case Act::plain_save:
+    case Act::save_by_file:
       return {{2, 20}, {3, 30}};
     case Act::overwrite:
       return {{1, 10}, {2, 21}};
@@ -89,11 +93,16 @@ std::vector<Steps> allowed(Act act) {
   return states;
 }
 
+Atomicity atomicity_of(Act act) {
+  return act == Act::save_by_file ? Atomicity::commit_file : Atomicity::rename;
+}
+
 void perform(Act act, CheckpointManager& manager) {
   switch (act) {
     case Act::save_with_retention:
     case Act::incremental_save:
     case Act::plain_save:
+    case Act::save_by_file:
       static_cast<void>(manager.save(3, args::PyTreeSave(content(3, 30)), save_options(30)).get());
       break;
     case Act::overwrite:
@@ -170,6 +179,7 @@ class Faults : public ::testing::TestWithParam<engine::BackendKind> {
       options.layout = Layout::zarr2;
       options.codec = Codec::zstd(1);
     }
+    options.atomicity = atomicity_of(act);
     options.engine = engine_;
     options.max_to_keep = 2;
     options.logger = std::move(logger);
@@ -214,7 +224,10 @@ bool Faults::run(Act act, Fault fault, std::uint64_t nth) {
     check_after(act, fault, error, logger->count);
     // The same manager goes on, at the same step: what was left of it goes too.
     manager.reload();
-    const Step step = act == Act::overwrite ? 2 : 3;
+    Step step = act == Act::overwrite ? 2 : 3;
+    const std::vector<Step> there = manager.all_steps();
+    // By file it cannot be replaced.
+    if (act == Act::save_by_file && std::ranges::find(there, step) != there.end()) ++step;
     EXPECT_TRUE(
         manager.save(step, args::PyTreeSave(content(step, 40)), save_options(40, true)).get());
     manager.close().get();
@@ -236,7 +249,7 @@ bool Faults::run(Act act, Fault fault, std::uint64_t nth) {
 }
 
 void Faults::check_after(Act act, Fault fault, const std::optional<Error>& error, int warnings) {
-  const Found found = look(engine_, root());
+  const Found found = look(engine_, root(), atomicity_of(act));
   EXPECT_EQ(found.trouble, "");
   const std::vector<Steps> states = allowed(act);
   EXPECT_NE(std::ranges::find(states, found.steps), states.end()) << to_string(found.steps);
@@ -264,7 +277,7 @@ class EveryFault : public Faults {
  protected:
   void sweep(Fault fault) {
     for (const Act act : {Act::save_with_retention, Act::overwrite, Act::deletion,
-                          Act::incremental_save, Act::plain_save}) {
+                          Act::incremental_save, Act::plain_save, Act::save_by_file}) {
       // A sample differs from one backend to the other.
       const bool uring = GetParam() == engine::BackendKind::uring;
       std::uint64_t nth = uring ? 1 : 1 + kOneCaseIn / 2;

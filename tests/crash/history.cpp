@@ -1,5 +1,7 @@
 #include "crash/history.h"
 
+#include <cairn/codecs/orbax.h>
+
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -25,9 +27,11 @@ constexpr std::int64_t first_value(Step step, std::int64_t version) {
   return (step * kApart + version) * kApart;
 }
 
-Found look_or_throw(const std::shared_ptr<engine::Engine>& engine, const std::string& root) {
+Found look_or_throw(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+                    Atomicity atomicity) {
   ManagerOptions options;
   options.engine = engine;
+  options.atomicity = atomicity;
   CheckpointManager manager(root, options);
   Found found;
   for (const Step step : manager.all_steps()) {
@@ -94,9 +98,10 @@ SaveOptions save_options(std::int64_t version, bool overwrite) {
   return options;
 }
 
-Found look(const std::shared_ptr<engine::Engine>& engine, const std::string& root) {
+Found look(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+           Atomicity atomicity) {
   try {
-    return look_or_throw(engine, root);
+    return look_or_throw(engine, root, atomicity);
   } catch (const std::exception& error) {
     Found found;
     found.trouble = error.what();
@@ -104,11 +109,17 @@ Found look(const std::shared_ptr<engine::Engine>& engine, const std::string& roo
   }
 }
 
+bool has_marker(const std::string& step_path) {
+  return std::filesystem::exists(step_path + "/" + std::string(orbax::kCommitMarkerFile));
+}
+
 std::vector<std::string> leftovers(const std::string& root) {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(root)) {
     std::string name = entry.path().filename();
-    if (name.find(".orbax-checkpoint-tmp") != std::string::npos) names.push_back(std::move(name));
+    const bool temporary = name.find(".orbax-checkpoint-tmp") != std::string::npos;
+    const bool begun = orbax::step_from_name(name) && !has_marker(entry.path().string());
+    if (temporary || begun) names.push_back(std::move(name));
   }
   return names;
 }

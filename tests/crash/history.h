@@ -40,9 +40,13 @@ struct Found {
   std::string trouble;  ///< empty, or a step that does not verify or is not what was saved
 };
 /// Lists, verifies and restores every step. Throws nothing that a damaged root could cause.
-[[nodiscard]] Found look(const std::shared_ptr<engine::Engine>& engine, const std::string& root);
+[[nodiscard]] Found look(const std::shared_ptr<engine::Engine>& engine, const std::string& root,
+                         Atomicity atomicity = Atomicity::rename);
 
-/// Names in `root` that belong to a save or deletion that never ended.
+/// Whether a step's directory has its marker.
+[[nodiscard]] bool has_marker(const std::string& step_path);
+/// Names in `root` that belong to a save or deletion that never ended: temporary ones, and those of
+/// steps without a marker.
 [[nodiscard]] std::vector<std::string> leftovers(const std::string& root);
 
 /// Hears of each save and deletion at the moment when it is acknowledged, on the engine's strand

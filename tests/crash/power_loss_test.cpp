@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "crash/crash_states.h"
@@ -20,6 +21,11 @@ constexpr std::uint64_t kSeeds = kSanitized ? 1 : 200;
 constexpr std::uint64_t kSeedsWithoutASync = 200;
 /// Of so many seeds, one is continued.
 constexpr std::uint64_t kContinuedOf = kSanitized ? 4 : 100;
+/// The same where steps commit by file: there it is whoever goes on that has to tell what was left.
+constexpr std::uint64_t kSeedsByFile = kSanitized ? 1 : 40;
+constexpr std::uint64_t kContinuedOfByFile = kSanitized ? 4 : 20;
+constexpr std::uint64_t kSeedsWithoutASyncByFile = 40;
+constexpr std::size_t kMutationsContinued = 8;
 constexpr int kFailuresShown = 5;
 
 enum class Story : std::uint8_t {
@@ -28,7 +34,9 @@ enum class Story : std::uint8_t {
   overwrite,
   unknown_outcomes,
   incremental_saves,
-  plain_layout
+  plain_layout,
+  saves_by_file,
+  deletion_by_file
 };
 
 std::string name_of(Story story) {
@@ -45,8 +53,18 @@ std::string name_of(Story story) {
       return "incremental_saves";
     case Story::plain_layout:
       return "plain_layout";
+    case Story::saves_by_file:
+      return "saves_by_file";
+    case Story::deletion_by_file:
+      return "deletion_by_file";
   }
   return "unknown";
+}
+
+std::unique_ptr<RecordedRun> record_by_file(engine::BackendKind kind, const Steps& setup,
+                                            std::optional<std::int64_t> max_to_keep) {
+  return std::make_unique<RecordedRun>(kind, setup, max_to_keep, nullptr, false,
+                                       Layout::ocdbt_zarr3, Atomicity::commit_file);
 }
 
 std::unique_ptr<RecordedRun> record(Story story, engine::BackendKind kind) {
@@ -87,6 +105,15 @@ std::unique_ptr<RecordedRun> record(Story story, engine::BackendKind kind) {
       run = std::make_unique<RecordedRun>(kind, Steps{{1, 10}}, 1, nullptr, false, Layout::zarr3);
       run->save(2, 20);
       break;
+    case Story::saves_by_file:
+      run = record_by_file(kind, Steps(), 1);
+      for (Step step = 1; step <= 3; ++step) run->save(step, 10 * step);
+      break;
+    case Story::deletion_by_file:
+      run = record_by_file(kind, three, std::nullopt);
+      run->remove(2);
+      run->remove(3);
+      break;
   }
   run->finish();
   return run;
@@ -98,6 +125,8 @@ class PowerLoss : public ::testing::TestWithParam<Parameter> {
  protected:
   PowerLoss() : run_(record(std::get<0>(GetParam()), std::get<1>(GetParam()))), states_(*run_) {}
 
+  [[nodiscard]] bool by_file() const { return run_->atomicity() == Atomicity::commit_file; }
+
   std::uint64_t seed_ = make_seed();
   std::unique_ptr<RecordedRun> run_;
   CrashStates states_;
@@ -106,7 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
     Stories, PowerLoss,
     ::testing::Combine(::testing::Values(Story::saves_with_retention, Story::deletion,
                                          Story::overwrite, Story::unknown_outcomes,
-                                         Story::incremental_saves, Story::plain_layout),
+                                         Story::incremental_saves, Story::plain_layout,
+                                         Story::saves_by_file, Story::deletion_by_file),
                        ::testing::ValuesIn(backend_kinds())),
     [](const ::testing::TestParamInfo<Parameter>& story) {
       return name_of(std::get<0>(story.param)) + "_" + to_string(std::get<1>(story.param));
@@ -114,13 +144,15 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
   const std::size_t mutations = run_->log().size();
+  const std::uint64_t seeds = by_file() ? kSeedsByFile : kSeeds;
+  const std::uint64_t continued_of = by_file() ? kContinuedOfByFile : kContinuedOf;
   int failures = 0;
   std::size_t continued = 0;
   for (std::size_t prefix = 0; prefix <= mutations && failures < kFailuresShown; ++prefix) {
-    for (std::uint64_t i = 0; i < kSeeds && failures < kFailuresShown; ++i) {
-      const std::uint64_t seed = seed_ + prefix * kSeeds + i;
+    for (std::uint64_t i = 0; i < seeds && failures < kFailuresShown; ++i) {
+      const std::uint64_t seed = seed_ + prefix * seeds + i;
       std::string trouble = states_.violation(prefix, seed);
-      if (trouble.empty() && (i + prefix) % kContinuedOf == 0) {
+      if (trouble.empty() && (i + prefix) % continued_of == 0) {
         ++continued;
         trouble = states_.continuation(prefix, seed);
         if (!trouble.empty()) trouble = "going on: " + trouble;
@@ -139,17 +171,30 @@ TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
 // The promise is kept because of the syncs: each of them, left out, breaks it.
 TEST_P(PowerLoss, NeedsEverySync) {
   const std::size_t mutations = run_->log().size();
+  const std::uint64_t seeds = by_file() ? kSeedsWithoutASyncByFile : kSeedsWithoutASync;
   for (const std::size_t sync : run_->recording().syncs()) {
     // The group's own metadata is for zarr-python; what we read goes by _METADATA.
     if (run_->describe(sync).ends_with("/default/zarr.json")) continue;
     const auto ignore = [sync](std::size_t index) { return index == sync; };
     std::string found;
-    for (std::uint64_t i = 0; i < kSeedsWithoutASync && found.empty(); ++i) {
-      for (std::size_t prefix = sync + 1; prefix <= mutations && found.empty(); ++prefix) {
-        const std::uint64_t seed = seed_ + prefix * kSeedsWithoutASync + i;
-        const std::string trouble = states_.violation(prefix, seed, ignore);
-        if (!trouble.empty()) found = fmt::format("prefix {} seed {}: {}", prefix, seed, trouble);
+    const auto try_all = [&](std::uint64_t tried, std::size_t end, auto trouble_of) {
+      for (std::uint64_t i = 0; i < tried && found.empty(); ++i) {
+        for (std::size_t prefix = sync + 1; prefix <= end && found.empty(); ++prefix) {
+          const std::uint64_t seed = seed_ + prefix * seeds + i;
+          const std::string trouble = trouble_of(prefix, seed);
+          if (!trouble.empty()) found = fmt::format("prefix {} seed {}: {}", prefix, seed, trouble);
+        }
       }
+    };
+    try_all(seeds, mutations, [&](std::size_t prefix, std::uint64_t seed) {
+      return states_.violation(prefix, seed, ignore);
+    });
+    // The one after the owner record: without it nobody could tell what a save has left.
+    if (by_file()) {
+      const std::size_t near = std::min(mutations, sync + kMutationsContinued);
+      try_all(seeds, near, [&](std::size_t prefix, std::uint64_t seed) {
+        return states_.continuation(prefix, seed, ignore);
+      });
     }
     fmt::print("without {} -> {}\n", run_->describe(sync), found.empty() ? "NOTHING" : found);
     std::fflush(stdout);

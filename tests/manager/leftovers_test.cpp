@@ -75,6 +75,36 @@ TEST_P(Leftovers, NameTheWriterOfASaveUnderWay) {
   EXPECT_EQ(list().size(), 0u);
 }
 
+TEST_P(Leftovers, AreSavesThatHaveTheirStepsNamesToo) {
+  const auto faults = std::make_shared<FaultPlan>();
+  test::EngineSettings settings;
+  settings.faults = faults;
+  ManagerOptions by_file = options(settings);
+  by_file.atomicity = Atomicity::commit_file;
+  CheckpointManager manager(root(), by_file);
+  make("2/default");  // a step, perhaps
+  faults->hold(FaultPlan::only({IoOp::sync_data}));
+  const SaveFuture save = manager.save(3, Dict{{"s", 1}});
+  faults->wait_until_held(1);
+  const std::vector<Leftover> found = list();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].name, "3");
+  EXPECT_EQ(found[0].step, 3);
+  EXPECT_FALSE(found[0].deletion);
+  EXPECT_TRUE(found[0].writer.ends_with("pid " + std::to_string(::getpid()))) << found[0].writer;
+  const auto steps = [this] {
+    std::vector<std::string> names;
+    for (const StepEntry& step : list_steps(options().engine, root()).get())
+      names.push_back(step.name);
+    return names;
+  };
+  EXPECT_EQ(steps(), std::vector<std::string>{"2"});
+  faults->release();
+  EXPECT_TRUE(save.get());
+  EXPECT_EQ(list().size(), 0u);
+  EXPECT_EQ(steps(), (std::vector<std::string>{"2", "3"}));
+}
+
 TEST_P(Leftovers, OfAMissingRootAreAnError) {
   try {
     static_cast<void>(list());

@@ -153,6 +153,52 @@ TEST_P(Protocol, AnUnlockThatFailsLeavesTheRootFree) {
   EXPECT_GE(faults_->injected(), 1u);
 }
 
+// ---- the root's metadata ------------------------------------------------------------------------
+
+TEST_P(Protocol, WhatACrashLeftOfTheRootsMetadataGoesWithTheNextWriter) {
+  const std::string temporary = "_ROOT_METADATA.orbax-checkpoint-tmp";
+  std::filesystem::create_directories(root() + "/" + temporary + "-fedcba9876543210");
+  for (const std::string end :
+       {"-0123456789abcdef", "-0123456789ABCDEF", "-0123456789abcde", "-mine", ""}) {
+    std::ofstream(root() + "/" + temporary + end) << "{";
+  }
+  CheckpointManager manager(root(), options());
+  EXPECT_EQ(entries().size(), 6u) << "who only reads removes nothing";
+  EXPECT_TRUE(manager.save(0, state(0)).get());
+  const std::vector<std::string> left{".cairn.lock",
+                                      "0",
+                                      temporary,
+                                      temporary + "-0123456789ABCDEF",
+                                      temporary + "-0123456789abcde",
+                                      temporary + "-fedcba9876543210",
+                                      temporary + "-mine"};
+  EXPECT_EQ(entries(), left);
+}
+
+TEST_P(Protocol, RootMetadataThatACleanUpTakesAwayIsWrittenAgain) {
+  ManagerOptions named = faulty();
+  named.metadata["run"] = "a";
+  faults_->hold(FaultPlan::only({IoOp::rename}));
+  std::future<void> opened =
+      std::async(std::launch::async, [&] { const CheckpointManager manager(root(), named); });
+  faults_->wait_until_held(1);
+  CheckpointManager other(root(), options());
+  EXPECT_TRUE(other.save(0, state(0)).get());
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0"})) << "it was one of these";
+  faults_->release();
+  opened.get();
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0", "_ROOT_METADATA"}));
+}
+
+TEST_P(Protocol, RootMetadataThatCannotBeWrittenLeavesNothing) {
+  ManagerOptions named = faulty();
+  named.metadata["run"] = "a";
+  faults_->fail(FaultPlan::only({IoOp::write}), 1, ENOSPC);
+  EXPECT_EQ(error_of([&] { const CheckpointManager manager(root(), named); }).code(),
+            ErrorCode::no_space);
+  EXPECT_EQ(entries(), std::vector<std::string>());
+}
+
 // ---- another writer -----------------------------------------------------------------------------
 
 TEST_P(Protocol, ASaveThatMayWaitForTheLockHoldsNoMemoryMeanwhile) {
