@@ -17,6 +17,10 @@ unsigned available_cpus() {
   return std::max(1u, static_cast<unsigned>(std::ceil(*quota)));
 }
 
+std::uint64_t available_memory() {
+  return internal::available_memory();
+}
+
 struct ManualPool::State {
   explicit State(std::uint64_t seed) : random(seed) {}
   std::mutex mutex;

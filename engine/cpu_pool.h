@@ -31,6 +31,8 @@ class CAIRN_EXPORT CpuPool {
 [[nodiscard]] CAIRN_EXPORT std::shared_ptr<CpuPool> make_tbb_pool(unsigned threads = 0);
 /// CPUs this process may use: affinity and cgroup quota, at least 1.
 [[nodiscard]] CAIRN_EXPORT unsigned available_cpus();
+/// Bytes of memory this process may use: the machine's, or the cgroup's limit.
+[[nodiscard]] CAIRN_EXPORT std::uint64_t available_memory();
 
 /// Runs nothing until told; picks the next task at random from its seed. For simulation tests.
 class CAIRN_EXPORT ManualPool final : public CpuPool {

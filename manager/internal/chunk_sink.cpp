@@ -1,20 +1,12 @@
 #include <cairn/codecs/cast.h>
+#include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_sink.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
 
 namespace cairn::internal {
 namespace {
-
-std::uint64_t machine_memory() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES);
-  const long page = ::sysconf(_SC_PAGE_SIZE);
-  return pages > 0 && page > 0
-             ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page)
-             : UINT64_MAX;
-}
 
 /// The elements of a chunk whose stored bytes begin with them.
 std::span<const std::byte> verbatim_elements(const PieceView& piece,
@@ -41,14 +33,15 @@ std::vector<std::byte> fill_of(const StoredArray& array) {
 }  // namespace
 
 void MemoryCheck::add(const StoredLeaf& leaf, std::uint64_t bytes) {
-  static const std::uint64_t most = machine_memory();
+  static const std::uint64_t most = engine::available_memory();
   if (bytes <= most && bytes_ + bytes <= most) {
     bytes_ += bytes;
     return;
   }
   throw index_.leaf_error(leaf, ErrorCode::resource_exhausted,
                           "the array has " + std::to_string(bytes) + " bytes and those before it " +
-                              std::to_string(bytes_) + ", more than this machine's memory of " +
+                              std::to_string(bytes_) +
+                              ", more than the memory that this process may have, " +
                               std::to_string(most),
                           index_.folder()->path);
 }

@@ -27,6 +27,8 @@ ocdbt::Manifest decode_manifest(const std::string& path, const std::string& text
   try {
     return ocdbt::decode_manifest(text);
   } catch (const FormatError& error) {
+    // A later version, or another compression, is no damage.
+    if (error.kind() == FormatError::Kind::unsupported) throw format_failure(error, path);
     throw database_error(path, error.offset(), error.what());
   }
 }

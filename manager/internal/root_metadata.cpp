@@ -13,7 +13,10 @@ constexpr std::string_view kLegacyFile = "metadata/metadata";
 constexpr int kAttemptsMax = 3;
 
 std::string temporary_prefix() {
-  return std::string(orbax::kRootMetadataFile) + std::string(orbax::kTemporaryInfix) + "-";
+  std::string prefix(orbax::kRootMetadataFile);
+  prefix += orbax::kTemporaryInfix;
+  prefix += '-';
+  return prefix;
 }
 
 /// A new file with the text; leaves nothing where it fails.

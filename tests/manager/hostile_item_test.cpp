@@ -8,6 +8,7 @@
 #include <numeric>
 #include <set>
 
+#include "codecs/ocdbt_samples.h"
 #include "manager/stored_samples.h"
 #include "support/manager_fixture.h"
 
@@ -26,12 +27,12 @@ class HostileItem : public test::ManagerTest {
  protected:
   std::shared_ptr<engine::Engine> engine_ = test::make_engine(GetParam());
 
-  void expect_refused(const std::string& text) {
+  void expect_refused(const std::string& text, ErrorCode code = ErrorCode::data_loss) {
     try {
       static_cast<void>(read_tree(engine_, root()).get());
       ADD_FAILURE() << "no error with " << text;
     } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_EQ(error.code(), code) << error.what();
       EXPECT_THAT(error.what(), HasSubstr(text));
       EXPECT_THAT(error.what(), HasSubstr(root()));
     }
@@ -75,6 +76,22 @@ TEST_P(HostileItem, APathOfTheRootNodeThatLeadsOutIsRefused) {
     write_file(fs::path(root()) / "manifest.ocdbt", ocdbt::encode(manifest));
     expect_refused(path);
     expect_refused("manifest.ocdbt");
+  }
+}
+
+TEST_P(HostileItem, AManifestOfALaterVersionOrAnotherCompressionIsNoDamage) {
+  write_tree("k", {"a"});
+  const fs::path path = fs::path(root()) / "manifest.ocdbt";
+  const std::string manifest = test::read_file(path);
+  for (const std::size_t field :
+       {ocdbt::testing::kBodyOffset - 2, ocdbt::testing::kBodyOffset - 1}) {
+    std::string later = manifest;
+    later[field] = 5;
+    write_file(path, ocdbt::testing::resealed(later));
+    expect_refused("found 5", ErrorCode::not_supported);
+    const VerifyReport report = verify_item(engine_, root()).get();
+    EXPECT_TRUE(report.ok());
+    EXPECT_FALSE(report.unchecked.empty());
   }
 }
 

@@ -116,7 +116,7 @@ TEST_P(RestoreShapes, AnotherRankAndAShapeThatNoMachineHoldsAreErrors) {
   error = error_of(
       [&] { static_cast<void>(restore_as(manager, LeafSpec(DType::float32, {Index{1} << 50}))); });
   EXPECT_EQ(error.code(), ErrorCode::resource_exhausted);
-  EXPECT_THAT(error.what(), HasSubstr("more than this machine's memory"));
+  EXPECT_THAT(error.what(), HasSubstr("more than the memory that this process may have"));
 }
 
 }  // namespace

@@ -122,37 +122,47 @@ void check(std::string_view input) {
 }
 
 Seeds seeds(const TestData&) {
-  return {"0",
-          "1",
-          "12345678",
-          "007",
-          "00000007",
-          "+7",
-          "-1",
-          "9223372036854775807",
-          "9223372036854775808",
-          "1.orbax-checkpoint-tmp-0",
-          "00000012.orbax-checkpoint-tmp",
-          "step_1",
-          "a_b_00000001.orbax-checkpoint-tmp-17",
-          "_1",
-          " 1",
-          "1 ",
-          "",
-          ".1",
-          "a/1",
-          "step\nstep_1",
-          "step\nstep_00000012",
-          "step\nstep_123456789",
-          "step\nstep_00000012.orbax-checkpoint-tmp-1",
-          "step\nother_1",
-          "\n1",
-          ".step\n.step_1",
-          "a.orbax-checkpoint-tmp\n1",
-          std::string(150, 'p') + "\n" + std::string(150, 'p') + "_1",
-          std::string(190, 'p') + "\n1",
-          std::string(99, '0') + "7",
-          std::string(201, 'n')};
+  Seeds seeds = {"0",
+                 "1",
+                 "12345678",
+                 "007",
+                 "00000007",
+                 "+7",
+                 "-1",
+                 "9223372036854775807",
+                 "9223372036854775808",
+                 "1.orbax-checkpoint-tmp-0",
+                 "00000012.orbax-checkpoint-tmp",
+                 "step_1",
+                 "a_b_00000001.orbax-checkpoint-tmp-17",
+                 "_1",
+                 " 1",
+                 "1 ",
+                 "",
+                 ".1",
+                 "a/1",
+                 "step\nstep_1",
+                 "step\nstep_00000012",
+                 "step\nstep_123456789",
+                 "step\nstep_00000012.orbax-checkpoint-tmp-1",
+                 "step\nother_1",
+                 "\n1",
+                 ".step\n.step_1",
+                 "a.orbax-checkpoint-tmp\n1"};
+  // Names at and above their limits.
+  const auto add = [&seeds](std::size_t count, char letter, std::string_view rest) {
+    std::string name(count, letter);
+    name += rest;
+    seeds.push_back(std::move(name));
+  };
+  std::string prefixed = "\n";
+  prefixed.append(150, 'p');
+  prefixed += "_1";
+  add(150, 'p', prefixed);
+  add(190, 'p', "\n1");
+  add(99, '0', "7");
+  add(201, 'n', "");
+  return seeds;
 }
 
 const Registration registration({"step_name", check, nullptr, seeds});
