@@ -2,7 +2,7 @@
 // The memory of saves and restores: one address range for staging (where copies wait for the disk)
 // and one for the window (what is being encoded, decoded, written or read). Grown lazily, touched
 // in huge pages where the machine gives them, kept and reused: memory given back and taken again
-// costs more than a memcpy (ARCHITECTURE.md, memory).
+// costs more than a memcpy.
 
 #include <cairn/engine/error.h>
 #include <cairn/engine/impl/fair_gate.h>
