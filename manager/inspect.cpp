@@ -111,8 +111,12 @@ Task<ItemInfo> describe_item(OpenStepPtr step, std::string name) {
   // One array that cannot be read hides none of the others.
   std::map<std::string, Error> faults;
   const auto note = [&faults](const Error& error) {
-    if (error.context().key_path.empty()) throw Error(error);
-    faults.emplace(error.context().key_path, error);
+    const std::string& path = error.context().path;
+    // Of a file that is not as it was committed verify() tells; what is in it can be shown.
+    const bool shown = path.ends_with("/" + std::string(orbax::kTreeMetadataFile)) ||
+                       path.ends_with("/" + std::string(orbax::kStringsFile));
+    if (error.context().key_path.empty() && !shown) throw Error(error);
+    if (!error.context().key_path.empty()) faults.emplace(error.context().key_path, error);
   };
   TreeReader reader(folder, name, form, note);
   co_await reader.open();

@@ -30,6 +30,8 @@ Task<std::optional<std::string>> find_evidence(FolderPtr folder) {
   const auto has = [&entries](std::string_view name) {
     return std::ranges::find(entries, name, &engine::DirectoryEntry::name) != entries.end();
   };
+  // It may have committed since somebody looked for the marker.
+  if (has(orbax::kCommitMarkerFile)) co_return std::nullopt;
   if (has(kOwnerFile)) co_return std::string(kOwnerFile);
   std::string metadata(orbax::kStepMetadataFile);
   if (!has(metadata)) co_return std::nullopt;

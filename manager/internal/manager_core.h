@@ -237,6 +237,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void note_restored(Step step) noexcept;
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
                                         args::RestoreArgs args);
+  /// The same, with a record of how it failed.
+  internal::Task<Restored> restore_alone(std::string root_path, std::optional<Step> step,
+                                         args::RestoreArgs args);
   internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args);
   internal::Task<LatestValid> try_together(std::string root_path, args::RestoreArgs args,
                                            GroupScopePtr scope);
@@ -298,6 +301,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// step or has taken its place.
   std::atomic<Step> restored_older_{kNone};
   std::atomic<Step> rolled_back_from_{kNone};  ///< the latest step when one was last restored
+  std::atomic<std::uint64_t> roll_backs_{0};   ///< restores so far
   std::atomic<bool> preempted_{false};
   mutable std::atomic<Step> preemption_step_{kNone};  ///< agreed on
 };

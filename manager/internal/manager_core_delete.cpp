@@ -115,12 +115,15 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
   for (const Step step : job->losers) losers.push_back({step, job->listed});
   Retired retired;
   for (const Deferred& deletion : losers) {
+    const Step step = deletion.step;
+    // What a run has superseded must not come back where the save that is to replace it fails.
+    const bool superseded =
+        job->supersedes && step > job->step && index.is_taken_back(step, deletion.by);
     // A later save of the same number takes it back, or has replaced it; perhaps since the last
     // one's turn.
-    if (!is_due(deletion)) continue;
-    const Step step = deletion.step;
+    if (!superseded && !is_due(deletion)) continue;
     // One that is being saved is deleted, or has been replaced, when that save has ended.
-    if (removals_wait() || index.is_saving(step)) {
+    if (removals_wait() || (index.is_saving(step) && !superseded)) {
       deferred_.push_back(deletion);
       continue;
     }
@@ -129,7 +132,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
       const std::optional<std::string> left = co_await retire(job->root(), step);
       if (left) retired.trash.push_back(*left);
       retired.steps.push_back(step);
-      index.forget(step);
+      superseded ? index.lose(step) : index.forget(step);
     } catch (...) {
       trouble = std::current_exception();
     }

@@ -307,6 +307,7 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes, bool f
   job->losers = std::move(begun.losers);
   job->record = std::move(record);
   job->supersedes = supersedes;
+  job->roll_back = roll_backs_;
   ++saving_;
   board.begin();
   asio::post(engine->executor(), [self = shared_from_this(), job, first] {
@@ -400,7 +401,8 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   job->record.info.time_ns = job->commit_time_ns();
   job->record.info.steady_ns = steady_ns(*engine);
   index.commit(job->listed, job->record);
-  if (job->supersedes || job->step > rolled_back_from_) restored_older_ = kNone;
+  const bool since = job->roll_back == roll_backs_;
+  if (job->step > rolled_back_from_ || (since && job->supersedes)) restored_older_ = kNone;
   // What was to be deleted has been replaced.
   std::erase_if(deferred_, [&](const Deferred& deletion) {
     return deletion.step == job->step && !is_due(deletion);

@@ -51,13 +51,14 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
       return failed<Restored>(
           with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
   }
-  return start_cancellable(engine, restore_from(root, step, std::move(args)), operation, root);
+  return start_cancellable(engine, restore_alone(root, step, std::move(args)), operation, root);
 }
 
 void CheckpointManager::Impl::note_restored(Step step) noexcept {
   const std::optional<Step> latest = index.latest();
   restored_older_ = latest && step < *latest ? step : kNone;
   rolled_back_from_ = latest.value_or(kNone);
+  ++roll_backs_;
 }
 
 Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, Step step) {
@@ -80,24 +81,32 @@ Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
                                                      args::RestoreArgs args) {
   const auto self = shared_from_this();
   const std::int64_t begin = steady_ns(*engine);
-  Restored restored;
+  if (!step) step = co_await newest_step(root_path);
+  const std::string path = co_await path_of_step(root_path, *step);
+  Restored restored =
+      co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
+  log(LogLevel::info, "restore", *step, "restored", element_bytes(restored),
+      steady_ns(*engine) - begin);
+  if (root_path == directory) note_restored(*step);
+  co_return restored;
+}
+
+Task<Restored> CheckpointManager::Impl::restore_alone(std::string root_path,
+                                                      std::optional<Step> step,
+                                                      args::RestoreArgs args) {
+  const auto self = shared_from_this();
+  const std::int64_t begin = steady_ns(*engine);
   std::exception_ptr failure;
   try {
-    if (!step) step = co_await newest_step(root_path);
-    const std::string path = co_await path_of_step(root_path, *step);
-    restored = co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
+    co_return co_await restore_from(root_path, step, std::move(args));
   } catch (...) {
     failure = std::current_exception();
   }
-  const std::int64_t duration_ns = steady_ns(*engine) - begin;
-  if (failure) {
-    log(LogLevel::error, "restore", step, message_of(as_error(failure, "restore", root_path)), 0,
-        duration_ns);
-    std::rethrow_exception(failure);
-  }
-  log(LogLevel::info, "restore", *step, "restored", element_bytes(restored), duration_ns);
-  if (root_path == directory) note_restored(*step);
-  co_return restored;
+  failure = as_error(failure, "", root_path);
+  const LogLevel level =
+      code_of(failure) == ErrorCode::cancelled ? LogLevel::info : LogLevel::error;
+  log(level, "restore", step, message_of(failure), 0, steady_ns(*engine) - begin);
+  std::rethrow_exception(failure);
 }
 
 Task<boost::json::object> CheckpointManager::Impl::find_metrics(Step step) {

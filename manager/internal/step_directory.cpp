@@ -303,7 +303,8 @@ Task<std::size_t> remove_begun_steps(FolderPtr root, StepRules rules) {
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.type != engine::FileType::directory || !rules.names->parse(entry.name)) continue;
     const std::optional<std::string> evidence = co_await find_begun_step(root, entry.name);
-    if (!evidence) continue;
+    // What is empty may be anybody's.
+    if (!evidence || evidence->empty()) continue;
     const bool held = co_await is_held_by_reader(root, entry.name);
     if (held) continue;
     co_await remove_begun_step(root, entry.name, *evidence);

@@ -190,6 +190,19 @@ void StepIndex::forget(Step step) {
   erase(step);
 }
 
+bool StepIndex::is_taken_back(Step step, SaveId by) const {
+  const std::lock_guard lock(mutex_);
+  const auto saved_by = saved_by_.find(step);
+  return committed_.contains(step) && saving(step) &&
+         (saved_by == saved_by_.end() || saved_by->second <= by);
+}
+
+void StepIndex::lose(Step step) {
+  const std::lock_guard lock(mutex_);
+  snapshot_.reset();
+  erase(step);
+}
+
 std::optional<StepIndex::DeleteId> StepIndex::begin_delete(Step step) {
   const std::lock_guard lock(mutex_);
   if (!stays(step)) return std::nullopt;

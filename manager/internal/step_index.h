@@ -66,6 +66,11 @@ class StepIndex {
   void spare(Step step);
   /// It is gone.
   void forget(Step step);
+  /// True where what is committed of the step is older than `by`, and a save of it is under way,
+  /// which has taken it back from whoever pushed it out.
+  [[nodiscard]] bool is_taken_back(Step step, SaveId by) const;
+  /// What is committed of it is gone; a save of it that is under way stays.
+  void lose(Step step);
 
   /// Tells apart the deletions that the user chooses.
   enum class DeleteId : std::uint64_t {};

@@ -114,6 +114,28 @@ TEST_P(RolledBack, TheRollBackIsOverOnceItsRunHasTakenThePlace) {
   EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2, 3, 4}));
 }
+TEST_P(RolledBack, WhatARunHasSupersededDoesNotComeBackWhereItsReplacementFails) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  const SaveFuture third = manager.save(3, state(3));  // in place of one that is there
+  faults_->wait_until_held(1);
+  faults_->fail(
+      [](const engine::IoRequest& request) {
+        return request.op == IoOp::make_directory && request.path == "3.orbax-checkpoint-tmp";
+      },
+      1, EIO);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  EXPECT_EQ(error_of(third).code(), ErrorCode::io_error);
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
+  EXPECT_TRUE(save(manager, 3));
+}
 TEST_P(RolledBack, ASaveThatWasUnderWayEndsNone) {
   CheckpointManager manager(root(), given());
   save_all(manager, 0, 2);

@@ -181,8 +181,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   const Decision decision = decide(call);
   if (decision.answer.error) return refuse(*decision.answer.error);
   if (decision.answer.outcome != SaveOutcome::saved) return decision.answer;
-  const bool overwrites =
-      call.overwrite || decision.supersedes || chosen_.contains(call.step);  // a directory's, too
+  const bool overwrites = call.overwrite || decision.supersedes || chosen_.contains(call.step);
   if (all_steps().contains(call.step) && !overwrites) return refuse(ErrorCode::already_exists);
   if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
     return refuse(ErrorCode::invalid_argument);
@@ -233,7 +232,7 @@ void Model::commit(Save& save) {
   std::erase(deferred_, step);  // replaced
   if (save.supersedes || step > rolled_back_from_) restored_.reset();
   if (!composite_) composite_ = save.call.composite;
-  // No step goes for a save that has failed since. What is as good as deleted does not count.
+  // No step goes for a save that has failed. What is as good as deleted does not count.
   KnownSteps settled = committed_;
   for (const Step gone : deferred_)
     if (chosen_.contains(gone)) settled.erase(gone);
@@ -246,14 +245,15 @@ void Model::commit(Save& save) {
     if (!stays) to_delete.push_back(loser);
   }
   for (const Step loser : to_delete) {
-    if (!chosen_.contains(loser)) continue;  // saved again since
-    if (!is_saving(loser) && remove(loser)) {
-      chosen_.erase(loser);
+    const bool superseded = save.supersedes && loser > step && is_saving(loser);
+    if (!superseded && !chosen_.contains(loser)) continue;  // saved again since
+    const bool now = superseded || !is_saving(loser);
+    if (now && remove(loser)) {
+      if (!superseded) chosen_.erase(loser);
       committed_.erase(loser);
     } else {
       deferred_.push_back(loser);
-      if (settings_.background_delete && !is_saving(loser))
-        unseen_.push_back({-1, ErrorCode::io_error});
+      if (settings_.background_delete && now) unseen_.push_back({-1, ErrorCode::io_error});
     }
   }
 }

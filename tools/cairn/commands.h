@@ -15,7 +15,7 @@
 namespace cairn::cli {
 
 inline constexpr int kGood = 0;
-inline constexpr int kDamage = 1;       ///< damage, a problem, or a problem that was found
+inline constexpr int kDamage = 1;       ///< damage, or a problem that was found
 inline constexpr int kCouldNotRun = 2;  ///< wrong usage too
 
 struct Settings {
