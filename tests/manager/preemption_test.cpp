@@ -66,6 +66,22 @@ class Preemption : public test::ManagerTest {
     const std::lock_guard lock(mutex_);
     return written_;
   }
+  /// Saves steps 0 to 3, of which the last is the one to save before the end and passes 1 and 2.
+  void pass_with_step_3(CheckpointManager& manager) {
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    std::vector<SaveFuture> saves;
+    for (Step step = 0; step < 3; ++step) {
+      saves.push_back(manager.save(step, state(step)));
+      saves.back().wait_staged();  // captured: it waits for nothing but the writer's turn
+    }
+    manager.notify_preemption();
+    EXPECT_TRUE(manager.reached_preemption(3));
+    saves.push_back(manager.save(3, state(3)));
+    saves.back().wait_staged();
+    faults_->release();
+    for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+    EXPECT_THAT(written(), ElementsAre(0, 3, 1, 2));
+  }
   static ExitSaveOptions within(std::chrono::milliseconds deadline) {
     ExitSaveOptions options;
     options.deadline = deadline;
@@ -90,19 +106,7 @@ CAIRN_ON_EVERY_BACKEND(Preemption);
 
 TEST_P(Preemption, TheStepThatWasAgreedOnPassesTheSavesThatWait) {
   CheckpointManager manager(root(), watched());
-  faults_->hold(FaultPlan::only({IoOp::write}));
-  std::vector<SaveFuture> saves;
-  for (Step step = 0; step < 3; ++step) {
-    saves.push_back(manager.save(step, state(step)));
-    saves.back().wait_staged();  // captured: it waits for nothing but the writer's turn
-  }
-  manager.notify_preemption();
-  EXPECT_TRUE(manager.reached_preemption(3));
-  saves.push_back(manager.save(3, state(3)));
-  saves.back().wait_staged();
-  faults_->release();
-  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
-  EXPECT_THAT(written(), ElementsAre(0, 3, 1, 2));
+  pass_with_step_3(manager);
   for (Step step = 0; step < 4; ++step) EXPECT_EQ(manager.restore(step).get().tree(), state(step));
 }
 
@@ -110,20 +114,8 @@ TEST_P(Preemption, ASaveThatWentAheadPushesOutThoseItPassedOnceTheyAreThere) {
   ManagerOptions one = watched();
   one.max_to_keep = 1;
   CheckpointManager manager(root(), one);
-  faults_->hold(FaultPlan::only({IoOp::write}));
-  std::vector<SaveFuture> saves;
-  for (Step step = 0; step < 3; ++step) {
-    saves.push_back(manager.save(step, state(step)));
-    saves.back().wait_staged();
-  }
-  manager.notify_preemption();
-  EXPECT_TRUE(manager.reached_preemption(3));
-  saves.push_back(manager.save(3, state(3)));
-  saves.back().wait_staged();
-  faults_->release();
-  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+  pass_with_step_3(manager);
   manager.wait_until_finished().get();
-  EXPECT_THAT(written(), ElementsAre(0, 3, 1, 2));
   EXPECT_THAT(manager.all_steps(), ElementsAre(3));
   EXPECT_THAT(manager.all_steps(true), ElementsAre(3));
 }
