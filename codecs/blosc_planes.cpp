@@ -57,7 +57,8 @@ class PlanesEncoder {
   bool encode_split(std::span<const std::byte> block);
   bool encode_whole(std::span<const std::byte> block);
   bool place_planes(std::size_t elements);
-  bool add_stream(std::span<const std::byte> plane, std::size_t plane_bytes, bool try_coding);
+  bool add_stream(std::span<const std::byte> plane, std::size_t plane_bytes, PlaneCode& before,
+                  bool try_coding);
   void write_header();
   [[nodiscard]] std::size_t room() const { return to_.size() - at_; }
   [[nodiscard]] bool worth_coding(std::span<const std::byte> plane) const {
@@ -77,6 +78,7 @@ class PlanesEncoder {
   /// where they will be if that goes on. It mostly does, and floats have these planes first.
   std::size_t raw_planes_ = 0;
   std::array<std::byte*, kTypesizeMax> planes_;
+  std::array<PlaneCode, kSplitTypesizeMax> before_;
 };
 
 void PlanesEncoder::write_header() {
@@ -94,7 +96,7 @@ void PlanesEncoder::write_header() {
 
 // Writes a stream: its length, and the plane coded or as it is. False when the frame is full.
 bool PlanesEncoder::add_stream(std::span<const std::byte> plane, std::size_t plane_bytes,
-                               bool try_coding) {
+                               PlaneCode& before, bool try_coding) {
   if (room() < kIntBytes) return false;
   std::byte* const length_at = &to_[at_];
   at_ += kIntBytes;
@@ -102,7 +104,7 @@ bool PlanesEncoder::add_stream(std::span<const std::byte> plane, std::size_t pla
     const auto limit = plane.size() - plane.size() / kPlaneGain - 1;
     const bool direct = room() >= limit + kFrameSlack;
     std::byte* const stream = direct ? to_.data() + at_ : scratch().stream.data();
-    const auto size = encode_plane_(plane, plane_bytes, stream, limit);
+    const auto size = encode_plane_(plane, plane_bytes, before, stream, limit);
     if (size > room()) return false;
     if (size != 0) {
       if (!direct) std::memcpy(&to_[at_], stream, size);
@@ -132,7 +134,7 @@ bool PlanesEncoder::place_planes(std::size_t elements) {
 
 bool PlanesEncoder::encode_split(std::span<const std::byte> block) {
   const auto elements = block.size() / typesize_;
-  if (typesize_ == 1) return add_stream(block, 0, worth_coding(block));
+  if (typesize_ == 1) return add_stream(block, 0, before_[0], worth_coding(block));
   const bool predicted = place_planes(elements);
   shuffle(block.data(), elements, typesize_, planes_.data());
   std::array<bool, kSplitTypesizeMax> compressible{};
@@ -149,14 +151,15 @@ bool PlanesEncoder::encode_split(std::span<const std::byte> block) {
   }
   raw_planes_ = raw_planes;
   for (std::size_t j = 0; j < typesize_; ++j) {
-    if (!add_stream({planes_[j], elements}, 0, compressible[j])) return false;
+    if (!add_stream({planes_[j], elements}, 0, before_[j], compressible[j])) return false;
   }
   return true;
 }
 
 // A block of one stream, whose planes have Huffman tables of their own within it.
 bool PlanesEncoder::encode_whole(std::span<const std::byte> block) {
-  if (typesize_ == 1) return add_stream(block, 0, true);
+  PlaneCode before;
+  if (typesize_ == 1) return add_stream(block, 0, before, true);
   const auto elements = block.size() / typesize_;
   auto& shuffled = scratch().planes;
   for (std::size_t j = 0; j < typesize_; ++j) planes_[j] = shuffled.data() + j * elements;
@@ -164,7 +167,7 @@ bool PlanesEncoder::encode_whole(std::span<const std::byte> block) {
   // Bytes after the last whole element stay behind.
   const auto tail = block.subspan(elements * typesize_);
   std::copy(tail.begin(), tail.end(), shuffled.data() + elements * typesize_);
-  return add_stream({shuffled.data(), block.size()}, elements, true);
+  return add_stream({shuffled.data(), block.size()}, elements, before, true);
 }
 
 std::size_t PlanesEncoder::encode() {

@@ -130,16 +130,13 @@ void assign_codes(HuffmanCode& code) noexcept {
   }
 }
 
-std::optional<std::uint64_t> coded_bits(const Histogram& histogram,
-                                        const HuffmanCode& code) noexcept {
-  std::uint64_t bits = 0;
-  bool covered = true;
+CodedSymbols coded_symbols(const Histogram& histogram, const HuffmanCode& code) noexcept {
+  CodedSymbols sum;
   for (std::size_t symbol = 0; symbol < kSymbols; ++symbol) {
-    bits += std::uint64_t{histogram[symbol]} * code.lengths[symbol];
-    covered &= histogram[symbol] == 0 || code.lengths[symbol] != 0;
+    sum.bits += std::uint64_t{histogram[symbol]} * code.lengths[symbol];
+    sum.uncoded += code.lengths[symbol] == 0 ? histogram[symbol] : 0;
   }
-  if (!covered) return std::nullopt;
-  return bits;
+  return sum;
 }
 
 }  // namespace cairn::blosc::internal

@@ -34,15 +34,21 @@ struct BitWriter {
 
 std::size_t encode_stream_portable(const HuffmanCode& code, std::span<const std::byte> from,
                                    std::byte* to) noexcept {
-  // One load for a code and its length.
+  // One load for a code and its length. What has no code has a bit that no code has.
   constexpr unsigned kLengthShift = 16;
+  constexpr std::uint32_t kNoCode = 1U << (kLengthShift - 1);
+  static_assert(kCodeBitsMax < kLengthShift);
   std::array<std::uint32_t, kSymbols> table;
   for (std::size_t symbol = 0; symbol < kSymbols; ++symbol) {
-    table[symbol] = code.codes[symbol] | std::uint32_t{code.lengths[symbol]} << kLengthShift;
+    table[symbol] = code.lengths[symbol] == 0
+                        ? kNoCode
+                        : code.codes[symbol] | std::uint32_t{code.lengths[symbol]} << kLengthShift;
   }
   BitWriter writer{.to = to};
+  std::uint32_t seen = 0;
   const auto add = [&](std::byte symbol) {
     const auto entry = table[std::to_integer<std::size_t>(symbol)];
+    seen |= entry;
     writer.add(entry & 0xffff, entry >> kLengthShift);
   };
   std::size_t left = from.size();
@@ -51,6 +57,7 @@ std::size_t encode_stream_portable(const HuffmanCode& code, std::span<const std:
     writer.flush();
   }
   while (left > 0) add(from[--left]);
+  if ((seen & kNoCode) != 0) return 0;
   writer.add(1, 1);
   writer.flush();
   return static_cast<std::size_t>(writer.to - to) + (writer.count > 0 ? 1 : 0);

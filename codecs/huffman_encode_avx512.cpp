@@ -68,7 +68,9 @@ void add_lanes(const unsigned long* codes, const unsigned long* lengths, Writer&
   for (int lane = 7; lane >= 0; --lane) writer.add(codes[lane], lengths[lane]);
 }
 
-void add_group(const std::byte* from, const Table& low_bits, const Table& rest, Writer& writer) {
+// Returns which symbols have no code.
+__mmask64 add_group(const std::byte* from, const Table& low_bits, const Table& rest,
+                    Writer& writer) {
   const __m512i symbols = _mm512_loadu_si512(from);
   const __mmask64 upper = _mm512_movepi8_mask(symbols);
   const __m512i code_low = low_bits.look_up(symbols, upper);
@@ -76,6 +78,7 @@ void add_group(const std::byte* from, const Table& low_bits, const Table& rest, 
   const __m512i nibble = _mm512_set1_epi8(0x0f);
   const __m512i code_high = _mm512_and_si512(packed, nibble);
   const __m512i length = _mm512_and_si512(_mm512_srli_epi16(packed, 4), nibble);
+  const __mmask64 no_code = _mm512_testn_epi8_mask(length, length);
   const __m512i zero = _mm512_setzero_si512();
   // Unpacking works within 128 bits: lane k of `first` holds symbols 16k to 16k + 7, `second` the
   // next 8.
@@ -96,7 +99,7 @@ void add_group(const std::byte* from, const Table& low_bits, const Table& rest, 
     _mm512_store_si512(codes_of, codes);
     _mm512_store_si512(lengths_of, lengths);
     add_lanes(codes_of, lengths_of, writer);
-    return;
+    return no_code;
   }
   alignas(64) unsigned long later_codes[8], later_lengths[8];
   _mm512_store_si512(codes_of, earlier.codes);
@@ -108,6 +111,7 @@ void add_group(const std::byte* from, const Table& low_bits, const Table& rest, 
     writer.add(later_codes[lane], later_lengths[lane]);
     writer.add(codes_of[lane], lengths_of[lane]);
   }
+  return no_code;
 }
 
 }  // namespace
@@ -115,17 +119,20 @@ void add_group(const std::byte* from, const Table& low_bits, const Table& rest, 
 std::size_t encode_stream_kernel(const KernelTables& tables, const std::byte* from,
                                  std::size_t count, std::byte* to) noexcept {
   Writer writer{0, 0, to};
+  __mmask64 no_code = 0;
   while (count % kGroup != 0) {
     const auto symbol = static_cast<unsigned char>(from[--count]);
     const unsigned long rest = tables.rest[symbol];
     const unsigned long high = rest & ((1UL << kRestLengthShift) - 1);
     writer.add(tables.code_low[symbol] | high << 8, rest >> kRestLengthShift);
+    no_code |= rest >> kRestLengthShift == 0 ? 1 : 0;
   }
   const Table code_low(tables.code_low), rest(tables.rest);
   while (count > 0) {
     count -= kGroup;
-    add_group(from + count, code_low, rest, writer);
+    no_code |= add_group(from + count, code_low, rest, writer);
   }
+  if (no_code != 0) return 0;
   writer.add(1, 1);
   return static_cast<std::size_t>(writer.to - to) + (writer.count > 0 ? 1 : 0);
 }

@@ -38,7 +38,7 @@ Context make_context() {
 
 template <int level>
 std::size_t encode_by_libzstd(std::span<const std::byte> content, std::size_t /*plane_bytes*/,
-                              std::byte* to, std::size_t limit) {
+                              PlaneCode& /*before*/, std::byte* to, std::size_t limit) {
   thread_local const Context context = make_context<level>();
   const auto size = ZSTD_compress2(context.get(), to, limit, content.data(), content.size());
   return ZSTD_isError(size) != 0 ? 0 : size;
@@ -46,8 +46,8 @@ std::size_t encode_by_libzstd(std::span<const std::byte> content, std::size_t /*
 
 template <EncodeStream encode_stream>
 std::size_t encode_literals(std::span<const std::byte> content, std::size_t plane_bytes,
-                            std::byte* to, std::size_t limit) {
-  return encode_literals_frame(content, plane_bytes, encode_stream, to, limit);
+                            PlaneCode& before, std::byte* to, std::size_t limit) {
+  return encode_literals_frame(content, plane_bytes, encode_stream, before, to, limit);
 }
 
 }  // namespace

@@ -80,7 +80,8 @@ double plane_bits(std::span<const std::byte> plane) {
   const auto histogram = count_symbols(plane);
   if (histogram[std::to_integer<std::size_t>(plane[0])] == plane.size()) return 0;
   const auto symbols = static_cast<double>(plane.size());
-  const auto coded = static_cast<double>(*coded_bits(histogram, make_code(histogram))) / symbols;
+  const auto coded =
+      static_cast<double>(coded_symbols(histogram, make_code(histogram)).bits) / symbols;
   // A code made for the sample suits it better than it will suit the rest.
   const double bits = std::max(coded, entropy(histogram, plane.size()));
   return bits < kRawBitsPerByte ? bits : 8;

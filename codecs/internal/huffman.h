@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 namespace cairn::blosc::internal {
@@ -25,9 +24,12 @@ struct HuffmanCode {
 [[nodiscard]] HuffmanCode make_code(const Histogram& histogram) noexcept;
 /// Codes from lengths that form a complete code (Kraft's sum is 1).
 void assign_codes(HuffmanCode& code) noexcept;
-/// Bits of all the symbols; none where one that occurs has no code.
-[[nodiscard]] std::optional<std::uint64_t> coded_bits(const Histogram& histogram,
-                                                      const HuffmanCode& code) noexcept;
+struct CodedSymbols {
+  std::uint64_t bits = 0;     ///< of the symbols that have a code
+  std::uint64_t uncoded = 0;  ///< symbols that have none
+};
+[[nodiscard]] CodedSymbols coded_symbols(const Histogram& histogram,
+                                         const HuffmanCode& code) noexcept;
 
 /// A header byte and as many bytes as it can tell of.
 inline constexpr std::size_t kDescriptionBytesMax = 1 + 128;
@@ -41,7 +43,8 @@ inline constexpr std::size_t kDescriptionBytesMax = 1 + 128;
                                            HuffmanCode& code) noexcept;
 
 /// Writes a stream: `from`'s symbols backwards, a bit that ends it, padding. Returns its bytes; up
-/// to kStreamSlack more may be overwritten. Every symbol has a code.
+/// to kStreamSlack more may be overwritten. 0 where a symbol has no code: what was written, up to
+/// kCodeBitsMax bits for each symbol, is then nothing.
 using EncodeStream = std::size_t (*)(const HuffmanCode& code, std::span<const std::byte> from,
                                      std::byte* to) noexcept;
 inline constexpr std::size_t kStreamSlack = 8;

@@ -1,9 +1,11 @@
 // zstd frames of literals: libzstd is the oracle of both directions.
 
+#include <cairn/codecs/blosc.h>
 #include <cairn/codecs/internal/literals_frame.h>
 #include <zstd.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "codecs/blosc_samples.h"
 
@@ -12,8 +14,9 @@ namespace {
 
 Bytes frame_of(const Bytes& content, std::size_t plane_bytes = 0) {
   Bytes frame(content.size() + 1'000 + kFrameSlack);
-  frame.resize(encode_literals_frame(content, plane_bytes, encode_stream_portable, frame.data(),
-                                     content.size() + 1'000));
+  PlaneCode before;
+  frame.resize(encode_literals_frame(content, plane_bytes, encode_stream_portable, before,
+                                     frame.data(), content.size() + 1'000));
   return frame;
 }
 
@@ -55,11 +58,13 @@ TEST(LiteralsFrame, IsReadByOurDecoderAndLibzstd) {
 }
 
 TEST(LiteralsFrame, UsesATableAgainWhereItStillFits) {
-  const auto content = exponents(4 * kZstdBlockBytes);
-  const auto one = frame_of(Bytes(content.begin(), content.begin() + kZstdBlockBytes));
+  const auto block = exponents(kZstdBlockBytes);
+  Bytes content;
+  for (int i = 0; i < 4; ++i) content.insert(content.end(), block.begin(), block.end());
+  const auto one = frame_of(block);
   const auto four = frame_of(content);
   // A description takes more than 10 bytes: three of them are missing.
-  EXPECT_LT(four.size(), 4 * one.size() + 4 * 10);
+  EXPECT_LT(four.size() + 3 * 10, 4 * one.size());
   EXPECT_TRUE(agrees(four, content.size()));
   // The second half is different: a table that has no code for its symbols cannot be used.
   Bytes mixed = content;
@@ -82,8 +87,91 @@ TEST(LiteralsFrame, KeepsToItsLimit) {
   const auto size = frame_of(content).size();
   for (const auto limit : {size - 1, size / 2, std::size_t{20}, size}) {
     Bytes frame(limit + kFrameSlack);
-    const auto got = encode_literals_frame(content, 0, encode_stream_portable, frame.data(), limit);
+    PlaneCode before;
+    const auto got =
+        encode_literals_frame(content, 0, encode_stream_portable, before, frame.data(), limit);
     EXPECT_EQ(got, limit == size ? size : 0);
+  }
+}
+
+// The encoders of streams that this processor runs.
+std::vector<EncodeStream> stream_encoders() {
+  std::vector<EncodeStream> all{encode_stream_portable};
+#if defined(__x86_64__)
+  if (has_avx512_coder()) all.push_back(encode_stream_avx512);
+#endif
+  return all;
+}
+
+// Each part as a frame, after the one before it or alone; libzstd and ours read it. Returns the
+// frames' sizes.
+std::vector<double> sizes_of(const std::vector<Bytes>& parts, EncodeStream encode_stream,
+                             bool alone) {
+  PlaneCode before;
+  std::vector<double> sizes;
+  for (const auto& part : parts) {
+    if (alone) before = PlaneCode{};
+    const auto limit = part.size() + 1'000;
+    Bytes frame(limit + kFrameSlack);
+    frame.resize(encode_literals_frame(part, 0, encode_stream, before, frame.data(), limit));
+    EXPECT_TRUE(agrees(frame, part.size()));
+    sizes.push_back(static_cast<double>(frame.size()));
+  }
+  return sizes;
+}
+
+constexpr double kHowUnlike = 1.015;
+
+TEST(LiteralsFrame, CodesOfFramesBeforeCostNextToNothingWhateverComes) {
+  const auto block = [](auto symbol_at) {
+    Bytes bytes(kZstdBlockBytes);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(symbol_at(i));
+    return bytes;
+  };
+  const Bytes weights = exponents(kZstdBlockBytes);
+  Bytes others = weights, rare = weights;
+  for (auto& byte : others) byte ^= std::byte{0x55};
+  rare[77'777] = std::byte{0xee};
+  const Bytes two = block([](std::size_t i) { return i % 2; });
+  const Bytes one = block([](std::size_t) { return 1; });
+  const Bytes mostly_one = block([](std::size_t i) { return i % 1'000 == 0 ? i % 7 : 1; });
+  const Bytes even = block([](std::size_t i) { return i * 37 % 251; });
+  std::vector<Bytes> parts;
+  for (int round = 0; round < 30; ++round) parts.push_back(weights);
+  for (const auto& part : {rare, others, weights, two, one, two, mostly_one, two, one, weights,
+                           even, weights, others, weights, others, weights, rare, rare}) {
+    parts.push_back(part);
+  }
+  for (const auto encode_stream : stream_encoders()) {
+    const auto alone = sizes_of(parts, encode_stream, true);
+    const auto after = sizes_of(parts, encode_stream, false);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_LE(after[i], alone[i] * kHowUnlike + 8) << "part " << i;
+    }
+  }
+}
+
+TEST(LiteralsFrame, KeepsToItsLimitAfterAnotherDistribution) {
+  Bytes tail = exponents(kZstdBlockBytes);
+  // Symbols that were rare: in the code of before they take more than a byte each.
+  std::fill_n(tail.begin(), tail.size() - 300, tail[0]);
+  for (std::size_t i = 0; i < tail.size() / 2; ++i) tail[2 * i] = tail[tail.size() - 1 - i % 200];
+  for (const auto encode_stream : stream_encoders()) {
+    PlaneCode before;
+    Bytes frame(kZstdBlockBytes + kFrameSlack);
+    const Bytes weights = exponents(kZstdBlockBytes);
+    ASSERT_NE(
+        encode_literals_frame(weights, 0, encode_stream, before, frame.data(), kZstdBlockBytes),
+        0U);
+    const PlaneCode code = before;
+    const auto size =
+        encode_literals_frame(tail, 0, encode_stream, before, frame.data(), kZstdBlockBytes);
+    ASSERT_NE(size, 0U);
+    for (const auto limit : {size - 1, size / 3, std::size_t{40}}) {
+      before = code;
+      Bytes exact(limit + kFrameSlack);
+      EXPECT_EQ(encode_literals_frame(tail, 0, encode_stream, before, exact.data(), limit), 0U);
+    }
   }
 }
 
