@@ -139,6 +139,7 @@ Task<void> TreeReader::verify(VerifyReport* report) {
                       : "the manifest that the item was committed with is missing",
                   context));
   }
+  co_await index_.database().check_version_tree();
   ReadPlan reads = co_await plan(ReadScope(index_));
   CheckSink check;
   ChunkReader reader(index_, check, damage_);
