@@ -167,7 +167,8 @@ class NodeBudget {
                                             NodeBudget* budget = nullptr);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const VersionNode& node, const Config& config);
 [[nodiscard]] CAIRN_EXPORT VersionNode decode_version_node(std::string_view bytes,
-                                                           const Config& config);
+                                                           const Config& config,
+                                                           NodeBudget* budget = nullptr);
 
 /// A whole tree, encoded: nodes back to back, children before parents, the root last.
 struct EncodedTree {
@@ -189,6 +190,9 @@ struct EncodedTree {
 /// the version's root_height) calls for, and it holds no key below `min_key`, the parent's key
 /// without its first `common_prefix` bytes. Throws FormatError.
 CAIRN_EXPORT void check_child(const Node& child, std::uint8_t height, std::string_view min_key);
+/// The same of the version tree: the node has the height of the reference to it, and its latest
+/// generation.
+CAIRN_EXPORT void check_child(const VersionNode& child, const VersionNodeReference& reference);
 
 /// The path below the database's directory of a file in a node's table: `transitive` is the
 /// concatenation of the bases on the way to the node ("" for the manifest). Throws like

@@ -1,3 +1,4 @@
+#include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/ocdbt_columns.h>
 #include <fmt/format.h>
 
@@ -272,10 +273,10 @@ std::string encode(const VersionNode& node, const Config& config) {
   return seal(kVersionNodeKind, body, config);
 }
 
-VersionNode decode_version_node(std::string_view bytes, const Config& config) {
-  const OpenEnvelope envelope(bytes, kVersionNodeKind, config.max_decoded_node_bytes);
+VersionNode decode_version_node(std::string_view bytes, const Config& config, NodeBudget* shared) {
+  const OpenEnvelope envelope(bytes, kVersionNodeKind, config.max_decoded_node_bytes, shared);
   auto reader = envelope.reader();
-  ExpansionBudget budget(envelope.expansion_limit());
+  ExpansionBudget budget(envelope.expansion_limit(), shared);
   VersionNode node;
   code_arity(reader, node.arity_log2);
   if (node.arity_log2 != config.version_tree_arity_log2) {
@@ -296,6 +297,19 @@ VersionNode decode_version_node(std::string_view bytes, const Config& config) {
   }
   reader.expect_end();
   return node;
+}
+
+void check_child(const VersionNode& child, const VersionNodeReference& reference) {
+  const auto check = [](std::string_view field, std::uint64_t found, std::uint64_t expected) {
+    if (found == expected) return;
+    throw FormatError(std::string(kVersionNodeKind.structure), std::string(field),
+                      std::to_string(found),
+                      fmt::format("{}, as the node above calls for", expected));
+  };
+  check("height", child.height, reference.height);
+  const auto latest =
+      std::visit([](const auto& entries) { return entries.back().generation; }, child.entries);
+  check("latest generation", latest, reference.generation);
 }
 
 }  // namespace cairn::ocdbt

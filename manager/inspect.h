@@ -47,7 +47,7 @@ struct LeafInfo {
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;         ///< of elements
   std::uint64_t stored_bytes = 0;  ///< of its chunks on disk
-  /// Why nothing more is known of an array: data_loss, or not_supported.
+  /// Why nothing more is known of an array or a foreign leaf: data_loss, or not_supported.
   std::optional<Error> fault;
 };
 

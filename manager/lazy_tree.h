@@ -26,7 +26,8 @@ class CAIRN_EXPORT LazyTree {
   [[nodiscard]] bool valid() const noexcept { return item_ != nullptr; }
 
   /// What open_tree() gives: a Leaf, with dtype and shape, for each array of more than 1 KiB, which
-  /// a save or write_safetensors() may take; everything else as it is. Also fit to be a target.
+  /// a save or write_safetensors() may take; everything else as it is. A leaf of a type that a
+  /// program registered with Orbax cannot be read, and is a Placeholder(). Also fit to be a target.
   [[nodiscard]] const Tree& tree() const noexcept;
   /// What the tree was saved with (args::TreeSave::custom_metadata); empty where that was nothing.
   [[nodiscard]] const boost::json::object& custom_metadata() const noexcept;

@@ -38,7 +38,9 @@ CAIRN_EXPORT Future<Tree> read_tree(std::shared_ptr<engine::Engine> engine, std:
 /// The same with a Leaf for each array of more than 1 KiB, whose elements are read, and verified,
 /// when a save or write_safetensors() asks for them: for trees larger than memory. The leaves keep
 /// the files open, the engine alive, and the step: it is not deleted meanwhile (`path` then names
-/// the step, not its item). What cannot be read is an Error through whoever asked.
+/// the step, not its item). What cannot be read is an Error through whoever asked. A leaf of a type
+/// that a program registered with Orbax is a Placeholder(), which no save takes; why,
+/// inspect_item() says (LeafInfo::fault).
 CAIRN_EXPORT Future<Tree> open_tree(std::shared_ptr<engine::Engine> engine, std::string path,
                                     ReadOptions options = {});
 

@@ -61,11 +61,11 @@ struct SafetensorsContent {
 /// Every header is checked whole before a byte of data is read; of the data only what is selected
 /// is, through the engine's window, with direct I/O where the engine uses it. Memory: the arrays,
 /// the window, and what the headers take (each at most 100 MB).
-/// Errors: not_found (path, a shard, a selected tensor), invalid_argument (names file, offset,
-/// field, found, allowed where bytes do not follow the format; an index and files that contradict
-/// each other; a range outside its tensor), not_supported (F6_E2M3 and F6_E3M2, which have no
-/// DType; dtypes of a newer version), data_loss (a file became shorter meanwhile), and those of the
-/// system.
+/// Errors: not_found (path, a shard, a selected tensor), data_loss (names file, offset, field,
+/// found, allowed where bytes do not follow the format; an index and files that contradict each
+/// other; a file that became shorter meanwhile), invalid_argument (a path that is no one file; a
+/// range outside its tensor), not_supported (F6_E2M3 and F6_E3M2, which have no DType; dtypes of a
+/// newer version), and those of the system.
 CAIRN_EXPORT Future<SafetensorsContent> read_safetensors(std::shared_ptr<engine::Engine> engine,
                                                          std::string path,
                                                          SafetensorsReadOptions options = {});

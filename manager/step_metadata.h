@@ -25,7 +25,8 @@ struct ItemMetadata {
   std::string directory;  ///< absolute path
   std::string handler;    ///< as the step's metadata has it; empty where it does not
   /// The item's tree with a LeafSpec for each array, number and string (whose spec is empty): as it
-  /// stands, the target of a restore. None where the item is no tree.
+  /// stands, the target of a restore. A leaf of a type that a program registered with Orbax, which
+  /// cannot be read, is a Placeholder(). None where the item is no tree.
   std::optional<Tree> tree;
   std::vector<LeafInfo> leaves;         ///< of the tree, with kinds and sizes; in its order
   std::uint64_t bytes = 0;              ///< of elements; of files where the item is no tree

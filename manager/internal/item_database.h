@@ -87,6 +87,9 @@ class ItemDatabase {
   /// proportion to the keys. `most`: bytes that one may have. Keys that are not there are passed
   /// over; what cannot be read stays out of line.
   Task<void> fetch(std::vector<std::string> keys, std::uint64_t most);
+  /// Reads every node of the version tree, which has where older versions are: no read of the
+  /// newest needs them. What is wrong goes to the sink, and says nothing of the entries.
+  Task<void> check_version_tree();
 
  private:
   /// A node still to be read, and what the walk knows of it.
@@ -101,6 +104,15 @@ class ItemDatabase {
   Task<FilePtr> open_node_file(std::string path);
   Task<void> read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
                        ocdbt::NodeBudget* budget);
+  /// A node's bytes, which must lie in the file; gives the budget what they justify.
+  Task<std::string> read_node_bytes(FilePtr file, ocdbt::Reference where,
+                                    ocdbt::NodeBudget* budget);
+  /// Likewise of the version tree, in ocdbt_version_walk.cpp.
+  struct PendingVersions;
+  struct VersionWalk;
+  Task<void> check_version_node(PendingVersions pending, VersionWalk* walk);
+  void add_version_nodes(const std::string& transitive, const ocdbt::FileTable& files,
+                         const std::vector<ocdbt::VersionNodeReference>& nodes, VersionWalk* walk);
   Task<void> read_node_or_none(const Pending* pending, FilePtr file, ocdbt::Node* node,
                                ocdbt::NodeBudget* budget);
   /// Takes the values out of the node.

@@ -287,7 +287,8 @@ void check_range(const StoredLeaf& leaf) {
 void ItemIndex::set_arrays() {
   for (StoredLeaf& leaf : leaves_) {
     if (has_array(leaf.type)) set_array_or_none(leaf);
-    if (leaf.type == orbax::ValueType::foreign) damage_(foreign_error(leaf));
+    if (leaf.type == orbax::ValueType::foreign && foreign_ == ForeignLeaves::reported)
+      damage_(foreign_error(leaf));
     check_range(leaf);
   }
   known_.clear();
@@ -311,8 +312,12 @@ Error ItemIndex::foreign_error(const StoredLeaf& leaf) const {
                           "Orbax's own types; a leaf of another can be read by the program alone "
                           "that registered the type, and the others by their names",
                           std::nullopt, FormatError::Kind::unsupported);
-  return leaf_error(leaf, code_of(error), error.what(),
-                    join_path(item_->path, std::string(orbax::kTreeMetadataFile)));
+  const Error named = leaf_error(leaf, code_of(error), error.what(),
+                                 join_path(item_->path, std::string(orbax::kTreeMetadataFile)));
+  ErrorContext context = named.context();
+  context.remedy =
+      "Leave it out: select the other leaves, or give a target with a Placeholder() in its place";
+  return Error(named.code(), named.reason(), context);
 }
 
 void ItemIndex::set_array_or_none(StoredLeaf& leaf) {

@@ -26,6 +26,12 @@ enum class ItemForm : std::uint8_t {
   single_array,
 };
 
+/// What becomes of leaves of types that a program registered with Orbax, whose data only it knows.
+enum class ForeignLeaves : std::uint8_t {
+  reported,  ///< each is a fault of the item, for the DamageSink
+  listed,    ///< they are leaves without an array; who reads one refuses it by foreign_error()
+};
+
 struct StoredLeaf {
   StoredLeaf() = default;
   KeyPath path;
@@ -56,10 +62,12 @@ class ItemIndex {
  public:
   /// `name`: the item's, for messages. `damage` gets what is wrong with single arrays and files;
   /// where it returns, the leaves at fault have no array.
-  ItemIndex(FolderPtr item, std::string name, ItemForm form, DamageSink damage)
+  ItemIndex(FolderPtr item, std::string name, ItemForm form, DamageSink damage,
+            ForeignLeaves foreign = ForeignLeaves::reported)
       : item_(std::move(item)),
         name_(std::move(name)),
         form_(form),
+        foreign_(foreign),
         damage_(std::move(damage)),
         database_(item_, damage_) {}
 
@@ -98,6 +106,8 @@ class ItemIndex {
   [[nodiscard]] Error leaf_error(const StoredLeaf& leaf, ErrorCode code, std::string reason,
                                  std::string path,
                                  std::optional<std::uint64_t> offset = std::nullopt) const;
+  /// Why a leaf of ValueType::foreign cannot be read, and how to leave it out.
+  [[nodiscard]] Error foreign_error(const StoredLeaf& leaf) const;
 
  private:
   Task<void> read_metadata();
@@ -117,7 +127,6 @@ class ItemIndex {
   void set_arrays();
   void set_array(StoredLeaf& leaf);
   void set_array_or_none(StoredLeaf& leaf);
-  [[nodiscard]] Error foreign_error(const StoredLeaf& leaf) const;
   void check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const;
   [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
   /// What text says, decoded once for all leaves that have the same.
@@ -128,6 +137,7 @@ class ItemIndex {
   FolderPtr item_;
   std::string name_;
   ItemForm form_;
+  ForeignLeaves foreign_;
   DamageSink damage_;
   ItemDatabase database_;
   std::optional<orbax::TreeMetadata> metadata_;

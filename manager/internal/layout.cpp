@@ -2,6 +2,7 @@
 #include <cairn/manager/error.h>
 #include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/layout.h>
+#include <cairn/manager/internal/part_chunks.h>
 #include <cairn/manager/internal/share_plan.h>
 
 #include <algorithm>
@@ -137,8 +138,13 @@ class Planner {
     const SharePlan::LeafShare* share =
         settings_.shares ? &settings_.shares->leaf(layout_.leaves.size()) : nullptr;
     planned.choice = share != nullptr ? share->choice : choose(entry, kind.dtype, bytes);
-    planned.layout =
-        array_layout(kind, planned.choice, bytes, share != nullptr ? share->chunk_shape : Shape());
+    Shape chunk;
+    if (share != nullptr) {
+      chunk = share->chunk_shape;
+    } else if (leaf != nullptr) {
+      chunk = chunk_of_parts(*leaf, kind.dtype, chunk_target(bytes));
+    }
+    planned.layout = array_layout(kind, planned.choice, bytes, chunk);
     if (entry.node->is<std::uint64_t>()) layout_.unsigned_scalars.push_back(planned.name);
     layout_.leaves.push_back(std::move(planned));
     layout_.entries.push_back(std::move(metadata));

@@ -58,8 +58,9 @@ Tree leaf_value(const StoredLeaf& leaf, Tree array) {
       return Tree(leaf.text);
     case ValueType::jax_array:
     case ValueType::np_ndarray:
-    case ValueType::foreign:  // without one
       return array;
+    case ValueType::foreign:  // there is one, and it cannot be read
+      return Tree(Placeholder());
     case ValueType::scalar:
       break;
   }

@@ -136,9 +136,8 @@ Task<void> ItemDatabase::read_node_or_none(const Pending* pending, FilePtr file,
   lose(failure);
 }
 
-Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
-                                   ocdbt::NodeBudget* budget) {
-  const ocdbt::Reference where = pending->where;
+Task<std::string> ItemDatabase::read_node_bytes(FilePtr file, ocdbt::Reference where,
+                                                ocdbt::NodeBudget* budget) {
   auto [error, status] = co_await file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", file->path);
   // Bounded by the file before anything is allocated.
@@ -161,6 +160,13 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
   budget->give(held_bytes_max() - before);
   std::string bytes(where.length, '\0');
   co_await read_at(file, where.offset, std::as_writable_bytes(std::span(bytes)));
+  co_return bytes;
+}
+
+Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::Node* node,
+                                   ocdbt::NodeBudget* budget) {
+  const std::string bytes = co_await read_node_bytes(file, pending->where, budget);
+  const std::uint64_t most = manifest_->config.max_decoded_node_bytes;
   auto decode = [&bytes, most, pending, node, budget, path = file->path] {
     try {
       *node = ocdbt::decode_node(bytes, most, budget);

@@ -17,11 +17,22 @@ constexpr std::size_t kNamesListedMax = 10;
 /// What the hub and transformers call them.
 constexpr std::string_view kUsualStem = "model";
 
-Error invalid(std::string reason, std::string path, std::string remedy = "") {
+Error error_at(ErrorCode code, std::string reason, std::string path, std::string remedy = "") {
   ErrorContext context;
   context.path = std::move(path);
   context.remedy = std::move(remedy);
-  return Error(ErrorCode::invalid_argument, std::move(reason), context);
+  return Error(code, std::move(reason), context);
+}
+
+/// The path does not say which file is meant.
+Error invalid(std::string reason, std::string path, std::string remedy = "") {
+  return error_at(ErrorCode::invalid_argument, std::move(reason), std::move(path),
+                  std::move(remedy));
+}
+
+/// Files that are there contradict each other.
+Error damaged(std::string reason, std::string path, std::string remedy = "") {
+  return error_at(ErrorCode::data_loss, std::move(reason), std::move(path), std::move(remedy));
 }
 
 /// "DIR" and "NAME" of "DIR/NAME"; "." where there is no slash.
@@ -89,7 +100,7 @@ Task<Files> read_index(EnginePtr engine, FolderPtr folder, std::string name, Loo
     return files;
   };
   Files files = co_await engine::async_run(engine->cpu(), std::move(decode), asio::use_awaitable);
-  if (files.empty()) throw invalid("the index names no tensors", path);
+  if (files.empty()) throw damaged("the index names no tensors", path);
   co_return files;
 }
 
@@ -102,7 +113,7 @@ void check_shard(const SafetensorsInput& input, const std::vector<std::string>& 
   std::ranges::sort(names);
   for (const std::string& tensor : wanted) {
     if (std::ranges::binary_search(names, std::string_view(tensor))) continue;
-    sink(invalid("weight_map puts tensor \"" + tensor + "\" into " + input.file->path +
+    sink(damaged("weight_map puts tensor \"" + tensor + "\" into " + input.file->path +
                      ", whose header does not have it",
                  index_path));
   }
@@ -114,7 +125,7 @@ void check_no_tensor_twice(const std::vector<SafetensorsInputPtr>& inputs, const
     for (const auto& tensor : input->header.tensors) {
       const auto [place, is_new] = places.emplace(tensor.name, input.get());
       if (is_new) continue;
-      sink(invalid("tensor \"" + tensor.name + "\" is in " + place->second->file->path + " as well",
+      sink(damaged("tensor \"" + tensor.name + "\" is in " + place->second->file->path + " as well",
                    input->file->path, "Keep one of them, and have the index name it"));
     }
   }
@@ -219,10 +230,6 @@ bool tells_of_damage(const Error& error) noexcept {
     case ErrorCode::not_found:
     case ErrorCode::io_error:
       return true;
-    case ErrorCode::invalid_argument:
-      // What the checks of bytes throw names no operation; a link that is not followed is refused
-      // when it is opened.
-      return error.context().operation.empty();
     default:
       return false;
   }
@@ -233,10 +240,8 @@ Error safetensors_format_error(const FormatError& error, const std::string& path
   ErrorContext context;
   context.path = path;
   context.offset = base + error.offset().value_or(0);
-  const bool sound = error.kind() == FormatError::Kind::unsupported;
   const FormatError placed(error.structure(), error.field(), error.found(), error.allowed());
-  return Error(sound ? ErrorCode::not_supported : ErrorCode::invalid_argument, placed.what(),
-               context);
+  return Error(code_of(error), placed.what(), context);
 }
 
 Task<SafetensorsPlace> find_safetensors(EnginePtr engine, std::string path) {

@@ -1,12 +1,12 @@
 #include <cairn/codecs/crc32c.h>
 #include <cairn/manager/error.h>
+#include <cairn/manager/internal/part_chunks.h>
 #include <cairn/manager/internal/share_plan.h>
 #include <cairn/manager/internal/wire.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 #include <optional>
 
 namespace cairn::internal {
@@ -123,52 +123,13 @@ bool contains(const IndexRange& box, const IndexRange& inner) {
   return true;
 }
 
-/// The largest chunk that divides every part: its boundaries are multiples, or the array's end.
-Shape common_chunk(const Shape& shape, const std::vector<Holding>& all) {
-  Shape chunk(shape.size());  // 0: no boundary yet
-  for (const Holding& holding : all) {
-    if (!holding) continue;
-    for (const IndexRange& box : *holding) {
-      for (std::size_t d = 0; d < shape.size(); ++d) {
-        const Index end = box.origin[d] + box.shape[d];
-        chunk[d] = std::gcd(chunk[d], box.origin[d]);
-        if (end < shape[d]) chunk[d] = std::gcd(chunk[d], end);
-      }
-    }
-  }
-  for (std::size_t d = 0; d < shape.size(); ++d) {
-    if (chunk[d] == 0) chunk[d] = std::max<Index>(shape[d], 1);
-  }
-  return chunk;
-}
-
-/// The largest divisor of `whole` that is at most `limit`, which is at least 1.
-Index divisor_below(Index whole, Index limit) {
-  Index best = 1;
-  for (Index i = 1; i <= whole / i; ++i) {
-    if (whole % i != 0) continue;
-    if (i <= limit) best = std::max(best, i);
-    if (whole / i <= limit) best = std::max(best, whole / i);
-  }
-  return best;
-}
-
-/// A divisor of `chunk`, axis by axis, of at most kChunkBytes.
-Shape divided(DType dtype, Shape chunk) {
-  for (Index& extent : chunk) {
-    const std::size_t bytes = byte_count(dtype, chunk);
-    if (bytes <= kChunkBytes) break;
-    const std::size_t slice = bytes / static_cast<std::size_t>(extent);
-    const std::size_t limit = std::max<std::size_t>(kChunkBytes / slice, 1);
-    extent = divisor_below(extent, static_cast<Index>(limit));
-  }
-  return chunk;
-}
-
 Shape shared_chunk(const ItemLayout& layout, const PlannedLeaf& leaf,
                    const std::vector<Holding>& parts) {
   const zarr::ArrayMetadata& metadata = layout.arrays[leaf.layout].metadata;
-  Shape chunk = divided(metadata.dtype, common_chunk(metadata.shape, parts));
+  Boxes boxes;
+  for (const Holding& holding : parts)
+    if (holding) boxes.insert(boxes.end(), holding->begin(), holding->end());
+  Shape chunk = common_chunk(metadata.dtype, metadata.shape, boxes, kChunkBytes);
   const std::size_t bytes = byte_count(metadata.dtype, chunk);
   if (bytes < kSharedChunkBytesMin &&
       element_count(metadata.shape) / element_count(chunk) > kTinyChunksMax) {

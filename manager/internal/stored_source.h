@@ -12,13 +12,16 @@ namespace cairn::internal {
 /// A tree item that is open, and its step, which is not deleted meanwhile.
 struct OpenItem {
   OpenItem(OpenStepPtr s, FolderPtr folder, const std::string& name)
-      : step(std::move(s)), reader(std::move(folder), name, item_form(*step, name)) {}
+      : step(std::move(s)),
+        reader(std::move(folder), name, item_form(*step, name), throw_damage(),
+               ForeignLeaves::listed) {}
   OpenStepPtr step;
   TreeReader reader;
 };
 
 /// The tree of `item`, whose reader has opened it: numbers and arrays of up to kInlineBytes are
-/// read now, others are leaves that keep `item`. Reading those checks what load() would check.
+/// read now, others are leaves that keep `item`. Reading those checks what load() would check. A
+/// foreign leaf is a placeholder.
 Task<Tree> open_leaves(std::shared_ptr<OpenItem> item);
 
 }  // namespace cairn::internal

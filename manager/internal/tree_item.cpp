@@ -13,7 +13,7 @@ Task<Tree> load_tree(FolderPtr folder, std::string item, ItemForm form) {
 }
 
 Task<ItemMetadata> describe_tree(FolderPtr folder, std::string item, ItemForm form) {
-  TreeReader reader(folder, item, form);
+  TreeReader reader(folder, item, form, throw_damage(), ForeignLeaves::listed);
   co_await reader.open();
   const std::vector<std::uint64_t> stored = co_await reader.stored_bytes();
   ItemMetadata metadata;
@@ -21,6 +21,8 @@ Task<ItemMetadata> describe_tree(FolderPtr folder, std::string item, ItemForm fo
   for (std::size_t i = 0; i < stored.size(); ++i) {
     const StoredLeaf& leaf = reader.leaves()[i];
     metadata.leaves.push_back(describe_leaf(leaf, stored[i]));
+    if (leaf.type == orbax::ValueType::foreign)
+      metadata.leaves.back().fault = reader.index().foreign_error(leaf);
     metadata.bytes += metadata.leaves.back().bytes;
     metadata.stored_bytes += stored[i];
   }

@@ -57,11 +57,16 @@ Task<std::vector<std::uint64_t>> TreeReader::stored_bytes() {
   co_return bytes;
 }
 
+void TreeReader::refuse_if_foreign(const StoredLeaf& leaf) const {
+  if (leaf.type == orbax::ValueType::foreign) damage_(index_.foreign_error(leaf));
+}
+
 Task<Tree> TreeReader::load() {
   co_return co_await load(ReadScope(index_), index_.gaps());
 }
 
 Task<Tree> TreeReader::load(ReadScope scope, std::vector<KeyPath> gaps) const {
+  for (const StoredLeaf& leaf : scope.leaves) refuse_if_foreign(leaf);
   // What is missing or cannot be is found before memory is asked for.
   ReadPlan reads = co_await plan(scope);
   std::vector<Array> arrays = allocate_arrays(scope);
@@ -104,7 +109,8 @@ Task<Tree> TreeReader::read(TreeRequest request) const {
         paths.push_back(leaf.path);
         types.push_back(leaf.type);
       }
-      return plan.choose(paths, types);
+      for (const Chosen& chosen : plan.choose(paths, types))
+        refuse_if_foreign(leaves()[chosen.leaf]);
     };
     co_await engine::async_run(cpu, std::move(choose), asio::use_awaitable);
     co_return co_await read_target(&index_, &plan);
@@ -139,6 +145,7 @@ Task<void> TreeReader::verify(VerifyReport* report) {
                       : "the manifest that the item was committed with is missing",
                   context));
   }
+  co_await index_.database().check_version_tree();
   ReadPlan reads = co_await plan(ReadScope(index_));
   CheckSink check;
   ChunkReader reader(index_, check, damage_);

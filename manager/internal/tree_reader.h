@@ -16,8 +16,11 @@ namespace cairn::internal {
 class TreeReader {
  public:
   /// `damage` gets what is wrong with single arrays and chunks; for reads that go on without them.
-  TreeReader(FolderPtr item, std::string name, ItemForm form, DamageSink damage = throw_damage())
-      : damage_(damage), index_(std::move(item), std::move(name), form, damage_) {}
+  /// With ForeignLeaves::listed, open() passes foreign leaves over, and load() and read() refuse
+  /// them.
+  TreeReader(FolderPtr item, std::string name, ItemForm form, DamageSink damage = throw_damage(),
+             ForeignLeaves foreign = ForeignLeaves::reported)
+      : damage_(damage), index_(std::move(item), std::move(name), form, damage_, foreign) {}
 
   /// Reads metadata and database, of `selections` or of everything. What follows needs it.
   Task<void> open(Selections selections = {});
@@ -42,6 +45,7 @@ class TreeReader {
   Task<std::vector<Statistics>> statistics();
 
  private:
+  void refuse_if_foreign(const StoredLeaf& leaf) const;
   Task<ReadPlan> plan(ReadScope scope) const;
   Task<Tree> load(ReadScope scope, std::vector<KeyPath> gaps) const;
   [[nodiscard]] Tree assemble(std::span<const StoredLeaf> leaves, const std::vector<KeyPath>& gaps,

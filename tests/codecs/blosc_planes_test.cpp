@@ -61,11 +61,12 @@ TEST(PlanesEncoder, RoundTripsLengthsAroundEveryBoundary) {
 }
 
 TEST(PlanesEncoder, CodesTheExponentsOfWeightsAndLeavesTheirMantissas) {
+  // Huffman codes of the upper plane bound the ratio of these to 1.4935.
   const auto bfloats = normal_bfloats(2'000'000);
   const auto floats = normal_floats(1'000'000);
   for (const auto coder : coders()) {
     if (coder == PlaneCoder::matches) continue;  // it finds some, by chance
-    EXPECT_GT(ratio(bfloats, 2, coder), 1.48);
+    EXPECT_GT(ratio(bfloats, 2, coder), 1.485);
     EXPECT_GT(ratio(floats, 4, coder), 1.19);
   }
 }

@@ -116,6 +116,35 @@ TEST(OcdbtVersionNode, RefusesAnArityThatIsNotTheManifests) {
   }
 }
 
+TEST(OcdbtVersionNode, IsCheckedAgainstTheReferenceToIt) {
+  const auto refused = [](const VersionNode& node, const VersionNodeReference& reference,
+                          const std::string& field, const std::string& found) {
+    try {
+      check_child(node, reference);
+      ADD_FAILURE() << "no error: " << field;
+    } catch (const FormatError& error) {
+      EXPECT_EQ(error.field(), field);
+      EXPECT_EQ(error.found(), found);
+    }
+  };
+  check_child(sample_version_leaf(), version_node(8, 0, 3));
+  check_child(sample_version_interior(), version_node(28, 1, 6));
+  refused(sample_version_leaf(), version_node(8, 1, 3), "height", "0");
+  refused(sample_version_interior(), version_node(28, 2, 6), "height", "1");
+  refused(sample_version_leaf(), version_node(7, 0, 3), "latest generation", "8");
+  refused(sample_version_interior(), version_node(32, 1, 6), "latest generation", "28");
+}
+
+TEST(OcdbtVersionNode, TakesItsDecodedBytesFromTheBudget) {
+  Config config;
+  config.version_tree_arity_log2 = 2;
+  const std::string bytes = encode(sample_version_leaf(), config);
+  NodeBudget little(1);
+  EXPECT_THROW(static_cast<void>(decode_version_node(bytes, config, &little)), FormatError);
+  NodeBudget enough(1 << 20);
+  EXPECT_EQ(decode_version_node(bytes, config, &enough), sample_version_leaf());
+}
+
 TEST(OcdbtVersionNode, RefusesChildrenThatAreNotFullOrNotInItsWindow) {
   const auto refused = [](std::vector<VersionNodeReference> children, const std::string& why) {
     auto node = sample_version_interior();

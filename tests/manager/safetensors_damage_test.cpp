@@ -28,7 +28,7 @@ class DamagedSafetensors : public SafetensorsTest {
     }
   }
   void refuses_bytes(const std::string& bytes, const std::string& why,
-                     ErrorCode code = ErrorCode::invalid_argument) {
+                     ErrorCode code = ErrorCode::data_loss) {
     put("bad", bytes);
     refuses("bad", code, why);
   }
@@ -76,7 +76,7 @@ TEST_P(DamagedSafetensors, EveryTruncationIsRefused) {
 TEST_P(DamagedSafetensors, ALargeClaimInASmallFileTakesNoMemory) {
   put("bad", std::string("\x01\xe1\xf5\x05\0\0\0\0", 8));  // 100,000,001
   std::filesystem::resize_file(at("bad"), 200'000'000);    // sparse
-  refuses("bad", ErrorCode::invalid_argument, "found 100000001; allowed: at most 100000000");
+  refuses("bad", ErrorCode::data_loss, "found 100000001; allowed: at most 100000000");
   refuses_bytes(std::string("\x00\xe1\xf5\x05\0\0\0\0{}", 10), "at most 2, where the file ends");
   refuses_bytes(raw_safetensors(R"({"a":{"dtype":"U8","shape":[9223372036854775807],)"
                                 R"("data_offsets":[0,9223372036854775807]}})",
@@ -111,7 +111,7 @@ TEST_P(DamagedSafetensors, RefusesIndexesThatContradictTheirFiles) {
   put("1.safetensors", one("a"));
   put("2.safetensors", one("b"));
   const auto refuses_index = [&](const std::string& json, const std::string& why,
-                                 ErrorCode code = ErrorCode::invalid_argument) {
+                                 ErrorCode code = ErrorCode::data_loss) {
     put("x.safetensors.index.json", json);
     refuses("x.safetensors.index.json", code, why);
     refuses("", code, why);

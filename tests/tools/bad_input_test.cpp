@@ -1,4 +1,5 @@
-// What the command refuses: one clear error, exit status 2, and nothing left behind.
+// What the command refuses: one clear error, exit status 1 for a damaged file and 2 for the rest,
+// and nothing left behind.
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
@@ -13,12 +14,14 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 /// One line on stderr that says `why`.
-void expect_refused(const Outcome& outcome, const std::string& why) {
-  EXPECT_EQ(outcome.status, 2);
+void expect_refused(const Outcome& outcome, const std::string& why, int status = 2) {
+  EXPECT_EQ(outcome.status, status) << why;
   EXPECT_EQ(outcome.out, "");
   EXPECT_THAT(outcome.err, HasSubstr(why));
   EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
 }
+
+constexpr int kDamage = 1;
 
 /// Bytes of files that are no safetensors, and what is said of each.
 std::vector<std::pair<std::string, std::string>> unsound_files() {
@@ -29,7 +32,6 @@ std::vector<std::pair<std::string, std::string>> unsound_files() {
       {raw_file(good, 8).substr(0, 20), "where the file ends"},
       {raw_file(good, 7), "where the file ends"},
       {raw_file(good, 9), "data section: found 9 bytes"},
-      {raw_file("{}", 0), "the file has no tensors"},
       {raw_file("no JSON", 0), "'{' first"},
       {raw_file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
                 R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
@@ -47,14 +49,51 @@ class BadInput : public CommandTest {
  protected:
   void refuses_file(const std::string& bytes, const std::string& why) {
     write_bytes(file("bad"), bytes);
-    expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), why);
+    expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), why, kDamage);
+    expect_refused(cairn({"inspect", file("bad")}), why, kDamage);
+    expect_verified_as_damage(why);
     EXPECT_FALSE(std::filesystem::exists(root()));
+  }
+  void expect_verified_as_damage(const std::string& why) {
+    const Outcome verified = cairn({"verify", file("bad")});
+    EXPECT_EQ(verified.status, kDamage) << why;
+    EXPECT_THAT(verified.out, HasSubstr(why));
   }
 };
 CAIRN_ON_EVERY_BACKEND(BadInput);
 
 TEST_P(BadInput, RefusesSafetensorsFilesThatAreNotSound) {
   for (const auto& [bytes, why] : unsound_files()) refuses_file(bytes, why);
+}
+
+TEST_P(BadInput, TakesAnIndexThatContradictsItsFilesForDamage) {
+  safetensors::Header header;
+  header.tensors = {tensor("a", DType::int8, {1})};
+  write_bytes(file("1.safetensors"), safetensors_file(header, 1));
+  const std::string index = file("m.safetensors.index.json");
+  for (const auto& [json, why] : std::vector<std::pair<std::string, std::string>>{
+           {"{", "m.safetensors.index.json at byte "},
+           {R"({"weight_map":{}})", "the index names no tensors"},
+           {R"({"weight_map":{"z":"1.safetensors"}})", "whose header does not have it"}}) {
+    write_bytes(index, json);
+    expect_refused(cairn({"import", index, root(), "--step", "0"}), why, kDamage);
+    expect_refused(cairn({"inspect", index}), why, kDamage);
+  }
+}
+
+TEST_P(BadInput, TakesSoundFilesThatItCannotImportForNoDamage) {
+  write_bytes(file("bad"), raw_file("{}", 0));
+  expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), "the file has no tensors");
+  EXPECT_EQ(cairn({"inspect", file("bad")}).status, 0);
+  // A dtype of a version that is still to come.
+  write_bytes(file("bad"),
+              raw_file(R"({"a":{"dtype":"F128","shape":[1],"data_offsets":[0,16]}})", 16));
+  for (const std::vector<std::string>& line :
+       {std::vector<std::string>{"import", file("bad"), root(), "--step", "0"},
+        {"inspect", file("bad")}}) {
+    expect_refused(cairn(line), "F128");
+  }
+  EXPECT_FALSE(std::filesystem::exists(root()));
 }
 
 TEST_P(BadInput, KeepsEarlierStepsWhateverAnImportIsGiven) {
@@ -66,7 +105,7 @@ TEST_P(BadInput, KeepsEarlierStepsWhateverAnImportIsGiven) {
          {std::vector<std::string>{"--step", "1"}, {"--step", "0", "--overwrite"}}) {
       std::vector<std::string> line{"import", file("bad"), root()};
       line.insert(line.end(), how.begin(), how.end());
-      expect_refused(cairn(line), why);
+      expect_refused(cairn(line), why, kDamage);
     }
   }
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "0"}));
@@ -77,7 +116,8 @@ TEST_P(BadInput, KeepsEarlierStepsWhateverAnImportIsGiven) {
 TEST_P(BadInput, RefusesAHeaderAboveTheLimit) {
   write_bytes(file("bad"), std::string("\x01\xe1\xf5\x05\0\0\0\0", 8));  // 100,000,001
   std::filesystem::resize_file(file("bad"), 200'000'000);                // sparse
-  expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), "at most 100000000");
+  expect_refused(cairn({"import", file("bad"), root(), "--step", "0"}), "at most 100000000",
+                 kDamage);
 }
 
 TEST_P(BadInput, RefusesNamesThatRunIntoEachOther) {
@@ -107,7 +147,8 @@ TEST_P(BadInput, RefusesRootsThatAreMissingOrFiles) {
   }
   expect_refused(cairn({"ls", file("plain")}), "Not a directory");
   // A file can be safetensors alone, which this one is not.
-  expect_refused(cairn({"inspect", file("plain")}), "safetensors file: size: found 4 bytes");
+  expect_refused(cairn({"inspect", file("plain")}), "safetensors file: size: found 4 bytes",
+                 kDamage);
   const Outcome verified = cairn({"verify", file("plain")});
   EXPECT_EQ(verified.status, 1);
   EXPECT_THAT(verified.out, HasSubstr("safetensors file: size: found 4 bytes"));

@@ -81,6 +81,15 @@ SafetensorsWriteOptions write_options(const ExportOptions& options, const std::s
   return out;
 }
 
+/// open_tree() passes them over, and a file without them is not the whole of the item.
+void refuse_foreign_leaves(const StepInfo& info, const std::string& item) {
+  for (const ItemInfo& one : info.items) {
+    if (one.name != item) continue;
+    for (const LeafInfo& leaf : one.leaves)
+      if (leaf.kind == "foreign" && leaf.fault) throw Error(*leaf.fault);
+  }
+}
+
 void report(const Settings& settings, const ExportOptions& options, Step step,
             const std::string& item, const SafetensorsWritten& written) {
   if (settings.json) {
@@ -110,6 +119,7 @@ int run_export(const Settings& settings, const ExportOptions& options) {
   const StepEntry step = pick_step(engine, options.root, options.step);
   const StepInfo info = inspect_step(engine, join_path(options.root, step.name)).get();
   const std::string item = pick_item(info, options.item);
+  refuse_foreign_leaves(info, item);
 
   ReadOptions read_options;
   read_options.item = item;
