@@ -41,8 +41,7 @@ def item_of(root: pathlib.Path) -> pathlib.Path:
 class Peer:
     name = ""
     layouts = LAYOUTS
-    codecs = ["raw", "zstd", "blosc"]
-    codecs_refused: list[str] = []
+    codecs = ["raw", "zstd", "blosc", "gzip"]
     codecs_read = ["raw", "zstd", "auto", "blosc", "gzip"]
     rows_read = ROWS
 
@@ -62,9 +61,6 @@ class Peer:
 
 class Orbax(Peer):
     """Reads a whole checkpoint at once, and keeps it for the other rows."""
-
-    codecs = ["raw", "zstd"]
-    codecs_refused = ["blosc"]
 
     def __init__(self) -> None:
         self.kept: tuple[pathlib.Path, Leaves | Exception] | None = None
@@ -104,7 +100,7 @@ class Orbax(Peer):
     @staticmethod
     def storage(layout: str, codec: str) -> dict[str, Any]:
         """Orbax's options. It has none that names a codec: what it says to one is its answer."""
-        options = {"compressor": codec} if codec == "blosc" else {"use_compression": codec == "zstd"}
+        options = {"use_compression": codec == "zstd"} if codec in ("raw", "zstd") else {"compressor": codec}
         return {"use_ocdbt": layout.startswith("ocdbt"), "use_zarr3": layout.endswith("3"), **options}
 
 
@@ -131,7 +127,6 @@ class OrbaxAsJax(OrbaxV0):
     name = "v0 as jax"
     layouts = LAYOUTS[:1]
     codecs: list[str] = []
-    codecs_refused: list[str] = []
     codecs_read = ["raw"]
     rows_read = DTYPES
 
@@ -183,11 +178,12 @@ class TensorStore(Peer):
     def metadata(layout: str, codec: str, array: np.ndarray) -> dict[str, Any]:
         chunks = chunks_of(array)
         if layout.endswith("2"):
-            compressors = {"raw": None, "zstd": {"id": "zstd", "level": 3},
+            compressors = {"raw": None, "zstd": {"id": "zstd", "level": 3}, "gzip": {"id": "gzip", "level": 5},
                            "blosc": {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1}}  # fmt: skip
             return {"chunks": chunks, "compressor": compressors[codec]}
         blosc = {"cname": "zstd", "clevel": 5, "shuffle": "shuffle"}
         codecs = {"raw": [], "zstd": [{"name": "zstd", "configuration": {"level": 3}}],
+                  "gzip": [{"name": "gzip", "configuration": {"level": 5}}],
                   "blosc": [{"name": "blosc", "configuration": blosc}]}  # fmt: skip
         grid = {"name": "regular", "configuration": {"chunk_shape": chunks}}
         return {"chunk_grid": grid, "codecs": [{"name": "bytes"}, *codecs[codec]]}
@@ -258,8 +254,10 @@ class ZarrPython(Peer):
         if codec == "raw":
             return None
         if layout == "zarr2":
-            return numcodecs.Zstd(level=3) if codec == "zstd" else numcodecs.Blosc(cname="zstd", clevel=5, shuffle=1)
-        return zarr.codecs.ZstdCodec(level=3) if codec == "zstd" else zarr.codecs.BloscCodec(cname="zstd", clevel=5)
+            blosc = numcodecs.Blosc(cname="zstd", clevel=5, shuffle=1)
+            return {"zstd": numcodecs.Zstd(level=3), "blosc": blosc, "gzip": numcodecs.GZip(level=5)}[codec]
+        blosc = zarr.codecs.BloscCodec(cname="zstd", clevel=5)
+        return {"zstd": zarr.codecs.ZstdCodec(level=3), "blosc": blosc, "gzip": zarr.codecs.GzipCodec(level=5)}[codec]
 
     def write(self, folder: pathlib.Path, layout: str, codec: str, rows: Rows) -> list[pathlib.Path]:
         group = zarr.open_group(folder, mode="w", zarr_format=int(layout[-1]))
