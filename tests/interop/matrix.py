@@ -25,9 +25,9 @@ import numpy as np
 
 from ability import Ability, text_of
 from patterns import DTYPES, dtype_of
-from peers import LAYOUTS, Peer, Rows, every_peer, item_of
+from peers import LAYOUTS, Peer, Rows, every_peer, item_of, leaves_of_database
 from trees import ROWS, Leaves, compare
-from two_processes import TwoProcesses
+from two_processes import Form, TwoProcesses
 
 # A column that we write: raw; zstd; auto, encoding every chunk and then none; libblosc's frames; gzip.
 OUR_CODECS = {"raw": ["raw"], "zstd": ["zstd:3"], "auto": ["auto", "auto-stored"], "blosc": ["blosc:5"], "gzip": ["gzip:6"]}
@@ -81,6 +81,7 @@ class Matrix:
         self.writer = writer
         self.cells: dict[Column, dict[str, dict[Place, Cell]]] = {}
         self.theirs: list[tuple[Column, str, list[pathlib.Path], Rows]] = []  # what Cairn is to read
+        self.expected: dict[pathlib.Path, dict[str, Leaves]] = {}  # by row, where a path has not all that ROWS have
 
     def run_writer(self, *arguments: Any) -> str:
         done = subprocess.run([self.writer, *map(str, arguments)], capture_output=True, text=True)
@@ -120,6 +121,18 @@ class Matrix:
         for row, error in refused.items():
             self.put(column, row, (layout, codec), CANNOT, error)
 
+    def two_processes_wrote(self, forms: dict[Form, pathlib.Path]) -> None:
+        """Each form; and the database of the process that had the arrays' metadata, before it is merged with the other's:
+        half of a sharded array."""
+        for form, path in forms.items():
+            column = Column(TWO_PROCESSES, "they", form.codec)
+            rows = {row: DTYPES for row in ROWS if row != "empty" and (form.strings or row != "strings")}
+            self.theirs.append((column, form.name, [path], rows))
+            if form.name in LAYOUTS and form.layout.startswith("ocdbt"):
+                part = path / "ocdbt.process_0"
+                self.expected[part] = leaves_of_database(part, form.layout)
+                self.theirs.append((column, f"{form.name} of process 0", [part], {row: DTYPES for row in self.expected[part]}))
+
     def we_read(self) -> None:
         """Everything that they wrote, in one run of our reader."""
         places = [path for _, _, paths, _ in self.theirs for path in paths]
@@ -136,7 +149,7 @@ class Matrix:
                 number += 1
             for row, dtypes in rows.items():
                 try:
-                    compare(leaves, row, dtypes, layout)
+                    compare(leaves, row, dtypes, layout, self.expected.get(paths[0], {}).get(row))
                     self.put(column, row, (layout, column.codec), EQUAL)
                 except Exception as error:
                     self.put(column, row, (layout, column.codec), FAILED, trouble or text_of(error))
@@ -263,9 +276,7 @@ def run(root: pathlib.Path, writer: str) -> Matrix:
     for peer in peers:
         matrix.they_read(peer, abilities[peer.name])
         times[f"{peer.name} reads"] = time.monotonic()
-    column = Column(TWO_PROCESSES, "they", "zstd")
-    for layout, path in pair.wait().items():
-        matrix.theirs.append((column, layout, [path], {row: DTYPES for row in ROWS if row != "empty"}))
+    matrix.two_processes_wrote(pair.wait())
     times["two processes"] = time.monotonic()
     matrix.we_read()
     times["we read"] = time.monotonic()
