@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import traceback
@@ -16,7 +17,9 @@ import orbax.checkpoint as ocp
 import tensorstore as ts
 
 from incremental_steps import incremental_steps
+from layouts import restores_in_every_layout
 from patterns import DTYPES, dtype_of, equal, pattern, same, same_tree, smooth_pattern
+from records import record_disturbs_nobody
 
 SHAPES: list[tuple[int, ...]] = [(), (7,), (3, 5), (2, 3, 4), (0, 4), (300, 70)]
 STEPS_MANY = 20_000
@@ -230,6 +233,26 @@ def ours_of_orbax_kinds(root: pathlib.Path, writer: str) -> None:
     equal(found["rng"], numbers(other.random_raw(700)), "rng")
 
 
+def unmerged_is_refused(root: pathlib.Path, writer: str) -> None:
+    """A save that ended before Orbax merged the processes' databases: Orbax reads none of it, and we say what is missing."""
+    for name, zarr3 in (("unmerged2", False), ("unmerged3", True)):
+        item = root / name
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_zarr3=zarr3)) as checkpointer:
+            checkpointer.save(item, {"w": np.arange(4, dtype=np.float32)})
+            shutil.rmtree(item / "d")
+            (item / "manifest.ocdbt").unlink()
+            try:
+                checkpointer.restore(item)
+            except ValueError as error:
+                equal("NOT_FOUND" in str(error), True, f"{name}: Orbax's error")
+            else:
+                raise AssertionError(f"{name}: Orbax restores it after all: what is in the processes' databases must be read")
+        subprocess.run([writer, "dump", str(root / "dump" / name), str(item), str(item / "ocdbt.process_0")], check=True)
+        found, alone = (json.loads((root / "dump" / name / str(i) / "index.json").read_text()) for i in range(2))
+        equal("the database's manifest is missing" in found["error"], True, f"{name}: our error: {found['error']}")
+        equal([leaf["path"] for leaf in alone["leaves"]], [["w"]], f"{name}: leaves of the process's own database")
+
+
 def orbax_strings(root: pathlib.Path) -> None:
     """As PyTreeSave leaves them: a key with a slash among others, and nothing but strings."""
     for step, expected in enumerate([{"a/b": "below", "c": ["x", 1], "d": ""}, {"all": "text"}]):
@@ -410,10 +433,13 @@ def main() -> int:
         ("Orbax v0", "the same, a step with metrics", lambda: orbax_without_arguments_metrics(root)),
         ("Orbax v0", "StandardRestore into numpy targets", lambda: orbax_target(root)),
         ("Orbax v0", "StandardRestore as jax.Array", lambda: orbax_jax_target(root)),
+        ("Orbax v0, v1", "each layout as numpy's and as jax.Array", lambda: restores_in_every_layout(root, cairn)),
+        ("all", "each layout with _CAIRN as without", lambda: record_disturbs_nobody(root, cairn)),
         ("Orbax v0", "Composite with a JSON item", lambda: orbax_composite(root)),
         ("Orbax v0", "what three processes saved together", lambda: orbax_together(root)),
         ("Orbax v0", "array, proto and random key items", lambda: orbax_kinds(root)),
         ("Orbax v0", "the same, written by it and read by us", lambda: ours_of_orbax_kinds(root, writer)),
+        ("Orbax v0", "databases of processes, not merged", lambda: unmerged_is_refused(root, writer)),
         ("Orbax v0, v1", "strings, by PyTreeRestore and without arguments", lambda: orbax_strings(root)),
         ("Orbax v0", "steps, metrics, custom metadata", lambda: orbax_metadata(root)),
         ("Orbax v0", "item_metadata", lambda: orbax_item_metadata(root)),

@@ -29,6 +29,7 @@ from patterns import DTYPES
 from trees import ROWS, Leaves, arrays_of, chunks_of, flatten, row_of
 
 jax.config.update("jax_enable_x64", True)  # otherwise it has no 64-bit dtypes
+jax.config.update("jax_num_cpu_devices", 4)  # to have arrays in parts
 
 LAYOUTS = ["ocdbt_zarr3", "ocdbt_zarr2", "zarr3", "zarr2"]
 Rows = dict[str, list[str]]  # row -> the dtypes of its empty arrays
@@ -41,8 +42,7 @@ def item_of(root: pathlib.Path) -> pathlib.Path:
 class Peer:
     name = ""
     layouts = LAYOUTS
-    codecs = ["raw", "zstd", "blosc"]
-    codecs_refused: list[str] = []
+    codecs = ["raw", "zstd", "blosc", "gzip"]
     codecs_read = ["raw", "zstd", "auto", "blosc", "gzip"]
     rows_read = ROWS
 
@@ -62,9 +62,6 @@ class Peer:
 
 class Orbax(Peer):
     """Reads a whole checkpoint at once, and keeps it for the other rows."""
-
-    codecs = ["raw", "zstd"]
-    codecs_refused = ["blosc"]
 
     def __init__(self) -> None:
         self.kept: tuple[pathlib.Path, Leaves | Exception] | None = None
@@ -104,8 +101,42 @@ class Orbax(Peer):
     @staticmethod
     def storage(layout: str, codec: str) -> dict[str, Any]:
         """Orbax's options. It has none that names a codec: what it says to one is its answer."""
-        options = {"compressor": codec} if codec == "blosc" else {"use_compression": codec == "zstd"}
+        options = {"use_compression": codec == "zstd"} if codec in ("raw", "zstd") else {"compressor": codec}
         return {"use_ocdbt": layout.startswith("ocdbt"), "use_zarr3": layout.endswith("3"), **options}
+
+
+def sharding_of(array: np.ndarray) -> jax.sharding.Sharding:
+    """Over all devices where the rows go round, which cuts chunks of ours; otherwise on the last one."""
+    devices = jax.devices()
+    if array.ndim == 0 or array.shape[0] == 0 or array.shape[0] % len(devices) != 0:
+        return jax.sharding.SingleDeviceSharding(devices[-1])
+    mesh = jax.sharding.Mesh(np.array(devices), ("rows",))
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
+
+
+def abstract_of(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding_of(value))
+
+
+def checked_jax(restored: Any, expected: Any) -> Any:
+    """That arrays are JAX's, and where they were to be."""
+    found = flatten(restored)
+    for name, array in flatten(expected).items():
+        if isinstance(array, np.ndarray):
+            if not isinstance(found[name], jax.Array):
+                raise AssertionError(f"{name} is a {type(found[name])}, not a jax.Array")
+            if found[name].sharding != sharding_of(array):
+                raise AssertionError(f"{name} is in {found[name].sharding}, not in {sharding_of(array)}")
+    return restored
+
+
+def checked_numpy(restored: Any) -> Any:
+    for name, leaf in flatten(restored).items():
+        if not isinstance(leaf, (np.ndarray, bool, int, float, str)):
+            raise AssertionError(f"{name} is a {type(leaf)}, not numpy's")
+    return restored
 
 
 class OrbaxV0(Orbax):
@@ -118,36 +149,29 @@ class OrbaxV0(Orbax):
 
     def load_step(self, root: pathlib.Path) -> Any:
         with ocp.CheckpointManager(root) as manager:  # without arguments: by what the step's metadata says
-            return manager.restore(0)
+            return checked_numpy(manager.restore(0))
 
     def load_own(self, path: pathlib.Path) -> Any:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             return checkpointer.restore(path)
 
 
-class OrbaxAsJax(OrbaxV0):
-    """Restores arrays as JAX's, on a device, which needs to be told of each."""
+class OrbaxV0AsJax(OrbaxV0):
+    """Restores arrays as JAX's, on a device or in parts on several, which needs to be told of each."""
 
     name = "v0 as jax"
-    layouts = LAYOUTS[:1]
     codecs: list[str] = []
-    codecs_refused: list[str] = []
-    codecs_read = ["raw"]
-    rows_read = DTYPES
+    codecs_read = ["raw", "auto"]
+    rows_read = [*DTYPES, "empty"]
 
     def load_step(self, root: pathlib.Path) -> Any:
-        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        arrays = {name: row_of(name) for name in DTYPES}
+        arrays = {row: row_of(row) for row in self.rows_read}
         restore_args = jax.tree.map(
-            lambda array: ocp.ArrayRestoreArgs(restore_type=jax.Array, sharding=sharding, dtype=array.dtype), arrays
+            lambda array: ocp.ArrayRestoreArgs(restore_type=jax.Array, sharding=sharding_of(array), dtype=array.dtype), arrays
         )
         arguments = ocp.args.PyTreeRestore(item=arrays, restore_args=restore_args, partial_restore=True)
         with ocp.CheckpointManager(root) as manager:
-            restored = manager.restore(0, args=arguments)
-        for name, leaf in flatten(restored).items():
-            if not isinstance(leaf, jax.Array):
-                raise AssertionError(f"{name} is a {type(leaf)}, not a jax.Array")
-        return restored
+            return checked_jax(manager.restore(0, args=arguments), arrays)
 
 
 class OrbaxV1(Orbax):
@@ -160,10 +184,23 @@ class OrbaxV1(Orbax):
         return [folder]
 
     def load_step(self, root: pathlib.Path) -> Any:
-        return v1.load(root / "0")
+        return checked_numpy(v1.load(root / "0"))
 
     def load_own(self, path: pathlib.Path) -> Any:
         return v1.load(path)
+
+
+class OrbaxV1AsJax(OrbaxV1):
+    """The same with abstract arrays, in a tree that has all leaves."""
+
+    name = "v1 as jax"
+    codecs: list[str] = []
+    codecs_read = ["raw", "auto"]
+
+    def load_step(self, root: pathlib.Path) -> Any:
+        tree = {row: row_of(row) for row in ROWS}
+        target = jax.tree.map(abstract_of, tree)
+        return checked_jax(v1.load(root / "0", target), tree)
 
 
 class TensorStore(Peer):
@@ -183,11 +220,12 @@ class TensorStore(Peer):
     def metadata(layout: str, codec: str, array: np.ndarray) -> dict[str, Any]:
         chunks = chunks_of(array)
         if layout.endswith("2"):
-            compressors = {"raw": None, "zstd": {"id": "zstd", "level": 3},
+            compressors = {"raw": None, "zstd": {"id": "zstd", "level": 3}, "gzip": {"id": "gzip", "level": 5},
                            "blosc": {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1}}  # fmt: skip
             return {"chunks": chunks, "compressor": compressors[codec]}
         blosc = {"cname": "zstd", "clevel": 5, "shuffle": "shuffle"}
         codecs = {"raw": [], "zstd": [{"name": "zstd", "configuration": {"level": 3}}],
+                  "gzip": [{"name": "gzip", "configuration": {"level": 5}}],
                   "blosc": [{"name": "blosc", "configuration": blosc}]}  # fmt: skip
         grid = {"name": "regular", "configuration": {"chunk_shape": chunks}}
         return {"chunk_grid": grid, "codecs": [{"name": "bytes"}, *codecs[codec]]}
@@ -249,6 +287,18 @@ class TensorStore(Peer):
         return {name: value.item() if row == "strings" else value for name, value in found.items()}
 
 
+def leaves_of_database(folder: pathlib.Path, layout: str) -> dict[str, Leaves]:
+    """What TensorStore finds in a database that nothing says the tree of, by row."""
+    file = "/zarr.json" if layout.endswith("3") else "/.zarray"
+    keys = ts.KvStore.open(TensorStore.kvstore(folder, layout, "")).result().list().result()
+    names = [key.decode().removesuffix(file) for key in keys if key.decode().endswith(file)]
+    found: dict[str, Leaves] = {}
+    for name in names:
+        spec = {"driver": "zarr3" if layout.endswith("3") else "zarr", "kvstore": TensorStore.kvstore(folder, layout, name + "/")}
+        found.setdefault(name.split(".")[0], {})[name] = ts.open(spec, open=True, read=True).result().read().result()
+    return found
+
+
 class ZarrPython(Peer):
     name = "zarr-py"
     layouts = ["zarr3", "zarr2"]
@@ -258,8 +308,10 @@ class ZarrPython(Peer):
         if codec == "raw":
             return None
         if layout == "zarr2":
-            return numcodecs.Zstd(level=3) if codec == "zstd" else numcodecs.Blosc(cname="zstd", clevel=5, shuffle=1)
-        return zarr.codecs.ZstdCodec(level=3) if codec == "zstd" else zarr.codecs.BloscCodec(cname="zstd", clevel=5)
+            blosc = numcodecs.Blosc(cname="zstd", clevel=5, shuffle=1)
+            return {"zstd": numcodecs.Zstd(level=3), "blosc": blosc, "gzip": numcodecs.GZip(level=5)}[codec]
+        blosc = zarr.codecs.BloscCodec(cname="zstd", clevel=5)
+        return {"zstd": zarr.codecs.ZstdCodec(level=3), "blosc": blosc, "gzip": zarr.codecs.GzipCodec(level=5)}[codec]
 
     def write(self, folder: pathlib.Path, layout: str, codec: str, rows: Rows) -> list[pathlib.Path]:
         group = zarr.open_group(folder, mode="w", zarr_format=int(layout[-1]))
@@ -347,8 +399,9 @@ class SafetensorsTorch(SafetensorsNumpy):
 def every_peer() -> list[Peer]:
     return [
         OrbaxV0(),
-        OrbaxAsJax(),
+        OrbaxV0AsJax(),
         OrbaxV1(),
+        OrbaxV1AsJax(),
         TensorStore("TS OCDBT", LAYOUTS[:2]),
         TensorStore("TS files", LAYOUTS[2:]),
         ZarrPython(),
