@@ -119,6 +119,18 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     first     ///< it goes first in any case
   };
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency);
+  /// What a call of save() comes to, as things are.
+  struct Plan {
+    explicit Plan(Step step) : record(step) {}
+    Decision decision;
+    bool overwrite = false;
+    internal::StepRecord record;
+    std::vector<Step> losers;
+  };
+  /// Asks the rules, and makes the job's items from `args` where there are none yet. Throws why the
+  /// save is refused.
+  [[nodiscard]] Plan plan_save(internal::SaveJob& job, args::SaveArgs& args, Urgency urgency,
+                               std::optional<bool> reached);
   /// Queues it; null where it was skipped.
   JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
                     const std::shared_ptr<internal::SaveState>& state,
@@ -126,7 +138,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// The save fails before it has begun.
   void refuse(internal::SaveState& state, Step step, std::exception_ptr reason,
               const internal::GroupScopePtr& scope);
-  void enqueue(const JobPtr& job, bool supersedes, bool first);
+  /// False, and nothing done, where a call has begun since there were `calls`.
+  [[nodiscard]] bool enqueue(const JobPtr& job, Plan plan, bool first, std::uint64_t calls);
   void wait_as_asked(const JobPtr& job) const;
   internal::Task<void> run_save(JobPtr job);
   internal::Task<std::exception_ptr> follow_commit(JobPtr job, std::optional<std::string> replaced);
@@ -248,6 +261,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
                                                          GroupScopePtr scope);
   internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
+  /// Of what a rule of this manager may not call.
+  [[nodiscard]] Error rule_error(std::string operation) const;
   internal::Task<HeldStep> find_new_step(std::optional<std::chrono::milliseconds> timeout,
                                          std::optional<Step> above,
                                          std::shared_ptr<internal::CancelSwitch> cancel);
@@ -269,13 +284,16 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::atomic<std::uint64_t> listings_{0};
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
   bool opened_ = false;                 ///< the constructor is done
-  /// One save, or close(), begins at a time. Not for the strand: the rules of saving are asked
-  /// under it, and may wait for the strand.
+  /// Saves begin one at a time. Not for the strand: the rules of saving are asked under it, and may
+  /// wait for the strand.
+  std::mutex order_;
+  /// A save, deletion or close() begins. No function of the user's is called under it.
   std::mutex calls_;
-  std::atomic<bool> closed_{false};          ///< set under calls_
-  mutable std::mutex mutex_;                 ///< guards what follows
-  std::optional<bool> composite_;            ///< the mode, fixed by the first successful save
-  std::map<std::string, HandlerPtr> bound_;  ///< by item, settled by its first successful save
+  std::atomic<std::uint64_t> calls_begun_{0};  ///< under calls_; what was decided before is stale
+  std::atomic<bool> closed_{false};            ///< set under calls_
+  mutable std::mutex mutex_;                   ///< guards what follows
+  std::optional<bool> composite_;              ///< the mode, fixed by the first successful save
+  std::map<std::string, HandlerPtr> bound_;    ///< by item, settled by its first successful save
   std::mutex log_mutex_;
   std::size_t writers_ = 0;     ///< strand: saves and deletions not yet over
   std::size_t background_ = 0;  ///< strand: deletions that nobody waits for

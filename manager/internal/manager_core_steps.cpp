@@ -2,6 +2,7 @@
 
 #include <cairn/manager/internal/manager_core.h>
 #include <cairn/manager/internal/root_metadata.h>
+#include <cairn/manager/internal/rule_scope.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_metadata_reader.h>
 
@@ -34,6 +35,14 @@ Error CheckpointManager::Impl::forked_error(std::string operation) const {
   return with_operation(ErrorCode::closed, "this process was forked after the manager was made",
                         std::move(operation), directory,
                         "Make a new manager and a new engine in the child");
+}
+
+Error CheckpointManager::Impl::rule_error(std::string operation) const {
+  return with_operation(ErrorCode::invalid_argument,
+                        "called from within a rule of the same manager", std::move(operation),
+                        directory,
+                        "Functions given to a manager may call its getters alone: call it from "
+                        "elsewhere");
 }
 
 Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args::RestoreArgs args,
@@ -198,8 +207,10 @@ Task<void> CheckpointManager::Impl::close_all() {
 
 Future<void> CheckpointManager::Impl::close() {
   if (engine->forked()) return failed<void>(forked_error("close"));
+  if (RuleScope::inside(this)) return failed<void>(rule_error("close"));
   {
     const std::lock_guard lock(calls_);
+    ++calls_begun_;
     closed_ = true;
   }
   if (preemption_) preemption_->stop();
