@@ -246,7 +246,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<StepMetadata> find_step_metadata(Step step);
   internal::Task<ItemsMetadata> find_item_metadata(Step step);
   [[nodiscard]] internal::ReaderSettings reader_settings(Step step) const;
-  /// A restore of an older step is a roll-back.
+  /// A restore of an older step is a roll-back: a new one where it is not the step of the last.
   void note_restored(Step step) noexcept;
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
                                         args::RestoreArgs args);
@@ -319,7 +319,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// step or has taken its place.
   std::atomic<Step> restored_older_{kNone};
   std::atomic<Step> rolled_back_from_{kNone};  ///< the latest step when one was last restored
-  std::atomic<std::uint64_t> roll_backs_{0};   ///< restores so far
+  std::atomic<std::uint64_t> roll_backs_{0};   ///< so far
   std::atomic<bool> preempted_{false};
   mutable std::atomic<Step> preemption_step_{kNone};  ///< agreed on
 };

@@ -65,9 +65,11 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
 
 void CheckpointManager::Impl::note_restored(Step step) noexcept {
   const std::optional<Step> latest = index.latest();
-  restored_older_ = latest && step < *latest ? step : kNone;
+  const bool older = latest && step < *latest;
+  // The step read again is the same roll-back, which a save of its run that is under way will end.
+  if (older && step != restored_older_) ++roll_backs_;
+  restored_older_ = older ? step : kNone;
   rolled_back_from_ = latest.value_or(kNone);
-  ++roll_backs_;
 }
 
 Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, Step step) {

@@ -231,6 +231,36 @@ TEST_P(RolledBack, ASaveThatWasUnderWayEndsNone) {
   EXPECT_TRUE(before.get());
   EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
 }
+TEST_P(RolledBack, ItsStepMayBeReadAgainWhileItsRunTakesThePlace) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, OneFurtherBackIsNotEndedByARunThatWasUnderWay) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_EQ(value_of(manager, 0), 0);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  EXPECT_TRUE(save(manager, 1));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1}));
+}
 
 // ---- deletions ----------------------------------------------------------------------------------
 

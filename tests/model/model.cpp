@@ -186,6 +186,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
     return refuse(ErrorCode::invalid_argument);
   Save save{call, {}, decision.supersedes, overwrites, {now_ns, call.loss}};
+  save.roll_back = roll_backs_;
   KnownSteps steps = tracked();
   if (save.supersedes)
     while (!steps.empty() && steps.rbegin()->first > call.step) {
@@ -230,7 +231,8 @@ void Model::commit(Save& save) {
   save.known.time_ns = now_ns;
   committed_[step] = save.known;
   std::erase(deferred_, step);  // replaced
-  if (save.supersedes || step > rolled_back_from_) restored_.reset();
+  const bool ends = save.supersedes && save.roll_back == roll_backs_;
+  if (ends || step > rolled_back_from_) restored_.reset();
   if (!composite_) composite_ = save.call.composite;
   // No step goes for a save that has failed. What is as good as deleted does not count.
   KnownSteps settled = committed_;
@@ -291,7 +293,9 @@ std::optional<Content> Model::restore(std::optional<Step> step) {
   if (!step) step = latest_committed();
   const std::string name = step ? find(*step) : "";
   if (name.empty()) return std::nullopt;
-  restored_ = latest() && *step < *latest() ? step : std::nullopt;
+  const bool older = latest() && *step < *latest();
+  if (older && step != restored_) ++roll_backs_;
+  restored_ = older ? step : std::nullopt;
   rolled_back_from_ = latest().value_or(-1);
   return disk.at(name);
 }

@@ -74,6 +74,7 @@ class Model {
     bool supersedes = false;
     bool overwrites = false;
     Known known;
+    int roll_back = 0;  ///< how many there had been when it began
   };
   std::vector<Save> saves;  ///< under way
   bool noticed = false;     ///< notify_preemption()
@@ -108,6 +109,7 @@ class Model {
   std::optional<bool> composite_;
   std::optional<Step> restored_;
   Step rolled_back_from_ = -1;
+  int roll_backs_ = 0;
   std::optional<Step> agreed_;
   std::vector<Unseen> unseen_;
 };
