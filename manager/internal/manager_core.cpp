@@ -177,6 +177,7 @@ void CheckpointManager::Impl::list_directory(bool create, bool read, const std::
   try {
     auto listing = scope ? list_together(create, read, scope) : list_root(create, read);
     index.end_listing(mark, start(engine, std::move(listing), operation, directory).get());
+    end_lone_roll_back();
   } catch (...) {
     index.abort_listing();
     throw;

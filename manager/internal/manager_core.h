@@ -248,6 +248,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] internal::ReaderSettings reader_settings(Step step) const;
   /// A restore of an older step is a roll-back: a new one where it is not the step of the last.
   void note_restored(Step step) noexcept;
+  /// Steps may have gone: without later ones there is no roll-back.
+  void end_lone_roll_back();
   internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
                                         args::RestoreArgs args);
   /// The same, with a record of how it failed.
@@ -316,7 +318,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::unique_ptr<engine::Watchdog> exit_watchdog_;  ///< strand
   static constexpr Step kNone = -1;
   /// A step below the latest was restored: a roll-back, until a save has gone above that latest
-  /// step or has taken its place.
+  /// step or has taken its place, or no later step is left.
   std::atomic<Step> restored_older_{kNone};
   std::atomic<Step> rolled_back_from_{kNone};  ///< the latest step when one was last restored
   std::atomic<std::uint64_t> roll_backs_{0};   ///< so far

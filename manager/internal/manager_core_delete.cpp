@@ -141,6 +141,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     } catch (...) {
       trouble = std::current_exception();
     }
+    if (!trouble) end_lone_roll_back();
     if (!trouble) continue;
     deferred_.push_back(deletion);
     if (code_of(trouble) == ErrorCode::busy) continue;
@@ -306,6 +307,7 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
 
 void CheckpointManager::Impl::end_delete(const DeletePtr& job) {
   job->gone ? index.finish_delete(job->listed) : index.abort_delete(job->listed);
+  end_lone_roll_back();
 }
 
 void CheckpointManager::Impl::settle_delete(const DeletePtr& job,

@@ -136,6 +136,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
     if (stays) index.spare(step);
   }
   for (const Step step : gone) index.forget(step);
+  end_lone_roll_back();
   if (unheard) {
     log(LogLevel::warning, "delete", job->step, message_of(unheard));
     co_return;

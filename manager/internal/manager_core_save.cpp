@@ -333,14 +333,14 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   ++calls_begun_;
   // The coroutine that calls it holds this core.
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
+  job->options.overwrite = plan.overwrite;
+  job->roll_back = roll_backs_;
   queue_.push(job, first);
   StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers);
-  job->options.overwrite = plan.overwrite;
   job->listed = begun.id;
   job->losers = std::move(begun.losers);
   job->record = std::move(plan.record);
   job->supersedes = plan.decision.supersedes;
-  job->roll_back = roll_backs_;
   ++saving_;
   board.begin();
   asio::post(engine->executor(), [self = shared_from_this(), job, first] {
@@ -420,6 +420,7 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   if (job->scope) job->scope->fail(failure);
   index.abort(job->listed, job->losers);
+  end_lone_roll_back();
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   report_failure(*job->state, job->step, failure);
 }

@@ -6,6 +6,8 @@
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_metadata_reader.h>
 
+#include <algorithm>
+
 namespace cairn {
 
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
@@ -70,6 +72,18 @@ void CheckpointManager::Impl::note_restored(Step step) noexcept {
   if (older && step != restored_older_) ++roll_backs_;
   restored_older_ = older ? step : kNone;
   rolled_back_from_ = latest.value_or(kNone);
+}
+
+void CheckpointManager::Impl::end_lone_roll_back() {
+  const Step restored = restored_older_;
+  if (restored == kNone) return;
+  if (index.latest_on_disk().value_or(kNone) > restored) return;
+  // Nor is one to come that the run before it saves.
+  const std::vector<JobPtr> jobs = queue_.jobs();
+  const bool comes = std::ranges::any_of(jobs, [&](const JobPtr& job) {
+    return !job->settled && job->step > restored && job->roll_back != roll_backs_;
+  });
+  if (!comes) restored_older_ = kNone;
 }
 
 Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, Step step) {

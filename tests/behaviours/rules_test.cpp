@@ -17,6 +17,11 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+/// A step loses its name.
+bool is_deletion(const engine::IoRequest& request) {
+  return request.op == IoOp::rename && request.path2.find("-deleted-") != std::string::npos;
+}
+
 // ---- functions of the user's --------------------------------------------------------------------
 
 CAIRN_BEHAVIOUR(UserRules);
@@ -231,6 +236,37 @@ TEST_P(RolledBack, ASaveThatWasUnderWayEndsNone) {
   EXPECT_TRUE(before.get());
   EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
 }
+TEST_P(RolledBack, TheRollBackIsOverOnceNoLaterStepIsLeft) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  manager.delete_step(3).get();
+  EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
+  manager.delete_step(2).get();
+  EXPECT_TRUE(save(manager, 2));
+  EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, TheRollBackIsOverAlsoWhereItsRunSavesBeforeTheLaterStepHasGone) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 2);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(is_deletion);
+  Future<void> deleted = manager.delete_step(2);
+  faults_->wait_until_held(1);
+  const SaveFuture saved = manager.save(2, state(2));
+  faults_->release();
+  deleted.get();
+  EXPECT_TRUE(saved.get());
+  EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, ADeletionThatFailsEndsNone) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 2);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->fail(is_deletion, 1, EIO);
+  EXPECT_EQ(error_of(manager.delete_step(2)).code(), ErrorCode::io_error);
+  EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
+}
 TEST_P(RolledBack, ItsStepMayBeReadAgainWhileItsRunTakesThePlace) {
   ManagerOptions options = given();
   options.on_older_step = OlderStep::supersede;
@@ -271,9 +307,6 @@ TEST_P(Deletions, InTheBackgroundOneThatCannotEvenBeginIsReported) {
   options.max_to_keep = 1;
   CheckpointManager manager(root(), options);
   EXPECT_TRUE(save(manager, 0));
-  const auto is_deletion = [](const engine::IoRequest& request) {
-    return request.op == IoOp::rename && request.path2.find("-deleted-") != std::string::npos;
-  };
   faults_->fail(is_deletion, 1, EACCES);
   EXPECT_TRUE(save(manager, 1));
   const Error error = error_of(manager.close());

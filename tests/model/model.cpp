@@ -86,6 +86,7 @@ void Model::open(Settings settings) {
 
 void Model::reload() {
   list(reads_metadata());
+  end_lone_roll_back();
 }
 
 KnownSteps Model::tracked() const {
@@ -203,6 +204,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
 
 Answer Model::fail(const Save& save, ErrorCode code) {
   for (const Step step : save.losers) chosen_.erase(step);
+  end_lone_roll_back();
   unseen_.push_back({save.call.value, code});
   return code;
 }
@@ -258,6 +260,16 @@ void Model::commit(Save& save) {
       if (settings_.background_delete && now) unseen_.push_back({-1, ErrorCode::io_error});
     }
   }
+  end_lone_roll_back();
+}
+
+void Model::end_lone_roll_back() {
+  if (!restored_) return;
+  if (!committed_.empty() && committed_.rbegin()->first > *restored_) return;
+  const bool comes = std::ranges::any_of(saves, [&](const Save& save) {
+    return save.call.step > *restored_ && save.roll_back != roll_backs_;
+  });
+  if (!comes) restored_.reset();
 }
 
 bool Model::remove(Step step) {
@@ -286,6 +298,7 @@ Answer Model::delete_step(Step step) {
   if (!committed_.contains(step) || chosen_.contains(step)) return ErrorCode::not_found;
   if (!remove(step)) return ErrorCode::io_error;
   committed_.erase(step);
+  end_lone_roll_back();
   return {};
 }
 

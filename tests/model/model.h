@@ -97,6 +97,8 @@ class Model {
   /// Takes the step off the disk; false where that failed.
   bool remove(Step step);
   Answer fail(const Save& save, ErrorCode code);
+  /// Without later steps, on the disk or to come from before it, there is no roll-back.
+  void end_lone_roll_back();
 
   struct Unseen {
     std::int64_t value;
