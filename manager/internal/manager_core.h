@@ -250,17 +250,23 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void note_restored(Step step) noexcept;
   /// Steps may have gone: without later ones there is no roll-back.
   void end_lone_roll_back();
-  internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
-                                        args::RestoreArgs args);
-  /// The same, with a record of how it failed.
+  internal::Task<Restored> restore_from(std::string root_path, Step step, args::RestoreArgs args);
+  /// The one record of a restore, from its beginning on the steady clock: of one that is good
+  /// everywhere, and of one that is not, with the Error that it ends with.
+  void report_restored(const std::string& root_path, Step step, const Restored& restored,
+                       std::int64_t begin_ns);
+  [[nodiscard]] std::exception_ptr report_unrestored(const std::string& root_path,
+                                                     std::optional<Step> step,
+                                                     const std::exception_ptr& failure,
+                                                     std::int64_t begin_ns);
   internal::Task<Restored> restore_alone(std::string root_path, std::optional<Step> step,
                                          args::RestoreArgs args);
-  internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args);
+  /// `scope`: null where this process is alone.
+  internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args,
+                                                GroupScopePtr scope);
+  internal::Task<LatestValid> try_alone(std::string root_path, args::RestoreArgs args);
   internal::Task<LatestValid> try_together(std::string root_path, args::RestoreArgs args,
                                            GroupScopePtr scope);
-  internal::Task<LatestValid> find_latest_valid_together(std::string root_path,
-                                                         args::RestoreArgs args,
-                                                         GroupScopePtr scope);
   internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
   /// Of what a rule of this manager may not call.

@@ -281,18 +281,23 @@ Task<Restored> CheckpointManager::Impl::restore_together(std::string root_path,
                                                          args::RestoreArgs args,
                                                          GroupScopePtr scope) {
   const auto self = shared_from_this();
+  const std::int64_t begin = steady_ns(*engine);
   std::exception_ptr failure;
   Restored restored;
   try {
-    const Step agreed = co_await agree_on_step(root_path, step, scope);
-    restored = co_await restore_from(root_path, agreed, std::move(args));
+    step = co_await agree_on_step(root_path, step, scope);
+    restored = co_await restore_from(root_path, *step, std::move(args));
     co_await group_->barrier(scope->name("done"));
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!failure) co_return restored;
-  scope->fail(as_error(failure, "", root_path));
-  std::rethrow_exception(failure);
+  if (!failure) {
+    report_restored(root_path, *step, restored, begin);
+    co_return restored;
+  }
+  const std::exception_ptr error = report_unrestored(root_path, step, failure, begin);
+  scope->fail(error);
+  std::rethrow_exception(error);
 }
 
 // ---- saving -------------------------------------------------------------------------------------

@@ -58,9 +58,12 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
   }
   if (!step && !restore_options.directory) {
     step = index.latest_committed();
-    if (!step)
-      return failed<Restored>(
-          with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
+    if (!step) {
+      const Error none =
+          with_operation(ErrorCode::not_found, "there is no step to restore", operation, root);
+      log(LogLevel::error, "restore", std::nullopt, none.what());
+      return failed<Restored>(none);
+    }
   }
   return start_cancellable(engine, restore_alone(root, step, std::move(args)), operation, root);
 }
@@ -101,19 +104,29 @@ Task<Step> CheckpointManager::Impl::newest_step(std::string root_path) {
   co_return steps.back().step;
 }
 
-Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
-                                                     std::optional<Step> step,
+Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path, Step step,
                                                      args::RestoreArgs args) {
   const auto self = shared_from_this();
-  const std::int64_t begin = steady_ns(*engine);
-  if (!step) step = co_await newest_step(root_path);
-  const std::string path = co_await path_of_step(root_path, *step);
-  Restored restored =
-      co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
-  log(LogLevel::info, "restore", *step, "restored", element_bytes(restored),
-      steady_ns(*engine) - begin);
-  if (root_path == directory) note_restored(*step);
-  co_return restored;
+  const std::string path = co_await path_of_step(root_path, step);
+  co_return co_await restore_step(engine, path, step, std::move(args), reader_settings(step));
+}
+
+void CheckpointManager::Impl::report_restored(const std::string& root_path, Step step,
+                                              const Restored& restored, std::int64_t begin_ns) {
+  log(LogLevel::info, "restore", step, "restored", element_bytes(restored),
+      steady_ns(*engine) - begin_ns);
+  if (root_path == directory) note_restored(step);
+}
+
+std::exception_ptr CheckpointManager::Impl::report_unrestored(const std::string& root_path,
+                                                              std::optional<Step> step,
+                                                              const std::exception_ptr& failure,
+                                                              std::int64_t begin_ns) {
+  const std::exception_ptr error = as_error(failure, "", root_path);
+  const bool cancelled = code_of(error) == ErrorCode::cancelled;
+  log(cancelled ? LogLevel::info : LogLevel::error, "restore", step, message_of(error), 0,
+      steady_ns(*engine) - begin_ns);
+  return error;
 }
 
 Task<Restored> CheckpointManager::Impl::restore_alone(std::string root_path,
@@ -123,15 +136,14 @@ Task<Restored> CheckpointManager::Impl::restore_alone(std::string root_path,
   const std::int64_t begin = steady_ns(*engine);
   std::exception_ptr failure;
   try {
-    co_return co_await restore_from(root_path, step, std::move(args));
+    if (!step) step = co_await newest_step(root_path);
+    Restored restored = co_await restore_from(root_path, *step, std::move(args));
+    report_restored(root_path, *step, restored, begin);
+    co_return restored;
   } catch (...) {
     failure = std::current_exception();
   }
-  failure = as_error(failure, "", root_path);
-  const LogLevel level =
-      code_of(failure) == ErrorCode::cancelled ? LogLevel::info : LogLevel::error;
-  log(level, "restore", step, message_of(failure), 0, steady_ns(*engine) - begin);
-  std::rethrow_exception(failure);
+  std::rethrow_exception(report_unrestored(root_path, step, failure, begin));
 }
 
 Task<boost::json::object> CheckpointManager::Impl::find_metrics(Step step) {

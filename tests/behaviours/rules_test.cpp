@@ -360,5 +360,20 @@ TEST_P(Restores, HaveOneRecordEachHoweverTheyEnd) {
   EXPECT_EQ(records[2].bytes, 60u);
 }
 
+TEST_P(Restores, HaveARecordAlsoWhereThereIsNoStep) {
+  const auto logger = std::make_shared<LogRecords>();
+  ManagerOptions options = given();
+  options.logger = logger;
+  CheckpointManager manager(root(), options);
+  EXPECT_EQ(error_of(manager.restore()).code(), ErrorCode::not_found);
+  EXPECT_EQ(error_of(manager.restore_latest_valid()).code(), ErrorCode::not_found);
+  const std::vector<LogRecord> records = logger->of("restore");
+  ASSERT_EQ(records.size(), 2u);
+  for (const LogRecord& record : records) {
+    EXPECT_EQ(record.level, LogLevel::error);
+    EXPECT_THAT(record.message, HasSubstr("there is no step to restore"));
+  }
+}
+
 }  // namespace
 }  // namespace cairn

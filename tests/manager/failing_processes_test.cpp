@@ -11,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "support/log_records.h"
 #include "support/managers_of_processes.h"
 
 namespace cairn {
@@ -408,6 +409,30 @@ TEST_P(FailingProcesses, APrimaryThatDiesAfterItsRenameLeavesTheOutcomeUnknown) 
   run(2, body, {killed_by(SIGKILL), 0});
   look(
       [&](CheckpointManager& manager) { EXPECT_EQ(manager.restore(1).get().tree(), expected(1)); });
+}
+
+TEST_P(FailingProcesses, ARestoreThatFailsInOneHasOneRecordInEach) {
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    const auto records = std::make_shared<test::LogRecords>();
+    ManagerOptions given = faulty(process, plan);
+    given.logger = records;
+    CheckpointManager manager(root(), given);
+    EXPECT_TRUE(save(manager, process, 0));
+    if (process.index == 1) {
+      plan->fail(FaultPlan::only({IoOp::read}), 1, EIO, FaultPlan::kForever);
+    }
+    EXPECT_EQ(error_of(manager.restore(0)).code(), ErrorCode::io_error);
+    const std::vector<LogRecord> failed = records->of("restore");
+    EXPECT_EQ(failed.size(), 1u) << records->text();
+    if (!failed.empty()) {
+      EXPECT_EQ(failed.front().level, LogLevel::error);
+      EXPECT_EQ(failed.front().step, 0);
+    }
+    plan->clear();
+    EXPECT_EQ(manager.restore(0).get().tree(), expected(0));
+    EXPECT_EQ(records->of("restore").size(), 2u) << records->text();
+  });
 }
 
 }  // namespace
