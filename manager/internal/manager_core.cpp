@@ -91,7 +91,7 @@ void CheckpointManager::Impl::open() {
   if (!reset.empty()) {
     log(LogLevel::warning, "options", std::nullopt, "read_only makes these pointless: " + reset);
   }
-  const GroupScopePtr scope = shares_root() ? next_scope("open", listings_) : nullptr;
+  const GroupScopePtr scope = next_scope("open", listings_);
   list_directory(options.create, needs_records_ && !options.lightweight_initialize, "open manager",
                  scope);
   if (!scope) start(engine, prepare_root(), "open manager", directory).get();

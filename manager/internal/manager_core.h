@@ -216,6 +216,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] bool shares_root() const noexcept { return group_ && group_->shares_root(); }
   internal::Task<std::vector<internal::StepRecord>> list_together(bool create, bool read,
                                                                   GroupScopePtr scope);
+  /// As the primary lists it, or another.
+  internal::Task<std::vector<internal::StepRecord>> list_by_role(bool create, bool read,
+                                                                 GroupScopePtr scope);
   /// The primary: tells which steps have lost their names, after a commit.
   internal::Task<void> tell_losers(JobPtr job, std::vector<Step> gone);
   /// The others: hear it, and forget those.

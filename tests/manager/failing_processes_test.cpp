@@ -435,5 +435,32 @@ TEST_P(FailingProcesses, ARestoreThatFailsInOneHasOneRecordInEach) {
   });
 }
 
+TEST_P(FailingProcesses, ARootThatOneCannotOpenIsOpenForNone) {
+  run(3, [&](const Process& process) {
+    for (const bool shared : {true, false}) {
+      const auto plan = std::make_shared<FaultPlan>();
+      ManagerOptions given = faulty(process, plan);
+      const std::string place = shared ? root() : root() + "-" + std::to_string(process.index);
+      if (!shared) {
+        given.primary_host.reset();
+        given.create = false;
+        std::filesystem::create_directories(place);
+      }
+      if (process.index == 1) {
+        const auto opens = [place](const engine::IoRequest& request) {
+          return request.op == IoOp::open && request.path == place;
+        };
+        plan->fail(opens, 1, EACCES);
+      }
+      const Error error = error_of([&] { const CheckpointManager manager(place, given); });
+      EXPECT_EQ(error.code(), ErrorCode::permission_denied) << error.what();
+      const std::string named = process.index == 1 ? place : "process 1 of 3 failed";
+      EXPECT_THAT(error.what(), HasSubstr(named));
+      const CheckpointManager next(place, given);
+      EXPECT_THAT(next.all_steps(), IsEmpty());
+    }
+  });
+}
+
 }  // namespace
 }  // namespace cairn
