@@ -79,7 +79,8 @@ using PostFinalizationCallback = std::function<void(Step)>;
 
 /// How a CheckpointManager behaves; the names are Orbax's. Designated initializers have to come in
 /// the order of the members. Functions given here may call the manager's getters, and none of its
-/// other members.
+/// other members: save(), delete_step() and close() fail there with invalid_argument. One that
+/// decides about a save is asked again where another save or deletion begins meanwhile.
 struct ManagerOptions {
   // ---- which steps are saved ----
   /// should_save(step) is true where step % save_interval_steps == 0, and for the first step of an

@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/step_watch.h>
 #include <cairn/manager/step_iterator.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <mutex>
 #include <utility>
@@ -108,7 +109,7 @@ class StepIterator::Impl : public std::enable_shared_from_this<StepIterator::Imp
   static Task<std::optional<Step>> wait(std::shared_ptr<Impl> self, std::shared_ptr<Turn> turn);
   Task<StepHoldPtr> find();
 
-  std::optional<Step> last_;                              ///< reported
+  std::optional<Step> last_;                              ///< the highest reported
   Clock::Duration next_report_ = Clock::Duration::min();  ///< not before
   StepWatch watch_;
   mutable std::mutex mutex_;  ///< guards what follows
@@ -144,7 +145,7 @@ Task<std::optional<Step>> StepIterator::Impl::wait(std::shared_ptr<Impl> self,
   std::optional<Step> step;
   if (found) {
     step = found->step;
-    self->last_ = step;
+    self->last_ = self->last_ ? std::max(*self->last_, *step) : step;
     self->next_report_ = later(self->engine->clock(), self->options.min_interval);
   }
   {

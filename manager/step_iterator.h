@@ -64,7 +64,8 @@ struct WatchOptions {
 /// later, go, and be replaced by others: what counts is what its path leads to, and a step's
 /// number. So a step that is overwritten, or one that is saved at or below the last reported one
 /// (after a roll-back, or behind a save that went first), is not reported; another iterator begins
-/// anew. Steps that are deleted before they are asked for are left out.
+/// anew. Steps that are deleted before they are asked for are left out; one whose deletion fails
+/// comes after all, if need be behind later ones.
 ///
 /// Members may be called from any thread; one next() at a time.
 class CAIRN_EXPORT StepIterator {

@@ -28,7 +28,11 @@ void ErrorBoard::begin() {
 
 void ErrorBoard::fail(EntryPtr failure) {
   const std::lock_guard lock(mutex_);
-  for (Waiting& waiting : waiting_) waiting.entries.push_back(failure);
+  for (Waiting& waiting : waiting_) {
+    if (waiting.waiter.expired()) continue;
+    waiting.entries.push_back(failure);
+    failure->takers.push_back(waiting.waiter);
+  }
   std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });
   // Kept even when somebody waits: a wait may be given up before it has delivered.
   unseen_.push_back(std::move(failure));
@@ -43,22 +47,29 @@ void ErrorBoard::advise(std::exception_ptr what) {
 }
 
 void ErrorBoard::finish(Waiting waiting) {
+  const Waiter waiter = waiting.waiter.lock();
+  if (!waiter) return;
+  std::vector<EntryPtr> told = std::move(waiting.earlier);
+  std::erase_if(told, [](const EntryPtr& entry) { return entry->seen.load(); });
+  told.insert(told.end(), waiting.entries.begin(), waiting.entries.end());
   std::vector<std::exception_ptr> errors;
-  for (const EntryPtr& entry : waiting.entries) errors.push_back(impl::own_copy(entry->error));
-  waiting.waiter->on_delivered = [entries = std::move(waiting.entries)] {
-    for (const EntryPtr& entry : entries) entry->seen = true;
+  for (const EntryPtr& entry : told) errors.push_back(impl::own_copy(entry->error));
+  waiter->on_delivered = [told = std::move(told)] {
+    for (const EntryPtr& entry : told) entry->seen = true;
   };
-  waiting.waiter->set(combine(errors), impl::Unit());
+  waiter->set(combine(errors), impl::Unit());
+}
+
+bool ErrorBoard::is_taken(const Entry& entry) {
+  return !std::ranges::all_of(entry.takers, [](const auto& taker) { return taker.expired(); });
 }
 
 void ErrorBoard::end() {
-  std::vector<Waiting> finished;
-  {
-    const std::lock_guard lock(mutex_);
-    assert(pending_ > 0);
-    if (--pending_ == 0) finished.swap(waiting_);
-  }
-  for (Waiting& waiting : finished) finish(std::move(waiting));
+  const std::lock_guard lock(mutex_);
+  assert(pending_ > 0);
+  if (--pending_ > 0) return;
+  for (Waiting& waiting : waiting_) finish(std::move(waiting));
+  waiting_.clear();
 }
 
 std::size_t ErrorBoard::pending() const {
@@ -82,19 +93,19 @@ std::string ErrorBoard::unseen_text() const {
 
 ErrorBoard::Waiter ErrorBoard::wait() {
   Waiting waiting;
-  waiting.waiter = std::make_shared<impl::SharedState<void>>();
-  Waiter waiter = waiting.waiter;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const EntryPtr& entry : unseen_) {
-      if (!entry->seen && !entry->advice) waiting.entries.push_back(entry);
-    }
-    if (pending_ > 0) {
-      waiting_.push_back(std::move(waiting));
-      return waiter;
-    }
+  Waiter waiter = std::make_shared<impl::SharedState<void>>();
+  waiting.waiter = waiter;
+  const std::lock_guard lock(mutex_);
+  for (const EntryPtr& entry : unseen_) {
+    if (entry->seen || entry->advice || is_taken(*entry)) continue;
+    waiting.earlier.push_back(entry);
+    entry->takers.push_back(waiter);
   }
-  finish(std::move(waiting));
+  if (pending_ > 0) {
+    waiting_.push_back(std::move(waiting));
+  } else {
+    finish(std::move(waiting));
+  }
   return waiter;
 }
 
@@ -111,7 +122,7 @@ void ErrorBoard::throw_unseen(bool with_advice) {
   {
     const std::lock_guard lock(mutex_);
     for (const EntryPtr& entry : unseen_) {
-      if (entry->advice && !with_advice) continue;
+      if ((entry->advice && !with_advice) || is_taken(*entry)) continue;
       if (!entry->seen.exchange(true)) errors.push_back(impl::own_copy(entry->error));
     }
     std::erase_if(unseen_, [](const EntryPtr& entry) { return entry->seen.load(); });

@@ -3,7 +3,8 @@
 //
 // An error goes (a) to its save's own future and (b) to every wait that was waiting when it
 // happened, or else to the first later wait, check_for_errors() or close(). Delivered by either it
-// is consumed.
+// is consumed. What a wait has taken is nobody else's while somebody has that wait, whether or not
+// he has asked it yet; where he drops it, the error is to be told again.
 
 #include <cairn/manager/impl/shared_state.h>
 
@@ -18,6 +19,7 @@ namespace cairn::internal {
 
 class ErrorBoard {
  public:
+  using Waiter = std::shared_ptr<impl::SharedState<void>>;
   /// One failed operation. `seen` is set by its own future.
   struct Entry {
     explicit Entry(std::exception_ptr e, bool is_advice = false)
@@ -25,9 +27,9 @@ class ErrorBoard {
     std::exception_ptr error;
     const bool advice;
     std::atomic<bool> seen{false};
+    std::vector<std::weak_ptr<impl::SharedState<void>>> takers;  ///< waits; the board's mutex
   };
   using EntryPtr = std::shared_ptr<Entry>;
-  using Waiter = std::shared_ptr<impl::SharedState<void>>;
 
   /// An operation begins; waits that start from now on wait for it.
   void begin();
@@ -51,10 +53,14 @@ class ErrorBoard {
 
  private:
   struct Waiting {
-    Waiter waiter;
-    std::vector<EntryPtr> entries;
+    std::weak_ptr<impl::SharedState<void>> waiter;  ///< gone where nobody has it any more
+    std::vector<EntryPtr> earlier;  ///< not for it where their own futures have told them since
+    std::vector<EntryPtr> entries;  ///< that failed meanwhile
   };
+  /// Under the mutex: who drops the wait as soon as it is over, and asks, is to find it gone.
   static void finish(Waiting waiting);
+  /// A wait that somebody has will tell it.
+  [[nodiscard]] static bool is_taken(const Entry& entry);
   void throw_unseen(bool with_advice);
 
   mutable std::mutex mutex_;

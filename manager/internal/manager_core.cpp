@@ -91,7 +91,7 @@ void CheckpointManager::Impl::open() {
   if (!reset.empty()) {
     log(LogLevel::warning, "options", std::nullopt, "read_only makes these pointless: " + reset);
   }
-  const GroupScopePtr scope = shares_root() ? next_scope("open", listings_) : nullptr;
+  const GroupScopePtr scope = next_scope("open", listings_);
   list_directory(options.create, needs_records_ && !options.lightweight_initialize, "open manager",
                  scope);
   if (!scope) start(engine, prepare_root(), "open manager", directory).get();
@@ -177,6 +177,7 @@ void CheckpointManager::Impl::list_directory(bool create, bool read, const std::
   try {
     auto listing = scope ? list_together(create, read, scope) : list_root(create, read);
     index.end_listing(mark, start(engine, std::move(listing), operation, directory).get());
+    end_lone_roll_back();
   } catch (...) {
     index.abort_listing();
     throw;

@@ -119,6 +119,18 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     first     ///< it goes first in any case
   };
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency);
+  /// What a call of save() comes to, as things are.
+  struct Plan {
+    explicit Plan(Step step) : record(step) {}
+    Decision decision;
+    bool overwrite = false;
+    internal::StepRecord record;
+    std::vector<Step> losers;
+  };
+  /// Asks the rules, and makes the job's items from `args` where there are none yet. Throws why the
+  /// save is refused.
+  [[nodiscard]] Plan plan_save(internal::SaveJob& job, args::SaveArgs& args, Urgency urgency,
+                               std::optional<bool> reached);
   /// Queues it; null where it was skipped.
   JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
                     const std::shared_ptr<internal::SaveState>& state,
@@ -126,7 +138,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// The save fails before it has begun.
   void refuse(internal::SaveState& state, Step step, std::exception_ptr reason,
               const internal::GroupScopePtr& scope);
-  void enqueue(const JobPtr& job, bool supersedes, bool first);
+  /// False, and nothing done, where a call has begun since there were `calls`.
+  [[nodiscard]] bool enqueue(const JobPtr& job, Plan plan, bool first, std::uint64_t calls);
   void wait_as_asked(const JobPtr& job) const;
   internal::Task<void> run_save(JobPtr job);
   internal::Task<std::exception_ptr> follow_commit(JobPtr job, std::optional<std::string> replaced);
@@ -203,6 +216,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] bool shares_root() const noexcept { return group_ && group_->shares_root(); }
   internal::Task<std::vector<internal::StepRecord>> list_together(bool create, bool read,
                                                                   GroupScopePtr scope);
+  /// As the primary lists it, or another.
+  internal::Task<std::vector<internal::StepRecord>> list_by_role(bool create, bool read,
+                                                                 GroupScopePtr scope);
   /// The primary: tells which steps have lost their names, after a commit.
   internal::Task<void> tell_losers(JobPtr job, std::vector<Step> gone);
   /// The others: hear it, and forget those.
@@ -233,21 +249,31 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<StepMetadata> find_step_metadata(Step step);
   internal::Task<ItemsMetadata> find_item_metadata(Step step);
   [[nodiscard]] internal::ReaderSettings reader_settings(Step step) const;
-  /// A restore of an older step is a roll-back.
+  /// A restore of an older step is a roll-back: a new one where it is not the step of the last.
   void note_restored(Step step) noexcept;
-  internal::Task<Restored> restore_from(std::string root_path, std::optional<Step> step,
-                                        args::RestoreArgs args);
-  /// The same, with a record of how it failed.
+  /// Steps may have gone: without later ones there is no roll-back.
+  void end_lone_roll_back();
+  internal::Task<Restored> restore_from(std::string root_path, Step step, args::RestoreArgs args);
+  /// The one record of a restore, from its beginning on the steady clock: of one that is good
+  /// everywhere, and of one that is not, with the Error that it ends with.
+  void report_restored(const std::string& root_path, Step step, const Restored& restored,
+                       std::int64_t begin_ns);
+  [[nodiscard]] std::exception_ptr report_unrestored(const std::string& root_path,
+                                                     std::optional<Step> step,
+                                                     const std::exception_ptr& failure,
+                                                     std::int64_t begin_ns);
   internal::Task<Restored> restore_alone(std::string root_path, std::optional<Step> step,
                                          args::RestoreArgs args);
-  internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args);
+  /// `scope`: null where this process is alone.
+  internal::Task<LatestValid> find_latest_valid(std::string root_path, args::RestoreArgs args,
+                                                GroupScopePtr scope);
+  internal::Task<LatestValid> try_alone(std::string root_path, args::RestoreArgs args);
   internal::Task<LatestValid> try_together(std::string root_path, args::RestoreArgs args,
                                            GroupScopePtr scope);
-  internal::Task<LatestValid> find_latest_valid_together(std::string root_path,
-                                                         args::RestoreArgs args,
-                                                         GroupScopePtr scope);
   internal::Task<std::string> path_of_step(std::string root_path, Step step);
   [[nodiscard]] Error forked_error(std::string operation) const;
+  /// Of what a rule of this manager may not call.
+  [[nodiscard]] Error rule_error(std::string operation) const;
   internal::Task<HeldStep> find_new_step(std::optional<std::chrono::milliseconds> timeout,
                                          std::optional<Step> above,
                                          std::shared_ptr<internal::CancelSwitch> cancel);
@@ -269,13 +295,16 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::atomic<std::uint64_t> listings_{0};
   std::atomic<std::size_t> saving_{0};  ///< saves without an outcome
   bool opened_ = false;                 ///< the constructor is done
-  /// One save, or close(), begins at a time. Not for the strand: the rules of saving are asked
-  /// under it, and may wait for the strand.
+  /// Saves begin one at a time. Not for the strand: the rules of saving are asked under it, and may
+  /// wait for the strand.
+  std::mutex order_;
+  /// A save, deletion or close() begins. No function of the user's is called under it.
   std::mutex calls_;
-  std::atomic<bool> closed_{false};          ///< set under calls_
-  mutable std::mutex mutex_;                 ///< guards what follows
-  std::optional<bool> composite_;            ///< the mode, fixed by the first successful save
-  std::map<std::string, HandlerPtr> bound_;  ///< by item, settled by its first successful save
+  std::atomic<std::uint64_t> calls_begun_{0};  ///< under calls_; what was decided before is stale
+  std::atomic<bool> closed_{false};            ///< set under calls_
+  mutable std::mutex mutex_;                   ///< guards what follows
+  std::optional<bool> composite_;              ///< the mode, fixed by the first successful save
+  std::map<std::string, HandlerPtr> bound_;    ///< by item, settled by its first successful save
   std::mutex log_mutex_;
   std::size_t writers_ = 0;     ///< strand: saves and deletions not yet over
   std::size_t background_ = 0;  ///< strand: deletions that nobody waits for
@@ -298,10 +327,10 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   std::unique_ptr<engine::Watchdog> exit_watchdog_;  ///< strand
   static constexpr Step kNone = -1;
   /// A step below the latest was restored: a roll-back, until a save has gone above that latest
-  /// step or has taken its place.
+  /// step or has taken its place, or no later step is left.
   std::atomic<Step> restored_older_{kNone};
   std::atomic<Step> rolled_back_from_{kNone};  ///< the latest step when one was last restored
-  std::atomic<std::uint64_t> roll_backs_{0};   ///< restores so far
+  std::atomic<std::uint64_t> roll_backs_{0};   ///< so far
   std::atomic<bool> preempted_{false};
   mutable std::atomic<Step> preemption_step_{kNone};  ///< agreed on
 };

@@ -1,6 +1,7 @@
 // Deleting steps: those that a save pushes out, and those that the user names.
 
 #include <cairn/manager/internal/manager_core.h>
+#include <cairn/manager/internal/rule_scope.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/verification.h>
 
@@ -30,7 +31,11 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
   std::erase_if(settled, [&](const StepRecord& record) {
     return superseded(record.info.step) || retired(record.info.step);
   });
-  const Retention::Verdict verdict = retention_.judge(settled);
+  Retention::Verdict verdict;
+  {
+    const RuleScope inside(this);
+    verdict = retention_.judge(settled);
+  }
   if (verdict.error) report_retention(job.step, *verdict.error);
   const auto stays = [&](Step step) {
     const bool there = std::ranges::any_of(
@@ -136,6 +141,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     } catch (...) {
       trouble = std::current_exception();
     }
+    if (!trouble) end_lone_roll_back();
     if (!trouble) continue;
     deferred_.push_back(deletion);
     if (code_of(trouble) == ErrorCode::busy) continue;
@@ -201,6 +207,10 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
     if (scope) scope->fail(std::make_exception_ptr(error));
     return failed<void>(error);
   };
+  if (RuleScope::inside(this)) {
+    const Error error = rule_error(operation);
+    return refuse(error.code(), std::string(error.reason()), error.context().remedy);
+  }
   if (options.read_only) {
     return refuse(ErrorCode::permission_denied, "the manager is read-only", "Open one that is not");
   }
@@ -212,6 +222,7 @@ Future<void> CheckpointManager::Impl::delete_step(Step step) {
       return refuse(ErrorCode::busy, "the step is being saved", "Wait for its save, or cancel it");
     }
     listed = index.begin_delete(step);
+    ++calls_begun_;
     if (!listed) {
       std::string have;
       for (const Step known : index.all())
@@ -296,6 +307,7 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
 
 void CheckpointManager::Impl::end_delete(const DeletePtr& job) {
   job->gone ? index.finish_delete(job->listed) : index.abort_delete(job->listed);
+  end_lone_roll_back();
 }
 
 void CheckpointManager::Impl::settle_delete(const DeletePtr& job,

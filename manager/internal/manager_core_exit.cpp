@@ -2,6 +2,7 @@
 
 #include <cairn/engine/deadline.h>
 #include <cairn/manager/internal/manager_core.h>
+#include <cairn/manager/internal/rule_scope.h>
 #include <cairn/manager/internal/start.h>
 
 #include <fmt/format.h>
@@ -37,7 +38,7 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
            next_scope("save." + std::to_string(step), saves_));
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
-  if (engine->forked() || options.read_only) {
+  if (engine->forked() || options.read_only || RuleScope::inside(this)) {
     return save(step, std::move(args), std::move(save_options), Urgency::first);
   }
   asio::post(engine->executor(), [self = shared_from_this(), deadline = exit_options.deadline] {

@@ -72,16 +72,13 @@ Future<LatestValid> CheckpointManager::Impl::restore_latest_valid(args::RestoreA
   const std::string root = restore_options.directory.value_or(directory);
   const std::string operation = "restore the latest valid step";
   if (engine->forked()) return failed<LatestValid>(forked_error(operation));
-  if (const GroupScopePtr scope = next_scope("restore", restores_)) {
-    return start_cancellable(engine, find_latest_valid_together(root, std::move(args), scope),
-                             operation, root);
-  }
-  return start_cancellable(engine, find_latest_valid(root, std::move(args)), operation, root);
+  return start_cancellable(
+      engine, find_latest_valid(root, std::move(args), next_scope("restore", restores_)), operation,
+      root);
 }
 
-Task<LatestValid> CheckpointManager::Impl::find_latest_valid(std::string root_path,
-                                                             args::RestoreArgs args) {
-  const auto self = shared_from_this();
+Task<LatestValid> CheckpointManager::Impl::try_alone(std::string root_path,
+                                                     args::RestoreArgs args) {
   refuse_lazy(args);
   LentArgs lent(std::move(args));
   FolderPtr root = co_await open_folder(engine, root_path);
@@ -89,6 +86,7 @@ Task<LatestValid> CheckpointManager::Impl::find_latest_valid(std::string root_pa
   LatestValid result;
   for (auto next = steps.rbegin(); next != steps.rend(); ++next) {
     const Step step = next->step;
+    const std::int64_t begin = steady_ns(*engine);
     std::exception_ptr failure;
     try {
       result.restored = co_await restore_from(root_path, step, lent.lend());
@@ -97,6 +95,7 @@ Task<LatestValid> CheckpointManager::Impl::find_latest_valid(std::string root_pa
     }
     if (!failure) {
       lent.give_back(result.restored);
+      report_restored(root_path, step, result.restored, begin);
       co_return result;
     }
     const Error error =
@@ -117,6 +116,7 @@ Task<LatestValid> CheckpointManager::Impl::try_together(std::string root_path,
   LatestValid result;
   for (; !steps.empty(); steps.pop_back()) {
     const Step step = steps.back();
+    const std::int64_t begin = steady_ns(*engine);
     std::exception_ptr failure;
     try {
       result.restored = co_await restore_from(root_path, step, lent.lend());
@@ -134,6 +134,7 @@ Task<LatestValid> CheckpointManager::Impl::try_together(std::string root_path,
         co_await group_->agree_on_least(scope->name("try-" + std::to_string(step)), !failure);
     if (all != 0) {
       lent.give_back(result.restored);
+      report_restored(root_path, step, result.restored, begin);
       co_return result;
     }
     log(LogLevel::warning, "restore", step, error.what());
@@ -142,20 +143,26 @@ Task<LatestValid> CheckpointManager::Impl::try_together(std::string root_path,
   refuse_all(result.skipped, root_path);
 }
 
-Task<LatestValid> CheckpointManager::Impl::find_latest_valid_together(std::string root_path,
-                                                                      args::RestoreArgs args,
-                                                                      GroupScopePtr scope) {
+Task<LatestValid> CheckpointManager::Impl::find_latest_valid(std::string root_path,
+                                                             args::RestoreArgs args,
+                                                             GroupScopePtr scope) {
   const auto self = shared_from_this();
+  const std::int64_t begin = steady_ns(*engine);
   std::exception_ptr failure;
   LatestValid result;
   try {
-    result = co_await try_together(root_path, std::move(args), scope);
+    if (scope) {
+      result = co_await try_together(root_path, std::move(args), scope);
+    } else {
+      result = co_await try_alone(root_path, std::move(args));
+    }
   } catch (...) {
     failure = std::current_exception();
   }
   if (!failure) co_return result;
-  scope->fail(as_error(failure, "", root_path));
-  std::rethrow_exception(failure);
+  const std::exception_ptr error = report_unrestored(root_path, std::nullopt, failure, begin);
+  if (scope) scope->fail(error);
+  std::rethrow_exception(error);
 }
 
 }  // namespace cairn

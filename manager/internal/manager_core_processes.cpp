@@ -70,25 +70,42 @@ GroupScopePtr CheckpointManager::Impl::next_scope(const std::string& what,
 
 // ---- listing ------------------------------------------------------------------------------------
 
-Task<std::vector<StepRecord>> CheckpointManager::Impl::list_together(bool create, bool read,
-                                                                     GroupScopePtr scope) {
-  const auto self = shared_from_this();
+Task<std::vector<StepRecord>> CheckpointManager::Impl::list_by_role(bool create, bool read,
+                                                                    GroupScopePtr scope) {
   const bool for_all = options.single_host_load_and_broadcast;
-  if (!is_primary()) {
-    // It has made the root by then.
-    const std::string told = co_await group_->broadcast(scope->name("steps"), std::string());
-    if (for_all) co_return decode_records(told);
-    co_return co_await list_root(false, read);
-  }
-  std::exception_ptr failure;
   std::vector<StepRecord> records;
-  try {
+  if (is_primary()) {
     records = co_await list_root(create, read);
     if (!opened_) co_await prepare_root();
+    if (!shares_root()) co_return records;
     std::string steps;
     if (for_all) steps = encode_records(records);
     const std::string told = co_await group_->broadcast(scope->name("steps"), std::move(steps));
     static_cast<void>(told);
+    co_return records;
+  }
+  // The primary has made the root by then.
+  const std::string told = co_await group_->broadcast(scope->name("steps"), std::string());
+  if (!for_all) {
+    records = co_await list_root(false, read);
+    co_return records;
+  }
+  if (!opened_) {
+    const FolderPtr root = co_await open_folder(engine, directory);
+    static_cast<void>(root);
+  }
+  co_return decode_records(told);
+}
+
+Task<std::vector<StepRecord>> CheckpointManager::Impl::list_together(bool create, bool read,
+                                                                     GroupScopePtr scope) {
+  const auto self = shared_from_this();
+  std::exception_ptr failure;
+  std::vector<StepRecord> records;
+  try {
+    records = co_await list_by_role(create, read, scope);
+    // What one of them cannot open is open for none.
+    if (!opened_) co_await group_->barrier(scope->name("opened"));
   } catch (...) {
     failure = std::current_exception();
   }
@@ -136,6 +153,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
     if (stays) index.spare(step);
   }
   for (const Step step : gone) index.forget(step);
+  end_lone_roll_back();
   if (unheard) {
     log(LogLevel::warning, "delete", job->step, message_of(unheard));
     co_return;
@@ -280,18 +298,23 @@ Task<Restored> CheckpointManager::Impl::restore_together(std::string root_path,
                                                          args::RestoreArgs args,
                                                          GroupScopePtr scope) {
   const auto self = shared_from_this();
+  const std::int64_t begin = steady_ns(*engine);
   std::exception_ptr failure;
   Restored restored;
   try {
-    const Step agreed = co_await agree_on_step(root_path, step, scope);
-    restored = co_await restore_from(root_path, agreed, std::move(args));
+    step = co_await agree_on_step(root_path, step, scope);
+    restored = co_await restore_from(root_path, *step, std::move(args));
     co_await group_->barrier(scope->name("done"));
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!failure) co_return restored;
-  scope->fail(as_error(failure, "", root_path));
-  std::rethrow_exception(failure);
+  if (!failure) {
+    report_restored(root_path, *step, restored, begin);
+    co_return restored;
+  }
+  const std::exception_ptr error = report_unrestored(root_path, step, failure, begin);
+  scope->fail(error);
+  std::rethrow_exception(error);
 }
 
 // ---- saving -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include <cairn/engine/deadline.h>
 #include <cairn/manager/internal/manager_core.h>
+#include <cairn/manager/internal/rule_scope.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/preemption.h>
 
@@ -112,6 +113,7 @@ SaveOutcome CheckpointManager::Impl::ask_policy(Step step, bool supersedes,
   context.reached_preemption = reached ? *reached : wait_reached(step);
   context.now_ns = engine->clock().now_ns();
   context.steady_ns = steady_ns(*engine);
+  const RuleScope inside(this);
   try {
     return save_decision_(step, previous, context) ? SaveOutcome::saved
                                                    : SaveOutcome::skipped_by_policy;
@@ -131,6 +133,7 @@ std::optional<Step> CheckpointManager::Impl::best_step() const {
   std::vector<CheckpointInfo> infos;
   infos.reserve(records->size());
   for (const StepRecord& record : *records) infos.push_back(record.info);
+  const RuleScope inside(this);
   return cairn::best_step(infos, options.best_fn, options.best_mode);
 }
 
@@ -190,60 +193,90 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
   return losers;
 }
 
-CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
-    Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
-    const std::shared_ptr<SaveState>& state, const GroupScopePtr& scope) {
-  check_usable();
-  if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
-  auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
-  job->started_ns = steady_ns(*engine);
-  job->composite = std::holds_alternative<args::Composite>(args.value);
-  job->require_full_staging = options.require_full_staging;
-  job->callback = options.post_finalization_callback;
-  job->scope = scope;
-  // Not under the lock: other processes may have to agree first, and the strand hears of it.
-  std::optional<bool> reached;
-  if (preemption_) {
-    // A save that is made in any case need not know.
-    const bool no_wait = job->options.force && engine::on_any_strand();
-    reached = no_wait ? ask_reached(step).value_or(false) : wait_reached(step);
-  }
-  const std::lock_guard lock(calls_);
+CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, args::SaveArgs& args,
+                                                                 Urgency urgency,
+                                                                 std::optional<bool> reached) {
+  const Step step = job.step;
+  Plan plan(step);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check_failures();
-  check_mode(job->composite);
-  Decision decision = decide(step, job->options, reached);
-  if (urgency == Urgency::first && index.contains(step) && !job->options.overwrite) {
-    decision.outcome = SaveOutcome::skipped_older_step;
+  check_mode(job.composite);
+  plan.decision = decide(step, job.options, reached);
+  if (urgency == Urgency::first && index.contains(step) && !job.options.overwrite) {
+    plan.decision.outcome = SaveOutcome::skipped_older_step;
   }
-  if (decision.refused) {
+  if (plan.decision.refused) {
     throw with_operation(
         ErrorCode::invalid_argument,
         "the step is not above the latest one, " + std::to_string(index.latest().value_or(kNone)) +
             ", and step " + std::to_string(restored_older_) + " was restored",
         "", "", "Set on_older_step: supersede deletes the later steps, skip keeps them instead");
   }
-  if (decision.outcome != SaveOutcome::saved) {
-    SaveResult skipped;
-    skipped.outcome = decision.outcome;
-    skipped.step = step;
-    state->staged_state->set(nullptr, impl::Unit());
-    state->committed_state->set(nullptr, skipped);
-    return nullptr;
-  }
+  if (plan.decision.outcome != SaveOutcome::saved) return plan;
   // What another save pushes out is no step any more, but its directory may be there for a while.
   const bool pushed_out = index.is_condemned(step) && options.atomicity == Atomicity::rename;
-  if (decision.supersedes || pushed_out) job->options.overwrite = true;
-  if (index.contains(step) && !job->options.overwrite) {
+  plan.overwrite = job.options.overwrite || plan.decision.supersedes || pushed_out;
+  if (index.contains(step) && !plan.overwrite) {
     throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
                          "Save with overwrite, delete the step first, or choose another number");
   }
-  check_metrics(step, job->options);
-  add_items(*job, std::move(args));
-  // Several processes would not pass the same saves: with them each waits for its turn.
-  const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
-  enqueue(job, decision.supersedes, first);
-  return job;
+  if (job.items.empty()) {
+    check_metrics(step, job.options);
+    add_items(job, std::move(args));
+  } else {
+    for (const auto& [name, handler] : job.handlers) check_binding(name, handler);
+  }
+  plan.record.info.time_ns = engine->clock().now_ns();
+  plan.record.info.steady_ns = steady_ns(*engine);
+  if (!job.options.metrics.empty()) plan.record.info.metrics = job.options.metrics;
+  plan.losers = choose_losers(plan.record, plan.decision.supersedes);
+  return plan;
+}
+
+CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
+    Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
+    const std::shared_ptr<SaveState>& state, const GroupScopePtr& scope) {
+  check_usable();
+  if (RuleScope::inside(this)) throw rule_error("save step " + std::to_string(step));
+  if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
+  auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
+  job->started_ns = steady_ns(*engine);
+  job->composite = std::holds_alternative<args::Composite>(args.value);
+  job->require_full_staging = options.require_full_staging;
+  if (options.post_finalization_callback) {
+    job->callback = [this](Step committing) {  // the save's coroutine holds this core
+      const RuleScope inside(this);
+      options.post_finalization_callback(committing);
+    };
+  }
+  job->scope = scope;
+  // Before any lock: other processes may have to agree first, and the strand hears of it.
+  std::optional<bool> reached;
+  if (preemption_) {
+    // A save that is made in any case need not know.
+    const bool no_wait = job->options.force && engine::on_any_strand();
+    reached = no_wait ? ask_reached(step).value_or(false) : wait_reached(step);
+  }
+  // A rule that waits for the strand must find it running: so the strand takes no lock under which
+  // rules are asked, and what was decided while another call began is decided again.
+  std::unique_lock order(order_, std::defer_lock);
+  if (!engine::on_any_strand()) order.lock();
+  const RuleScope inside(this);
+  while (true) {
+    const std::uint64_t calls = calls_begun_;
+    Plan plan = plan_save(*job, args, urgency, reached);
+    if (plan.decision.outcome != SaveOutcome::saved) {
+      SaveResult skipped;
+      skipped.outcome = plan.decision.outcome;
+      skipped.step = step;
+      state->staged_state->set(nullptr, impl::Unit());
+      state->committed_state->set(nullptr, skipped);
+      return nullptr;
+    }
+    // Several processes would not pass the same saves: with them each waits for its turn.
+    const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
+    if (enqueue(job, std::move(plan), first, calls)) return job;
+  }
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
@@ -293,21 +326,21 @@ void CheckpointManager::Impl::wait_as_asked(const JobPtr& job) const {
   }
 }
 
-void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes, bool first) {
-  StepRecord record(job->step);
-  record.info.time_ns = engine->clock().now_ns();
-  record.info.steady_ns = steady_ns(*engine);
-  if (!job->options.metrics.empty()) record.info.metrics = job->options.metrics;
-  const std::vector<Step> losers = choose_losers(record, supersedes);
+bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
+                                      std::uint64_t calls) {
+  const std::lock_guard lock(calls_);
+  if (calls_begun_ != calls) return false;
+  ++calls_begun_;
   // The coroutine that calls it holds this core.
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
+  job->options.overwrite = plan.overwrite;
+  job->roll_back = roll_backs_;
   queue_.push(job, first);
-  StepIndex::BegunSave begun = index.begin_save(record, losers);
+  StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers);
   job->listed = begun.id;
   job->losers = std::move(begun.losers);
-  job->record = std::move(record);
-  job->supersedes = supersedes;
-  job->roll_back = roll_backs_;
+  job->record = std::move(plan.record);
+  job->supersedes = plan.decision.supersedes;
   ++saving_;
   board.begin();
   asio::post(engine->executor(), [self = shared_from_this(), job, first] {
@@ -316,6 +349,7 @@ void CheckpointManager::Impl::enqueue(const JobPtr& job, bool supersedes, bool f
     auto guarded = asio::bind_cancellation_slot(job->state->signal.slot(), asio::detached);
     asio::co_spawn(self->engine->executor(), self->run_save(job), std::move(guarded));
   });
+  return true;
 }
 
 Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
@@ -386,6 +420,7 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   if (job->scope) job->scope->fail(failure);
   index.abort(job->listed, job->losers);
+  end_lone_roll_back();
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   report_failure(*job->state, job->step, failure);
 }

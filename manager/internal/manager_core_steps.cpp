@@ -2,8 +2,11 @@
 
 #include <cairn/manager/internal/manager_core.h>
 #include <cairn/manager/internal/root_metadata.h>
+#include <cairn/manager/internal/rule_scope.h>
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/internal/step_metadata_reader.h>
+
+#include <algorithm>
 
 namespace cairn {
 
@@ -36,6 +39,14 @@ Error CheckpointManager::Impl::forked_error(std::string operation) const {
                         "Make a new manager and a new engine in the child");
 }
 
+Error CheckpointManager::Impl::rule_error(std::string operation) const {
+  return with_operation(ErrorCode::invalid_argument,
+                        "called from within a rule of the same manager", std::move(operation),
+                        directory,
+                        "Functions given to a manager may call its getters alone: call it from "
+                        "elsewhere");
+}
+
 Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args::RestoreArgs args,
                                                   RestoreOptions restore_options) {
   const std::string root = restore_options.directory.value_or(directory);
@@ -47,18 +58,35 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
   }
   if (!step && !restore_options.directory) {
     step = index.latest_committed();
-    if (!step)
-      return failed<Restored>(
-          with_operation(ErrorCode::not_found, "there is no step to restore", operation, root));
+    if (!step) {
+      const Error none =
+          with_operation(ErrorCode::not_found, "there is no step to restore", operation, root);
+      log(LogLevel::error, "restore", std::nullopt, none.what());
+      return failed<Restored>(none);
+    }
   }
   return start_cancellable(engine, restore_alone(root, step, std::move(args)), operation, root);
 }
 
 void CheckpointManager::Impl::note_restored(Step step) noexcept {
   const std::optional<Step> latest = index.latest();
-  restored_older_ = latest && step < *latest ? step : kNone;
+  const bool older = latest && step < *latest;
+  // The step read again is the same roll-back, which a save of its run that is under way will end.
+  if (older && step != restored_older_) ++roll_backs_;
+  restored_older_ = older ? step : kNone;
   rolled_back_from_ = latest.value_or(kNone);
-  ++roll_backs_;
+}
+
+void CheckpointManager::Impl::end_lone_roll_back() {
+  const Step restored = restored_older_;
+  if (restored == kNone) return;
+  if (index.latest_on_disk().value_or(kNone) > restored) return;
+  // Nor is one to come that the run before it saves.
+  const std::vector<JobPtr> jobs = queue_.jobs();
+  const bool comes = std::ranges::any_of(jobs, [&](const JobPtr& job) {
+    return !job->settled && job->step > restored && job->roll_back != roll_backs_;
+  });
+  if (!comes) restored_older_ = kNone;
 }
 
 Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, Step step) {
@@ -76,19 +104,29 @@ Task<Step> CheckpointManager::Impl::newest_step(std::string root_path) {
   co_return steps.back().step;
 }
 
-Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path,
-                                                     std::optional<Step> step,
+Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path, Step step,
                                                      args::RestoreArgs args) {
   const auto self = shared_from_this();
-  const std::int64_t begin = steady_ns(*engine);
-  if (!step) step = co_await newest_step(root_path);
-  const std::string path = co_await path_of_step(root_path, *step);
-  Restored restored =
-      co_await restore_step(engine, path, *step, std::move(args), reader_settings(*step));
-  log(LogLevel::info, "restore", *step, "restored", element_bytes(restored),
-      steady_ns(*engine) - begin);
-  if (root_path == directory) note_restored(*step);
-  co_return restored;
+  const std::string path = co_await path_of_step(root_path, step);
+  co_return co_await restore_step(engine, path, step, std::move(args), reader_settings(step));
+}
+
+void CheckpointManager::Impl::report_restored(const std::string& root_path, Step step,
+                                              const Restored& restored, std::int64_t begin_ns) {
+  log(LogLevel::info, "restore", step, "restored", element_bytes(restored),
+      steady_ns(*engine) - begin_ns);
+  if (root_path == directory) note_restored(step);
+}
+
+std::exception_ptr CheckpointManager::Impl::report_unrestored(const std::string& root_path,
+                                                              std::optional<Step> step,
+                                                              const std::exception_ptr& failure,
+                                                              std::int64_t begin_ns) {
+  const std::exception_ptr error = as_error(failure, "", root_path);
+  const bool cancelled = code_of(error) == ErrorCode::cancelled;
+  log(cancelled ? LogLevel::info : LogLevel::error, "restore", step, message_of(error), 0,
+      steady_ns(*engine) - begin_ns);
+  return error;
 }
 
 Task<Restored> CheckpointManager::Impl::restore_alone(std::string root_path,
@@ -98,15 +136,14 @@ Task<Restored> CheckpointManager::Impl::restore_alone(std::string root_path,
   const std::int64_t begin = steady_ns(*engine);
   std::exception_ptr failure;
   try {
-    co_return co_await restore_from(root_path, step, std::move(args));
+    if (!step) step = co_await newest_step(root_path);
+    Restored restored = co_await restore_from(root_path, *step, std::move(args));
+    report_restored(root_path, *step, restored, begin);
+    co_return restored;
   } catch (...) {
     failure = std::current_exception();
   }
-  failure = as_error(failure, "", root_path);
-  const LogLevel level =
-      code_of(failure) == ErrorCode::cancelled ? LogLevel::info : LogLevel::error;
-  log(level, "restore", step, message_of(failure), 0, steady_ns(*engine) - begin);
-  std::rethrow_exception(failure);
+  std::rethrow_exception(report_unrestored(root_path, step, failure, begin));
 }
 
 Task<boost::json::object> CheckpointManager::Impl::find_metrics(Step step) {
@@ -198,8 +235,10 @@ Task<void> CheckpointManager::Impl::close_all() {
 
 Future<void> CheckpointManager::Impl::close() {
   if (engine->forked()) return failed<void>(forked_error("close"));
+  if (RuleScope::inside(this)) return failed<void>(rule_error("close"));
   {
     const std::lock_guard lock(calls_);
+    ++calls_begun_;
     closed_ = true;
   }
   if (preemption_) preemption_->stop();

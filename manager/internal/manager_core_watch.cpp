@@ -58,6 +58,7 @@ Task<HeldStep> CheckpointManager::Impl::watch_for_step(
   std::exception_ptr failure;
   try {
     index.end_listing(mark, co_await list_root(false, needs_records_));
+    end_lone_roll_back();
   } catch (...) {
     failure = std::current_exception();
   }

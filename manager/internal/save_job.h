@@ -72,7 +72,7 @@ class SaveJob {
   PostFinalizationCallback callback;
   StepRecord record;            ///< what the manager knows of the step by it
   StepIndex::SaveId listed{};   ///< it, in the manager's list
-  std::uint64_t roll_back = 0;  ///< how many restores there were when it began
+  std::uint64_t roll_back = 0;  ///< how many there had been when it began
   std::vector<Step> losers;     ///< steps to delete once this one has committed
   bool supersedes = false;      ///< later steps are among them
   /// What it waits for before it captures, and then asks again; null: nothing any more.

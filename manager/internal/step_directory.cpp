@@ -35,6 +35,27 @@ ErrorContext at(std::string operation, const std::string& path) {
   return context;
 }
 
+/// Throws busy while a reader holds the step. The handle is kept until the step is gone.
+Task<std::unique_ptr<HeldLock>> exclude_readers_of(FolderPtr folder, std::string operation) {
+  // Readers hold a shared lock on the step's metadata file while they read.
+  LockFile metadata = co_await open_lock_file(folder, std::string(orbax::kStepMetadataFile),
+                                              engine::OpenMode::read);
+  if (!metadata.error) {
+    const engine::error_code lock_error = co_await metadata.lock->lock(true);
+    if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
+      ErrorContext context = at(std::move(operation), folder->path);
+      context.remedy = "Delete it when the reader is done";
+      throw Error(ErrorCode::busy, "a reader holds the step", context);
+    }
+  }
+  co_return std::move(metadata.lock);
+}
+
+/// After a rename: the file has another path now, and who opens that would not wait for this.
+Task<void> admit_readers(std::unique_ptr<HeldLock> held) {
+  if (held) co_await held->unlock();
+}
+
 }  // namespace
 
 Owner::Owner() : incarnation(random_hex(kIncarnationBytes)), host(host_name()), pid(::getpid()) {}
@@ -204,13 +225,27 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
 }
 
 Task<void> StepDirectory::take_marker_back(std::exception_ptr failure) {
+  ErrorContext context = at("commit", folder_->path);
+  context.remedy = "Nothing was deleted; reload() tells whether the step is there";
+  bool held = false;
+  try {
+    excluded_ = co_await exclude_readers_of(folder_, "commit");
+  } catch (const Error& other) {
+    held = other.code() == ErrorCode::busy;
+  }
+  if (held) {
+    throw Error(ErrorCode::commit_unknown,
+                "the step's marker could not be written well, and stays because a reader holds "
+                "the step: " +
+                    message_of(failure),
+                context);
+  }
   auto [error] =
       co_await folder_->handle.async_unlink(std::string(orbax::kCommitMarkerFile), kAsTuple);
   auto [sync_error] = co_await folder_->handle.async_sync(kAsTuple);
   const bool gone = !error || engine::classify(error) == engine::ErrorKind::not_found;
   if (gone && !sync_error) std::rethrow_exception(failure);
-  ErrorContext context = at("commit", folder_->path);
-  context.remedy = "Nothing was deleted; reload() tells whether the step is there";
+  co_await admit_readers(std::move(excluded_));
   throw Error(ErrorCode::commit_unknown,
               "the step's marker could not be written, and may be there: " + message_of(failure),
               context);
@@ -248,30 +283,15 @@ Task<void> StepDirectory::discard() {
   } else {
     co_await remove_begun_step(root_, name_, std::string(kOwnerFile));
   }
+  co_await admit_readers(std::move(excluded_));
 }
 
 namespace {
 
-/// Throws busy while a reader holds the step. The handle is kept until the step is gone.
+/// The same of a step of the root, which is to be deleted.
 Task<std::unique_ptr<HeldLock>> exclude_readers(FolderPtr root, std::string name) {
   FolderPtr folder = co_await open_subfolder(root, name);
-  // Readers hold a shared lock on the step's metadata file while they read.
-  LockFile metadata = co_await open_lock_file(folder, std::string(orbax::kStepMetadataFile),
-                                              engine::OpenMode::read);
-  if (!metadata.error) {
-    const engine::error_code lock_error = co_await metadata.lock->lock(true);
-    if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
-      ErrorContext context = at("delete step " + name, folder->path);
-      context.remedy = "Delete it when the reader is done";
-      throw Error(ErrorCode::busy, "a reader holds the step", context);
-    }
-  }
-  co_return std::move(metadata.lock);
-}
-
-/// After a rename: the file has another path now, and who opens that would not wait for this.
-Task<void> admit_readers(std::unique_ptr<HeldLock> held) {
-  if (held) co_await held->unlock();
+  co_return co_await exclude_readers_of(folder, "delete step " + name);
 }
 
 /// And what was left of the root's metadata, without counting it.

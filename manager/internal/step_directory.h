@@ -17,6 +17,7 @@
 // rename `n` to a trash name, sync the root, unlink what is in it. Trash names are
 // `n.orbax-checkpoint-tmp-deleted-<random>`: Orbax ignores them, the next writer removes them.
 
+#include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/step_rules.h>
 
 #include <memory>
@@ -69,8 +70,8 @@ class StepDirectory {
   Task<void> remove_begun();
   Task<void> check_owner();
   Task<void> write_marker();
-  /// commit_file: the marker was not written well. Throws why once it is gone for certain; else
-  /// commit_unknown.
+  /// commit_file: the marker was not written well. Throws why once it is gone for certain; else,
+  /// and where a reader has seen it and holds the step, commit_unknown.
   Task<void> take_marker_back(std::exception_ptr failure);
   /// The rename or exchange that gives the step its name failed: throws why, or commit_unknown.
   Task<void> explain_failed_rename(std::exception_ptr failure);
@@ -78,11 +79,12 @@ class StepDirectory {
   StepRules rules_;
   Step step_;
   std::string owner_;
-  std::string final_;     ///< the step's name
-  std::string name_;      ///< the directory's at the moment
-  bool begun_ = false;    ///< there may be a directory of ours
-  FolderPtr folder_;      ///< none until it has been made and opened
-  std::string replaces_;  ///< the directory of the step that is overwritten
+  std::string final_;                   ///< the step's name
+  std::string name_;                    ///< the directory's at the moment
+  bool begun_ = false;                  ///< there may be a directory of ours
+  FolderPtr folder_;                    ///< none until it has been made and opened
+  std::string replaces_;                ///< the directory of the step that is overwritten
+  std::unique_ptr<HeldLock> excluded_;  ///< readers, from the end of the marker to that of the rest
 };
 
 /// Renames a step to trash, durably; returns the trash name. `name` is its directory's. Errors:

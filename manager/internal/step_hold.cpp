@@ -58,6 +58,10 @@ Task<StepHoldPtr> hold_step(FolderPtr root, StepRules rules, ListedStep listed) 
     failure = std::current_exception();
   }
   if (!failure && !locked) co_return nullptr;
+  // Its writer may have taken the marker back before it was locked.
+  bool committed = true;
+  if (!failure) committed = co_await is_committed(root, rules, listed.name);
+  if (!committed) co_return nullptr;
   // It may have been renamed before it was locked; and then nothing in it says anything.
   const bool gone = co_await is_gone(folder);
   if (gone) co_return nullptr;

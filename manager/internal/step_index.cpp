@@ -138,6 +138,12 @@ std::optional<Step> StepIndex::latest_committed() const {
   return std::nullopt;
 }
 
+std::optional<Step> StepIndex::latest_on_disk() const {
+  const std::lock_guard lock(mutex_);
+  if (committed_.empty()) return std::nullopt;
+  return committed_.rbegin()->first;
+}
+
 bool StepIndex::contains(Step step) const {
   const std::lock_guard lock(mutex_);
   return visible(step);

@@ -48,6 +48,8 @@ class StepIndex {
   [[nodiscard]] Records settled() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
+  /// The same with those that are to go and are there still.
+  [[nodiscard]] std::optional<Step> latest_on_disk() const;
   [[nodiscard]] bool contains(Step step) const;
 
   struct BegunSave {

@@ -87,8 +87,26 @@ Task<StepHoldPtr> StepWatch::look(std::optional<Step> above) {
   co_return nullptr;
 }
 
+Task<ListedSteps> StepWatch::list_wanted(FolderPtr root, std::optional<Step> above) {
+  std::optional<Step> from = above;
+  if (from && !passed_.empty()) from = std::min(*from, *passed_.begin() - 1);
+  ListedSteps listed = co_await list_steps_above(root, settings_.rules, from);
+  const auto is_new = [above](const ListedStep& step) { return !above || step.step > *above; };
+  std::erase_if(listed.begun, [&](const ListedStep& step) { return !is_new(step); });
+  std::erase_if(listed.committed, [&](const ListedStep& step) {
+    return !is_new(step) && !passed_.contains(step.step);
+  });
+  const std::set<Step> before = std::exchange(passed_, {});
+  for (const ListedStep& step : listed.committed) {
+    if (before.contains(step.step)) passed_.insert(step.step);
+  }
+  co_return listed;
+}
+
 Task<StepHoldPtr> StepWatch::look_into(FolderPtr root, std::optional<Step> above) {
-  ListedSteps listed = co_await list_steps_above(root, settings_.rules, above);
+  deleting_ = false;
+  ListedSteps listed = co_await list_wanted(root, above);
+  std::vector<Step> deleting;
   if (settings_.latest_only) std::ranges::reverse(listed.committed);
   std::exception_ptr unreadable;
   for (const ListedStep& step : listed.committed) {
@@ -100,13 +118,17 @@ Task<StepHoldPtr> StepWatch::look_into(FolderPtr root, std::optional<Step> above
       failure = std::current_exception();
     }
     if (hold) {
+      if (!settings_.latest_only) passed_.insert(deleting.begin(), deleting.end());
+      passed_.erase(hold->step);
       if (unreadable && settings_.warn)
         settings_.warn("a step is passed over: " + message_of(unreadable));
       co_return hold;
     }
     if (failure && code_of(failure) == ErrorCode::cancelled) std::rethrow_exception(failure);
     if (failure && !unreadable) unreadable = failure;
+    if (!failure) deleting.push_back(step.step);
   }
+  deleting_ = !deleting.empty();
   // A step that cannot be read stops nobody for ever: the next one that comes is reported.
   if (unreadable) std::rethrow_exception(unreadable);
   co_await see_begun(root, std::move(listed.begun));
@@ -171,7 +193,7 @@ Task<bool> StepWatch::watch_seen() {
 
 Clock::Duration StepWatch::next_look() {
   const std::chrono::milliseconds pause = std::min(settings_.poll_interval, kForever);
-  return later(engine_->clock(), polling_ ? pause : pause * kLooksSpared);
+  return later(engine_->clock(), polling_ || deleting_ ? pause : pause * kLooksSpared);
 }
 
 }  // namespace cairn::internal

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,9 @@ class StepWatch {
 
   /// A step above `above` (none: any), held: the lowest, or with latest_only the highest. Null at
   /// `deadline`, by the engine's clock; before that the root has been looked at once, and again
-  /// when it has passed.
+  /// when it has passed. Each wait's `above` is at least that of the one before. A step that was
+  /// passed because it was being deleted, and is there still, comes once it can be held, below
+  /// `above` as it may be by then; not with latest_only.
   Task<StepHoldPtr> wait(std::optional<Step> above, Deadline deadline);
 
  private:
@@ -50,6 +53,8 @@ class StepWatch {
   /// Looks, and notes in `seen_` what would have shown more.
   Task<StepHoldPtr> look(std::optional<Step> above);
   Task<StepHoldPtr> look_into(FolderPtr root, std::optional<Step> above);
+  /// Those above it, and those that were passed.
+  Task<ListedSteps> list_wanted(FolderPtr root, std::optional<Step> above);
   Task<void> see_begun(FolderPtr root, std::vector<ListedStep> begun);
   Task<void> see_above();
   void see(FolderPtr folder, engine::WatchedDirectory::Wanted wanted);
@@ -62,6 +67,8 @@ class StepWatch {
   const WatchSettings settings_;
   engine::DirectoryWatch watch_;
   std::vector<Seen> seen_;
+  std::set<Step> passed_;  ///< being deleted when a later one was given
+  bool deleting_ = false;  ///< a step was, at the last look: should that fail, nothing tells
   bool polling_ = false;
   bool warned_ = false;
 };

@@ -1,6 +1,5 @@
 // Behaviours: what a failed save leaves, and who is told.
 
-#include <atomic>
 #include <thread>
 
 #include "behaviours/behaviour.h"
@@ -54,6 +53,72 @@ TEST_P(B058, AFailedSaveDeletesNothing) {
   EXPECT_EQ(manager.all_steps(), (Steps{1, 2}));
   EXPECT_EQ(value_of(manager, 1), 1);
   EXPECT_EQ(value_of(manager, 2), 2);
+}
+
+// ---- each error once ----------------------------------------------------------------------------
+
+class ToldOnce : public test::BehaviourTest {
+ protected:
+  /// One that is under way until go_on().
+  SaveFuture begin(CheckpointManager& manager, Step step) {
+    faults_->hold(FaultPlan::only({IoOp::sync_data}));
+    SaveFuture save = manager.save(step, state(step));
+    faults_->wait_until_held(1);
+    return save;
+  }
+  void go_on() { faults_->release(); }
+  /// Until it has its result, which nobody has heard.
+  static void wait_unheard(const Future<void>& wait) {
+    while (!wait.ready()) std::this_thread::yield();
+  }
+};
+CAIRN_ON_EVERY_BACKEND(ToldOnce);
+
+TEST_P(ToldOnce, ByTheWaitThatWasWaitingAlsoWhereItIsAskedLate) {
+  CheckpointManager manager(root(), given());
+  static_cast<void>(begin(manager, 0));
+  Future<void> wait = manager.wait_until_finished();
+  faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+  go_on();
+  wait_unheard(wait);
+  manager.check_for_errors();
+  manager.wait_until_finished().get();
+  EXPECT_EQ(error_of(wait).code(), ErrorCode::io_error);
+  manager.check_for_errors();
+}
+TEST_P(ToldOnce, ByTheCheckWhereTheWaitIsDroppedUnheard) {
+  CheckpointManager manager(root(), given());
+  static_cast<void>(begin(manager, 0));
+  {
+    const Future<void> wait = manager.wait_until_finished();
+    faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+    go_on();
+    wait_unheard(wait);
+  }
+  EXPECT_EQ(error_of([&] { manager.check_for_errors(); }).code(), ErrorCode::io_error);
+  manager.check_for_errors();
+}
+TEST_P(ToldOnce, ByTheFirstOfTheWaitsThatCameLater) {
+  CheckpointManager manager(root(), given());
+  const SaveFuture saved = begin(manager, 0);
+  static_cast<void>(manager.save(-1, state(1)));
+  Future<void> first = manager.wait_until_finished();
+  Future<void> second = manager.wait_until_finished();
+  manager.check_for_errors();
+  go_on();
+  second.get();
+  EXPECT_EQ(error_of(first).code(), ErrorCode::invalid_argument);
+  EXPECT_TRUE(saved.get());
+}
+TEST_P(ToldOnce, ByTheSaveItselfWhereItIsAskedBeforeTheWaitEnds) {
+  CheckpointManager manager(root(), given());
+  const SaveFuture saved = begin(manager, 0);
+  const SaveFuture refused = manager.save(-1, state(1));
+  Future<void> later = manager.wait_until_finished();
+  EXPECT_EQ(error_of(refused).code(), ErrorCode::invalid_argument);
+  go_on();
+  later.get();
+  EXPECT_TRUE(saved.get());
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // What becomes of the user's own rules: when they throw, wait or warn; how a roll-back ends; and
 // what deletions by rule are told from.
 
+#include <boost/asio/post.hpp>
+#include <functional>
+
 #include "behaviours/behaviour.h"
 #include "support/log_records.h"
 
@@ -13,6 +16,11 @@ using test::LogRecords;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+/// A step loses its name.
+bool is_deletion(const engine::IoRequest& request) {
+  return request.op == IoOp::rename && request.path2.find("-deleted-") != std::string::npos;
+}
 
 // ---- functions of the user's --------------------------------------------------------------------
 
@@ -75,6 +83,87 @@ TEST_P(UserRules, OneMayWaitForASaveThatIsUnderWay) {
   faults_->wait_until_held(1);
   EXPECT_TRUE(save(manager, 1));
   EXPECT_EQ(manager.all_steps(), (Steps{0, 1}));
+}
+TEST_P(UserRules, OneThatWaitsHoldsUpNoCallOnTheEnginesThread) {
+  ManagerOptions options = given();
+  CheckpointManager* asked = nullptr;
+  std::function<void()> meanwhile;
+  options.should_save_fn = [&](Step, std::optional<Step>) {
+    const std::function<void()> call = std::exchange(meanwhile, nullptr);
+    if (!call) return true;
+    // The engine's thread makes the call before it comes to what is waited for.
+    boost::asio::post(asked->engine()->executor(), call);
+    static_cast<void>(asked->metrics(1).get());
+    return true;
+  };
+  CheckpointManager manager(root(), options);
+  asked = &manager;
+  save_all(manager, 0, 1);
+  std::optional<Future<void>> deleted;
+  meanwhile = [&] { deleted = manager.delete_step(0); };
+  EXPECT_TRUE(save(manager, 2));
+  deleted->get();
+  std::optional<SaveFuture> saved;
+  meanwhile = [&] {
+    SaveOptions unasked;  // a rule that waits would be refused there
+    unasked.force = true;
+    saved = manager.save(3, state(3), unasked);
+  };
+  EXPECT_TRUE(save(manager, 4));
+  EXPECT_TRUE(saved->get());
+  EXPECT_EQ(manager.all_steps(), (Steps{1, 2, 3, 4}));
+  std::optional<Future<void>> closed;
+  meanwhile = [&] { closed = manager.close(); };
+  EXPECT_EQ(error_of(manager.save(5, state(5))).code(), ErrorCode::closed);
+  EXPECT_EQ(manager.all_steps(), (Steps{1, 2, 3, 4}));
+}
+TEST_P(UserRules, OneIsAskedAgainAboutWhatHasBegunMeanwhile) {
+  ManagerOptions options = given();
+  CheckpointManager* asked = nullptr;
+  std::optional<SaveFuture> saved;
+  std::vector<std::optional<Step>> seen;
+  options.should_save_fn = [&](Step step, std::optional<Step> latest) {
+    if (step != 1) return true;
+    seen.push_back(latest);
+    if (saved) return true;
+    boost::asio::post(asked->engine()->executor(), [&] { saved = asked->save(2, state(2)); });
+    static_cast<void>(asked->metrics(0).get());
+    return true;
+  };
+  CheckpointManager manager(root(), options);
+  asked = &manager;
+  EXPECT_TRUE(save(manager, 0));
+  EXPECT_EQ(manager.save(1, state(1)).get().outcome, SaveOutcome::skipped_older_step)
+      << "step 2 came before it";
+  EXPECT_TRUE(saved->get());
+  EXPECT_THAT(seen, ElementsAre(0));
+}
+TEST_P(UserRules, OneCannotChangeItsManager) {
+  ManagerOptions options = given();
+  CheckpointManager* asked = nullptr;
+  std::vector<Error> refused;
+  const auto change = [&] {
+    refused.push_back(error_of(asked->save(9, state(9))));
+    refused.push_back(error_of(asked->delete_step(0)));
+    refused.push_back(error_of(asked->close()));
+  };
+  options.should_save_fn = [&](Step, std::optional<Step> latest) {
+    if (latest == 0) change();
+    return true;
+  };
+  options.post_finalization_callback = [&](Step step) {
+    if (step == 2) change();
+  };
+  CheckpointManager manager(root(), options);
+  asked = &manager;
+  save_all(manager, 0, 2);
+  ASSERT_EQ(refused.size(), 6u);
+  for (const Error& error : refused) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+    EXPECT_THAT(error.what(), HasSubstr("called from within a rule of the same manager"));
+  }
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
+  EXPECT_TRUE(save(manager, 3)) << "nothing has been closed";
 }
 TEST_P(UserRules, MetricsThatAreMissingAreWarnedOfWhereTheyMayBe) {
   const auto logger = std::make_shared<LogRecords>();
@@ -147,6 +236,67 @@ TEST_P(RolledBack, ASaveThatWasUnderWayEndsNone) {
   EXPECT_TRUE(before.get());
   EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
 }
+TEST_P(RolledBack, TheRollBackIsOverOnceNoLaterStepIsLeft) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  manager.delete_step(3).get();
+  EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
+  manager.delete_step(2).get();
+  EXPECT_TRUE(save(manager, 2));
+  EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, TheRollBackIsOverAlsoWhereItsRunSavesBeforeTheLaterStepHasGone) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 2);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(is_deletion);
+  Future<void> deleted = manager.delete_step(2);
+  faults_->wait_until_held(1);
+  const SaveFuture saved = manager.save(2, state(2));
+  faults_->release();
+  deleted.get();
+  EXPECT_TRUE(saved.get());
+  EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, ADeletionThatFailsEndsNone) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 2);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->fail(is_deletion, 1, EIO);
+  EXPECT_EQ(error_of(manager.delete_step(2)).code(), ErrorCode::io_error);
+  EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
+}
+TEST_P(RolledBack, ItsStepMayBeReadAgainWhileItsRunTakesThePlace) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, OneFurtherBackIsNotEndedByARunThatWasUnderWay) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_EQ(value_of(manager, 0), 0);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  EXPECT_TRUE(save(manager, 1));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1}));
+}
 
 // ---- deletions ----------------------------------------------------------------------------------
 
@@ -157,9 +307,6 @@ TEST_P(Deletions, InTheBackgroundOneThatCannotEvenBeginIsReported) {
   options.max_to_keep = 1;
   CheckpointManager manager(root(), options);
   EXPECT_TRUE(save(manager, 0));
-  const auto is_deletion = [](const engine::IoRequest& request) {
-    return request.op == IoOp::rename && request.path2.find("-deleted-") != std::string::npos;
-  };
   faults_->fail(is_deletion, 1, EACCES);
   EXPECT_TRUE(save(manager, 1));
   const Error error = error_of(manager.close());
@@ -211,6 +358,21 @@ TEST_P(Restores, HaveOneRecordEachHoweverTheyEnd) {
   EXPECT_EQ(records[1].step, 7);
   EXPECT_THAT(records[1].message, HasSubstr("7"));
   EXPECT_EQ(records[2].bytes, 60u);
+}
+
+TEST_P(Restores, HaveARecordAlsoWhereThereIsNoStep) {
+  const auto logger = std::make_shared<LogRecords>();
+  ManagerOptions options = given();
+  options.logger = logger;
+  CheckpointManager manager(root(), options);
+  EXPECT_EQ(error_of(manager.restore()).code(), ErrorCode::not_found);
+  EXPECT_EQ(error_of(manager.restore_latest_valid()).code(), ErrorCode::not_found);
+  const std::vector<LogRecord> records = logger->of("restore");
+  ASSERT_EQ(records.size(), 2u);
+  for (const LogRecord& record : records) {
+    EXPECT_EQ(record.level, LogLevel::error);
+    EXPECT_THAT(record.message, HasSubstr("there is no step to restore"));
+  }
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "support/manager_fixture.h"
 
@@ -161,6 +163,53 @@ TEST_P(CommitFile, AMarkerThatCannotBeTakenBackLeavesTheOutcomeOpen) {
   manager.reload();
   EXPECT_EQ(manager.all_steps(), Steps{0});
   EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+}
+
+TEST_P(CommitFile, AMarkerStaysWhereAReaderHoldsTheStep) {
+  CheckpointManager manager(root(), given_);
+  const auto syncs = in("0/" + std::string(kMarker), IoOp::sync_data, "");
+  faults_->fail(syncs, 1, EIO);
+  faults_->hold(syncs);
+  const SaveFuture saved = manager.save(0, state(0));
+  faults_->wait_until_held(1);
+  const HeldStep held = manager.wait_for_new_step(std::chrono::milliseconds(0), -1).get();
+  ASSERT_TRUE(held.locked());
+  faults_->release();
+  const Error error = error_of(saved);
+  EXPECT_EQ(error.code(), ErrorCode::commit_unknown);
+  EXPECT_THAT(error.what(), HasSubstr("a reader holds the step"));
+  EXPECT_TRUE(exists(std::string("0/") + kMarker));
+  manager.reload();
+  EXPECT_EQ(manager.all_steps(), Steps{0});
+  EXPECT_EQ(manager.restore(0).get().tree(), state(0));
+}
+
+TEST_P(CommitFile, AStepIsNotHeldWhoseMarkerWasTakenBackMeanwhile) {
+  const auto readers_faults = std::make_shared<FaultPlan>();
+  test::EngineSettings settings;
+  settings.faults = readers_faults;
+  ManagerOptions reading = options(settings);
+  reading.atomicity = Atomicity::commit_file;
+  WatchOptions watched(reading);
+  watched.timeout = std::chrono::milliseconds(0);
+  StepIterator steps(root(), watched);
+  CheckpointManager manager(root(), given_);
+  const auto syncs = in("0/" + std::string(kMarker), IoOp::sync_data, "");
+  faults_->fail(syncs, 1, EIO);
+  faults_->hold(syncs);
+  // It goes once before the commit, to be written anew; what the failed save leaves of it stays.
+  faults_->fail(in("0", IoOp::unlink, kMetadata), 2, EIO);
+  const SaveFuture saved = manager.save(0, state(0));
+  faults_->wait_until_held(1);
+  readers_faults->hold(in("0", IoOp::open, kMetadata));  // it has seen the marker
+  Future<std::optional<Step>> found = steps.next();
+  readers_faults->wait_until_held(1);
+  faults_->release();
+  EXPECT_EQ(error_of(saved).code(), ErrorCode::io_error);
+  EXPECT_TRUE(exists(std::string("0/") + kMetadata));
+  EXPECT_FALSE(exists(std::string("0/") + kMarker));
+  readers_faults->release();
+  EXPECT_EQ(found.get(), std::nullopt);
 }
 
 TEST_P(CommitFile, WhatCannotBeRemovedOfAFailedSaveIsKnownToBeOfOne) {

@@ -11,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "support/log_records.h"
 #include "support/managers_of_processes.h"
 
 namespace cairn {
@@ -408,6 +409,57 @@ TEST_P(FailingProcesses, APrimaryThatDiesAfterItsRenameLeavesTheOutcomeUnknown) 
   run(2, body, {killed_by(SIGKILL), 0});
   look(
       [&](CheckpointManager& manager) { EXPECT_EQ(manager.restore(1).get().tree(), expected(1)); });
+}
+
+TEST_P(FailingProcesses, ARestoreThatFailsInOneHasOneRecordInEach) {
+  run(2, [&](const Process& process) {
+    const auto plan = std::make_shared<FaultPlan>();
+    const auto records = std::make_shared<test::LogRecords>();
+    ManagerOptions given = faulty(process, plan);
+    given.logger = records;
+    CheckpointManager manager(root(), given);
+    EXPECT_TRUE(save(manager, process, 0));
+    if (process.index == 1) {
+      plan->fail(FaultPlan::only({IoOp::read}), 1, EIO, FaultPlan::kForever);
+    }
+    EXPECT_EQ(error_of(manager.restore(0)).code(), ErrorCode::io_error);
+    const std::vector<LogRecord> failed = records->of("restore");
+    EXPECT_EQ(failed.size(), 1u) << records->text();
+    if (!failed.empty()) {
+      EXPECT_EQ(failed.front().level, LogLevel::error);
+      EXPECT_EQ(failed.front().step, 0);
+    }
+    plan->clear();
+    EXPECT_EQ(manager.restore(0).get().tree(), expected(0));
+    EXPECT_EQ(records->of("restore").size(), 2u) << records->text();
+  });
+}
+
+TEST_P(FailingProcesses, ARootThatOneCannotOpenIsOpenForNone) {
+  run(3, [&](const Process& process) {
+    for (const bool shared : {true, false}) {
+      const auto plan = std::make_shared<FaultPlan>();
+      ManagerOptions given = faulty(process, plan);
+      const std::string place = shared ? root() : root() + "-" + std::to_string(process.index);
+      if (!shared) {
+        given.primary_host.reset();
+        given.create = false;
+        std::filesystem::create_directories(place);
+      }
+      if (process.index == 1) {
+        const auto opens = [place](const engine::IoRequest& request) {
+          return request.op == IoOp::open && request.path == place;
+        };
+        plan->fail(opens, 1, EACCES);
+      }
+      const Error error = error_of([&] { const CheckpointManager manager(place, given); });
+      EXPECT_EQ(error.code(), ErrorCode::permission_denied) << error.what();
+      const std::string named = process.index == 1 ? place : "process 1 of 3 failed";
+      EXPECT_THAT(error.what(), HasSubstr(named));
+      const CheckpointManager next(place, given);
+      EXPECT_THAT(next.all_steps(), IsEmpty());
+    }
+  });
 }
 
 }  // namespace

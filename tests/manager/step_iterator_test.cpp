@@ -386,6 +386,69 @@ TEST_P(StepIteratorTest, WhatCannotBeADirectoryIsAnError) {
   EXPECT_FALSE(next.ready());
 }
 
+// ---- steps that are being deleted ----
+
+class DeletedMeanwhile : public StepIteratorTest {
+ protected:
+  DeletedMeanwhile() {
+    for (const Step step : {0, 1}) save(manager_, step);
+  }
+  static bool is_deletion(const IoRequest& request) {
+    return request.op == IoOp::rename && request.path2.find("-deleted-") != std::string::npos;
+  }
+  /// Of step 0: it hangs in its rename, under the lock that keeps readers out.
+  Future<void> begin_delete() {
+    trainer_faults_->hold(is_deletion);
+    Future<void> deleted = manager_.delete_step(0);
+    trainer_faults_->wait_until_held(1);
+    return deleted;
+  }
+  [[nodiscard]] WatchOptions at_once() const {
+    WatchOptions options = watcher();
+    options.timeout = milliseconds(0);
+    return options;
+  }
+  CheckpointManager manager_{root(), trainer()};
+};
+CAIRN_ON_EVERY_BACKEND(DeletedMeanwhile);
+
+TEST_P(DeletedMeanwhile, AStepComesOnceBehindLaterOnesWhereThatFails) {
+  StepIterator steps(root(), at_once());
+  trainer_faults_->fail(is_deletion, 1, EIO);
+  Future<void> deleted = begin_delete();
+  EXPECT_EQ(steps.next().get(), Found(1));
+  trainer_faults_->release();
+  EXPECT_EQ(error_of(deleted).code(), ErrorCode::io_error);
+  EXPECT_EQ(steps.next().get(), Found(0));
+  EXPECT_EQ(read_tree(engine_, steps.current().path()).get(), state(0));
+  EXPECT_EQ(steps.next().get(), Found()) << "each once";
+  save(manager_, 2);
+  EXPECT_EQ(steps.next().get(), Found(2));
+}
+
+TEST_P(DeletedMeanwhile, AStepIsLeftOutWhereThatSucceeds) {
+  StepIterator steps(root(), at_once());
+  Future<void> deleted = begin_delete();
+  EXPECT_EQ(steps.next().get(), Found(1));
+  trainer_faults_->release();
+  deleted.get();
+  EXPECT_EQ(steps.next().get(), Found());
+}
+
+TEST_P(DeletedMeanwhile, AStepIsLookedForSoonThoughNothingTellsThatItStays) {
+  WatchOptions options = watcher();
+  StepIterator steps(root(), options);
+  trainer_faults_->fail(is_deletion, 1, EIO);
+  Future<void> deleted = begin_delete();
+  EXPECT_EQ(steps.next().get(), Found(1));
+  Future<Found> next = steps.next();
+  wait_until_it_sleeps();
+  trainer_faults_->release();
+  EXPECT_EQ(error_of(deleted).code(), ErrorCode::io_error);
+  pass(options.poll_interval);
+  EXPECT_EQ(next.get(), Found(0));
+}
+
 // ---- how it ends ----
 
 TEST_P(StepIteratorTest, AWaitMayBeCancelledAndNoStepIsLost) {

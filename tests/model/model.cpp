@@ -86,6 +86,7 @@ void Model::open(Settings settings) {
 
 void Model::reload() {
   list(reads_metadata());
+  end_lone_roll_back();
 }
 
 KnownSteps Model::tracked() const {
@@ -186,6 +187,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
     return refuse(ErrorCode::invalid_argument);
   Save save{call, {}, decision.supersedes, overwrites, {now_ns, call.loss}};
+  save.roll_back = roll_backs_;
   KnownSteps steps = tracked();
   if (save.supersedes)
     while (!steps.empty() && steps.rbegin()->first > call.step) {
@@ -202,6 +204,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
 
 Answer Model::fail(const Save& save, ErrorCode code) {
   for (const Step step : save.losers) chosen_.erase(step);
+  end_lone_roll_back();
   unseen_.push_back({save.call.value, code});
   return code;
 }
@@ -230,7 +233,8 @@ void Model::commit(Save& save) {
   save.known.time_ns = now_ns;
   committed_[step] = save.known;
   std::erase(deferred_, step);  // replaced
-  if (save.supersedes || step > rolled_back_from_) restored_.reset();
+  const bool ends = save.supersedes && save.roll_back == roll_backs_;
+  if (ends || step > rolled_back_from_) restored_.reset();
   if (!composite_) composite_ = save.call.composite;
   // No step goes for a save that has failed. What is as good as deleted does not count.
   KnownSteps settled = committed_;
@@ -256,6 +260,16 @@ void Model::commit(Save& save) {
       if (settings_.background_delete && now) unseen_.push_back({-1, ErrorCode::io_error});
     }
   }
+  end_lone_roll_back();
+}
+
+void Model::end_lone_roll_back() {
+  if (!restored_) return;
+  if (!committed_.empty() && committed_.rbegin()->first > *restored_) return;
+  const bool comes = std::ranges::any_of(saves, [&](const Save& save) {
+    return save.call.step > *restored_ && save.roll_back != roll_backs_;
+  });
+  if (!comes) restored_.reset();
 }
 
 bool Model::remove(Step step) {
@@ -284,6 +298,7 @@ Answer Model::delete_step(Step step) {
   if (!committed_.contains(step) || chosen_.contains(step)) return ErrorCode::not_found;
   if (!remove(step)) return ErrorCode::io_error;
   committed_.erase(step);
+  end_lone_roll_back();
   return {};
 }
 
@@ -291,7 +306,9 @@ std::optional<Content> Model::restore(std::optional<Step> step) {
   if (!step) step = latest_committed();
   const std::string name = step ? find(*step) : "";
   if (name.empty()) return std::nullopt;
-  restored_ = latest() && *step < *latest() ? step : std::nullopt;
+  const bool older = latest() && *step < *latest();
+  if (older && step != restored_) ++roll_backs_;
+  restored_ = older ? step : std::nullopt;
   rolled_back_from_ = latest().value_or(-1);
   return disk.at(name);
 }

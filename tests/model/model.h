@@ -74,6 +74,7 @@ class Model {
     bool supersedes = false;
     bool overwrites = false;
     Known known;
+    int roll_back = 0;  ///< how many there had been when it began
   };
   std::vector<Save> saves;  ///< under way
   bool noticed = false;     ///< notify_preemption()
@@ -96,6 +97,8 @@ class Model {
   /// Takes the step off the disk; false where that failed.
   bool remove(Step step);
   Answer fail(const Save& save, ErrorCode code);
+  /// Without later steps, on the disk or to come from before it, there is no roll-back.
+  void end_lone_roll_back();
 
   struct Unseen {
     std::int64_t value;
@@ -108,6 +111,7 @@ class Model {
   std::optional<bool> composite_;
   std::optional<Step> restored_;
   Step rolled_back_from_ = -1;
+  int roll_backs_ = 0;
   std::optional<Step> agreed_;
   std::vector<Unseen> unseen_;
 };
