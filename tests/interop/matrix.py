@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from ability import Ability, text_of
-from patterns import DTYPES, dtype_of
-from peers import LAYOUTS, Peer, Rows, every_peer, item_of, leaves_of_database
+from frames import MATCHES, PLANES, STORED, kind_of
+from patterns import DTYPES, SCATTERED, dtype_of
+from peers import LAYOUTS, Peer, Rows, chunk_of, every_peer, item_of, leaves_of_database
 from trees import ROWS, Leaves, compare
 from two_processes import Form, TwoProcesses
 
@@ -161,6 +162,8 @@ class Matrix:
             for word in (word for words in OUR_CODECS.values() for word in words):
                 root = self.root / "ours" / f"{layout}-{word}"
                 self.check_encoding(word, self.run_writer("save", root, layout, word, "all"))
+                if word.startswith("auto"):
+                    self.check_frames(item_of(root), layout, word)
                 if not (item_of(root) / "_CAIRN").exists():
                     raise AssertionError(f"{root} has no _CAIRN, which was to be there for the peers to find")
         for name in ("st numpy", "st torch"):
@@ -183,6 +186,17 @@ class Matrix:
         enough = sum(chunks[kind] for kind in expected) >= len(DTYPES) and (stored >= len(DTYPES) if word == "auto-stored" else stored == 0)
         if not enough:
             raise AssertionError(f"{word} did not encode what it was to: {summary!r}")
+
+    @staticmethod
+    def check_frames(item: pathlib.Path, layout: str, word: str) -> None:
+        """That auto's column has each dtype's planes coded, of integers in which nothing repeats as of floats; in the rest
+        it may have found that matches pay. Or else that all are stored."""
+        for name in DTYPES:
+            by_planes = name in SCATTERED or "float" in name or "complex" in name
+            expected = [STORED] if word == "auto-stored" else [PLANES] if by_planes else [PLANES, MATCHES]
+            found = kind_of(chunk_of(item, layout, f"{name}.smooth"))
+            if found not in expected:
+                raise AssertionError(f"{item}: the chunk of {name}.smooth is {found}, not {' or '.join(expected)}")
 
     def they_read(self, peer: Peer, ability: Ability) -> None:
         for codec in peer.codecs_read:

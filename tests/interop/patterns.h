@@ -30,6 +30,19 @@ inline std::uint64_t mixed(std::uint64_t seed, std::uint64_t k) {
   return (k * 131 + seed * 17 + (k >> 8) * 7) & 0xff;
 }
 
+/// The same without repetitions.
+inline std::uint64_t scattered(std::uint64_t seed, std::uint64_t k) {
+  std::uint64_t h = (k + seed * 1'000'003 + 1) * 0x9e3779b97f4a7c15;
+  h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93;
+  return (h ^ (h >> 32)) & 0xff;
+}
+
+/// Integers in which auto finds no repetition, so that it codes them plane by plane as it does
+/// floats.
+inline bool is_scattered(DType dtype) {
+  return dtype == DType::int16 || dtype == DType::int32 || dtype == DType::int64;
+}
+
 /// Byte `k` of array number `seed`.
 inline std::byte pattern(DType dtype, std::uint64_t seed, std::uint64_t k) {
   return valid(dtype, mixed(seed, k));
@@ -44,7 +57,7 @@ inline std::size_t number_bytes(DType dtype) {
 /// Byte `k` of an array that pays to encode: a number's last byte, where the exponent of a float
 /// is, takes two values; the bytes of one-byte elements take sixteen.
 inline std::byte smooth_pattern(DType dtype, std::uint64_t seed, std::uint64_t k) {
-  const std::uint64_t raw = mixed(seed, k);
+  const std::uint64_t raw = is_scattered(dtype) ? scattered(seed, k) : mixed(seed, k);
   const std::size_t size = number_bytes(dtype);
   if (size == 1) return valid(dtype, raw & 15);
   return static_cast<std::byte>(k % size == size - 1 ? 0x3c + (raw & 1) : raw);

@@ -16,6 +16,9 @@ DTYPES = [
     "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
 ]  # fmt: skip
 
+# Integers in which auto finds no repetition, so that it codes them plane by plane as it does floats.
+SCATTERED = ["int16", "int32", "int64"]
+
 
 def dtype_of(name: str) -> np.dtype:
     return np.dtype(getattr(ml_dtypes, name)) if hasattr(ml_dtypes, name) else np.dtype(name)
@@ -23,6 +26,13 @@ def dtype_of(name: str) -> np.dtype:
 
 def mixed(seed: int, k: np.ndarray) -> np.ndarray:
     return ((k * 131 + seed * 17 + (k >> np.uint64(8)) * 7) & 0xFF).astype(np.uint8)
+
+
+def scattered(seed: int, k: np.ndarray) -> np.ndarray:
+    """The same without repetitions."""
+    h = (k + np.uint64(seed * 1_000_003 + 1)) * np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return ((h ^ (h >> np.uint64(32))) & np.uint64(0xFF)).astype(np.uint8)
 
 
 def valid(name: str, raw: np.ndarray) -> np.ndarray:
@@ -48,7 +58,7 @@ def pattern(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 def smooth_pattern(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     """The same of its smooth_pattern(): an array that pays to encode."""
     k = bytes_of(name, shape)
-    raw = mixed(seed, k)
+    raw = scattered(seed, k) if name in SCATTERED else mixed(seed, k)
     size = dtype_of(name).itemsize // (2 if name.startswith("complex") else 1)
     raw = valid(name, raw & 15) if size == 1 else np.where(k % size == size - 1, 0x3C + (raw & 1), raw)
     return raw.astype(np.uint8).view(dtype_of(name)).reshape(shape)

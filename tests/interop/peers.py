@@ -299,6 +299,12 @@ def leaves_of_database(folder: pathlib.Path, layout: str) -> dict[str, Leaves]:
     return found
 
 
+def chunk_of(item: pathlib.Path, layout: str, name: str) -> bytes:
+    """The bytes that are stored for the first chunk of an array of one dimension."""
+    values = ts.KvStore.open(TensorStore.kvstore(item, layout, name + "/")).result()
+    return values.read("c/0" if layout.endswith("3") else "0").result().value
+
+
 class ZarrPython(Peer):
     name = "zarr-py"
     layouts = ["zarr3", "zarr2"]
