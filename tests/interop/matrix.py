@@ -189,14 +189,18 @@ class Matrix:
 
     @staticmethod
     def check_frames(item: pathlib.Path, layout: str, word: str) -> None:
-        """That auto's column has each dtype's planes coded, of integers in which nothing repeats as of floats; in the rest
-        it may have found that matches pay. Or else that all are stored."""
+        """That auto's column has the planes of each float coded; of the rest it may have found that matches pay, which it
+        times, but not of all the integers in which nothing repeats. Or else that all are stored."""
+        by_planes_alone = 0
         for name in DTYPES:
-            by_planes = name in SCATTERED or "float" in name or "complex" in name
+            by_planes = "float" in name or "complex" in name
             expected = [STORED] if word == "auto-stored" else [PLANES] if by_planes else [PLANES, MATCHES]
             found = kind_of(chunk_of(item, layout, f"{name}.smooth"))
             if found not in expected:
                 raise AssertionError(f"{item}: the chunk of {name}.smooth is {found}, not {' or '.join(expected)}")
+            by_planes_alone += name in SCATTERED and found == PLANES
+        if word != "auto-stored" and by_planes_alone == 0:
+            raise AssertionError(f"{item}: auto coded no integer by planes")
 
     def they_read(self, peer: Peer, ability: Ability) -> None:
         for codec in peer.codecs_read:
