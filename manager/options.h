@@ -67,7 +67,8 @@ enum class OlderStep : std::uint8_t {
   supersede
 };
 /// What must read back from the newest step before an older one is deleted. Where it does not, the
-/// older steps stay, and wait_until_finished() reports data_loss.
+/// older steps stay, and wait_until_finished() reports data_loss. A save that overwrites a step is
+/// read back before its commit, and fails with data_loss: the step keeps its old content.
 enum class VerifyBeforeDelete : std::uint8_t {
   none,
   manifest,  ///< the step's metadata, and each tree's index and database

@@ -52,16 +52,12 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
   if (options.verify_before_delete == VerifyBeforeDelete::none || !deletes) co_return;
+  if (job->verified()) co_return;
   // Also where it is among the losers: what it says of the disk is the same.
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
-  if (report.ok() && report.unchecked.empty()) co_return;
-  const Damage& first = report.ok() ? report.unchecked.front() : report.damages.front();
-  throw with_operation(ErrorCode::data_loss,
-                       "the new step does not read back, older steps are kept: " + first.message,
-                       "verify step " + std::to_string(job->step), path,
-                       "Save again, and look at the disk");
+  refuse_damaged(report, job->step, "older steps are kept");
 }
 
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(

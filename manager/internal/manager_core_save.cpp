@@ -243,6 +243,7 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   job->started_ns = steady_ns(*engine);
   job->composite = std::holds_alternative<args::Composite>(args.value);
   job->require_full_staging = options.require_full_staging;
+  job->verify = options.verify_before_delete;
   if (options.post_finalization_callback) {
     job->callback = [this](Step committing) {  // the save's coroutine holds this core
       const RuleScope inside(this);

@@ -54,6 +54,8 @@ class StepDirectory {
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
   /// The directory's name at the moment.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// There is a step that the commit will take the place of.
+  [[nodiscard]] bool replaces() const noexcept { return !replaces_.empty(); }
   /// Step 3.
   Task<void> seal();
   /// Step 4. Throws commit_unknown when only the last sync failed, or when a rename failed and it

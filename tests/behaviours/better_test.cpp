@@ -116,6 +116,42 @@ TEST_P(VerifiedDeletion, OlderStepsStayWhereTheNewOneDoesNotReadBack) {
     }
   }
 }
+TEST_P(VerifiedDeletion, AStepKeepsItsContentWhereWhatOverwritesItDoesNotReadBack) {
+  for (const std::string format : {"", "old"}) {
+    const std::string place = root() + "/of-" + format;
+    ManagerOptions before = given();
+    if (!format.empty()) before.step_prefix = format;
+    {
+      CheckpointManager manager(place, before);
+      save_all(manager, 0, 1);
+    }
+    ManagerOptions options = given();
+    options.step_name_format =
+        composite_name_format(standard_name_format(), {standard_name_format("old")});
+    options.max_to_keep = 1;
+    bool broken = true;
+    options.post_finalization_callback = [&](Step step) {
+      if (!broken) return;
+      const std::string temporary = place + "/" + std::to_string(step) + ".orbax-checkpoint-tmp/";
+      std::ofstream(temporary + "default/manifest.ocdbt") << "lost";
+    };
+    CheckpointManager manager(place, options);
+    SaveOptions again;
+    again.overwrite = true;
+    const Error error = error_of(manager.save(1, state(10), again));
+    EXPECT_EQ(error.code(), ErrorCode::data_loss);
+    EXPECT_THAT(error.what(), HasSubstr("the old one stays"));
+    manager.wait_until_finished().get();
+    EXPECT_EQ(value_of(manager, 1), 1);
+    EXPECT_EQ(manager.all_steps(true), (Steps{0, 1}));
+    broken = false;
+    EXPECT_TRUE(manager.save(1, state(10), again).get());
+    manager.wait_until_finished().get();
+    CheckpointManager restarted(place, options);
+    EXPECT_EQ(restarted.all_steps(), (Steps{1}));
+    EXPECT_EQ(value_of(restarted, 1), 10);
+  }
+}
 
 CAIRN_BEHAVIOUR(BestSteps);
 TEST_P(BestSteps, MissingMetricsAreAnErrorUnlessAllowed) {
