@@ -82,6 +82,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     // Not one of them is deleted: they are what there is if the new step is bad.
     for (const Step step : std::exchange(job->losers, {})) index.spare(step);
     for (const Deferred& deletion : std::exchange(deferred_, {})) index.spare(deletion.step);
+    index.distrust(job->step);
     unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
     log(LogLevel::error, "verify", job->step, message_of(unverified));
     board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));

@@ -25,7 +25,17 @@ bool StepIndex::visible(Step step) const {
 void StepIndex::erase(Step step) {
   committed_.erase(step);
   saved_by_.erase(step);
+  distrusted_.erase(step);
   note(step, std::nullopt);
+}
+
+void StepIndex::mark_distrusted() {
+  std::erase_if(distrusted_, [this](Step step) { return !committed_.contains(step); });
+  for (const Step step : distrusted_) {
+    CheckpointInfo& info = committed_.at(step).info;
+    info.damaged = true;
+    info.metrics.reset();  // they would rank it
+  }
 }
 
 void StepIndex::note(Step step, std::optional<StepRecord> record) {
@@ -53,12 +63,20 @@ void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& com
     }
   }
   std::erase_if(saved_by_, [this](const auto& entry) { return !committed_.contains(entry.first); });
+  mark_distrusted();
   if (--listings_ == 0) changes_.clear();
 }
 
 void StepIndex::abort_listing() {
   const std::lock_guard lock(mutex_);
   if (--listings_ == 0) changes_.clear();
+}
+
+void StepIndex::distrust(Step step) {
+  const std::lock_guard lock(mutex_);
+  snapshot_.reset();
+  distrusted_.insert(step);
+  mark_distrusted();
 }
 
 bool StepIndex::is_condemned(Step step) const {
@@ -173,6 +191,7 @@ void StepIndex::commit(SaveId save, StepRecord record) {
   note(step, record);
   committed_.insert_or_assign(step, std::move(record));
   saved_by_.insert_or_assign(step, save);
+  distrusted_.erase(step);
   std::erase_if(deleting_, [step](const Deletion& entry) { return entry.step == step; });
 }
 

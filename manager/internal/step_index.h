@@ -32,6 +32,9 @@ class StepIndex {
   void end_listing(std::size_t mark, const std::vector<StepRecord>& committed);
   /// The listing failed.
   void abort_listing();
+  /// What is committed of the step does not read back: until it is replaced it counts as damaged,
+  /// whatever its metadata says.
+  void distrust(Step step);
   /// True while a save pushes it out.
   [[nodiscard]] bool is_condemned(Step step) const;
   /// Likewise, and no save of it that began after `by` has committed: what `by` pushed out has not
@@ -103,6 +106,7 @@ class StepIndex {
   [[nodiscard]] bool stays(Step step) const;
   [[nodiscard]] bool visible(Step step) const;
   void erase(Step step);
+  void mark_distrusted();
   void note(Step step, std::optional<StepRecord> record);
   mutable std::mutex mutex_;
   RecordOf committed_;  ///< on disk
@@ -116,6 +120,7 @@ class StepIndex {
   std::vector<Change> changes_;      ///< since the oldest of them began
   std::map<Step, SaveId> saved_by_;  ///< which save of this manager has committed it, if any
   std::set<Step> condemned_;         ///< pushed out by saves; on disk or being saved
+  std::set<Step> distrusted_;        ///< committed, and not readable
   std::vector<Deletion> deleting_;   ///< those of the user's that are due
   std::uint64_t deletes_ = 0;        ///< begun so far
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made

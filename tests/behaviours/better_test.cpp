@@ -152,6 +152,36 @@ TEST_P(VerifiedDeletion, AStepKeepsItsContentWhereWhatOverwritesItDoesNotReadBac
     EXPECT_EQ(value_of(restarted, 1), 10);
   }
 }
+TEST_P(VerifiedDeletion, NoSoundStepGoesForABetterOneThatDoesNotReadBack) {
+  ManagerOptions options = given();
+  options.best_fn = &loss_of;
+  options.best_mode = BestMode::min;
+  options.max_to_keep = 1;
+  bool broken = true;
+  options.post_finalization_callback = [&](Step step) {
+    if (step == 2 && broken) write_text("2.orbax-checkpoint-tmp/default/manifest.ocdbt", "lost");
+  };
+  CheckpointManager manager(root(), options);
+  EXPECT_TRUE(save(manager, 1, loss(0.5)));
+  manager.wait_until_finished().get();
+  EXPECT_TRUE(save(manager, 2, loss(0.3)));
+  EXPECT_EQ(error_of(manager.wait_until_finished()).code(), ErrorCode::data_loss);
+  EXPECT_EQ(manager.all_steps(), (Steps{1, 2}));
+  EXPECT_EQ(manager.best_step(), 1);
+  manager.reload();
+  EXPECT_EQ(manager.best_step(), 1) << "its metadata is as good as ever";
+  EXPECT_TRUE(save(manager, 3, loss(0.4)));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{2, 3}));
+  EXPECT_EQ(manager.best_step(), 3);
+  SaveOptions again;
+  again.overwrite = true;
+  again.metrics = loss(0.3);
+  broken = false;
+  EXPECT_TRUE(manager.save(2, state(2), std::move(again)).get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{2})) << "it is judged again";
+}
 
 CAIRN_BEHAVIOUR(BestSteps);
 TEST_P(BestSteps, MissingMetricsAreAnErrorUnlessAllowed) {
