@@ -63,7 +63,9 @@ enum class OlderStep : std::uint8_t {
   error,  ///< the save fails with invalid_argument
   skip,   ///< the save is skipped, as in Orbax
   /// It is saved, in place of the step of its number if there is one, and the later steps are
-  /// deleted once it has committed. Not with Atomicity::commit_file (an error).
+  /// deleted once it has committed, the latest first. Those that a crash comes before, and those
+  /// that a reader holds until close(), are steps again for the next manager, above the new one.
+  /// Not with Atomicity::commit_file (an error).
   supersede
 };
 /// What must read back from the newest step before an older one is deleted. Where it does not, the

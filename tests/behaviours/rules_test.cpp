@@ -225,6 +225,23 @@ TEST_P(RolledBack, WhatARunHasSupersededDoesNotComeBackWhereItsReplacementFails)
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
   EXPECT_TRUE(save(manager, 3));
 }
+TEST_P(RolledBack, OfTheSupersededStepsTheLatestGoesFirst) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 1);
+  save_all(manager, 3, 5);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  // As if it had died after the first.
+  faults_->fail(is_deletion, 2, EIO, FaultPlan::kForever);
+  EXPECT_TRUE(save(manager, 2));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.latest_step(), 2);
+  ManagerOptions reader = given();
+  reader.read_only = true;
+  CheckpointManager next(root(), reader);
+  EXPECT_EQ(next.all_steps(), (Steps{0, 1, 2, 3, 4})) << "no gap in what is left of the old run";
+}
 TEST_P(RolledBack, ASaveThatWasUnderWayEndsNone) {
   CheckpointManager manager(root(), given());
   save_all(manager, 0, 2);

@@ -191,7 +191,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   KnownSteps steps = tracked();
   if (save.supersedes)
     while (!steps.empty() && steps.rbegin()->first > call.step) {
-      save.losers.insert(save.losers.begin(), steps.rbegin()->first);
+      save.losers.push_back(steps.rbegin()->first);
       steps.erase(std::prev(steps.end()));
     }
   steps[call.step] = save.known;
