@@ -57,7 +57,7 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
                              operation, root);
   }
   if (!step && !restore_options.directory) {
-    step = index.latest_committed();
+    step = index.latest_to_restore();
     if (!step) {
       const Error none =
           with_operation(ErrorCode::not_found, "there is no step to restore", operation, root);

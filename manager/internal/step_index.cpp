@@ -156,6 +156,16 @@ std::optional<Step> StepIndex::latest_committed() const {
   return std::nullopt;
 }
 
+std::optional<Step> StepIndex::latest_to_restore() const {
+  const std::lock_guard lock(mutex_);
+  std::optional<Step> pushed_out;
+  for (auto entry = committed_.rbegin(); entry != committed_.rend(); ++entry) {
+    if (stays(entry->first)) return entry->first;
+    if (!pushed_out && !deleting(entry->first)) pushed_out = entry->first;
+  }
+  return pushed_out;
+}
+
 std::optional<Step> StepIndex::latest_on_disk() const {
   const std::lock_guard lock(mutex_);
   if (committed_.empty()) return std::nullopt;

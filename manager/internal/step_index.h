@@ -51,7 +51,10 @@ class StepIndex {
   [[nodiscard]] Records settled() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
-  /// The same with those that are to go and are there still.
+  /// What to restore: the same; where there is none, the latest that saves push out and that is
+  /// there still.
+  [[nodiscard]] std::optional<Step> latest_to_restore() const;
+  /// latest_committed() with all that are to go and are there still.
   [[nodiscard]] std::optional<Step> latest_on_disk() const;
   [[nodiscard]] bool contains(Step step) const;
 

@@ -377,6 +377,22 @@ TEST_P(Restores, HaveOneRecordEachHoweverTheyEnd) {
   EXPECT_EQ(records[2].bytes, 60u);
 }
 
+TEST_P(Restores, WithoutAStepTakeOneThatASaveUnderWayPushesOut) {
+  ManagerOptions options = given();
+  options.max_to_keep = 1;
+  CheckpointManager manager(root(), options);
+  EXPECT_TRUE(save(manager, 1));
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_FALSE(manager.latest_committed_step());
+  EXPECT_EQ(value_of(manager), 1);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(value_of(manager), 2);
+}
+
 TEST_P(Restores, HaveARecordAlsoWhereThereIsNoStep) {
   const auto logger = std::make_shared<LogRecords>();
   ManagerOptions options = given();

@@ -303,7 +303,7 @@ Answer Model::delete_step(Step step) {
 }
 
 std::optional<Content> Model::restore(std::optional<Step> step) {
-  if (!step) step = latest_committed();
+  if (!step) step = to_restore();
   const std::string name = step ? find(*step) : "";
   if (name.empty()) return std::nullopt;
   const bool older = latest() && *step < *latest();
