@@ -306,8 +306,9 @@ std::optional<Content> Model::restore(std::optional<Step> step) {
   if (!step) step = to_restore();
   const std::string name = step ? find(*step) : "";
   if (name.empty()) return std::nullopt;
-  const bool older = latest() && *step < *latest();
-  if (older && step != restored_) ++roll_backs_;
+  const bool again = step == restored_;
+  const bool older = again || (latest_committed() && *step < *latest_committed());
+  if (older && !again) ++roll_backs_;
   restored_ = older ? step : std::nullopt;
   rolled_back_from_ = latest().value_or(-1);
   return disk.at(name);
