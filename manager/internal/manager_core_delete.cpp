@@ -93,7 +93,12 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     if (replaced) replaced_.push_back(*replaced);
     const std::vector<std::string> overwritten = std::exchange(replaced_, {});
     for (const std::string& name : overwritten) {
-      const bool held = co_await is_held_by_reader(job->root(), name);
+      bool held = true;
+      try {
+        held = co_await is_held_by_reader(job->root(), name);
+      } catch (const Error& error) {
+        log(LogLevel::warning, "delete", job->step, error.what());
+      }
       (held ? replaced_ : retired.trash).push_back(name);
     }
     if (shares_root()) co_await tell_losers(job, std::move(retired.steps));

@@ -96,6 +96,7 @@ Task<std::string> move_step_to_trash(FolderPtr root, std::string name);
 /// name is taken there it gets a fresh one. Errors as above.
 Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir);
 /// Whether a reader holds what had been a step, and was overwritten: the next writer asks again.
+/// Throws where that cannot be told: then it must not be removed either.
 Task<bool> is_held_by_reader(FolderPtr root, std::string name);
 /// Removes trash that earlier writers left, unless a reader holds it, and what they left of the
 /// root's metadata; returns how many directories.
