@@ -136,8 +136,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     }
     std::exception_ptr trouble;
     try {
-      const std::optional<std::string> left = co_await retire(job->root(), step);
-      if (left) retired.trash.push_back(*left);
+      co_await retire(job->root(), step, &retired.trash);
       retired.steps.push_back(step);
       superseded ? index.lose(step) : index.forget(step);
     } catch (...) {
@@ -155,17 +154,21 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
   co_return retired;
 }
 
-Task<std::optional<std::string>> CheckpointManager::Impl::retire(FolderPtr root, Step step) {
-  std::optional<std::string> trash;
-  const std::optional<std::string> name = co_await find_step(root, rules, step);
-  if (!name) co_return trash;  // its save failed, or somebody else removed it
-  if (options.todelete_subdir.empty()) {
-    trash = co_await move_step_to_trash(root, *name);
-  } else {
-    co_await move_step_aside(root, *name, options.todelete_subdir);
+Task<void> CheckpointManager::Impl::retire(FolderPtr root, Step step,
+                                           std::vector<std::string>* trash) {
+  // One that has several names loses all of them, and the one that it is read by last: where
+  // another one cannot go, the step must not become what has that.
+  std::vector<std::string> names = co_await find_all_of_step(root, rules, step);
+  if (names.empty()) co_return;  // its save failed, or somebody else removed it
+  for (; !names.empty(); names.pop_back()) {
+    if (options.todelete_subdir.empty()) {
+      std::string left = co_await move_step_to_trash(root, names.back());
+      trash->push_back(std::move(left));
+    } else {
+      co_await move_step_aside(root, names.back(), options.todelete_subdir);
+    }
   }
   log(LogLevel::info, "delete", step, "deleted");
-  co_return trash;
 }
 
 Task<void> CheckpointManager::Impl::remove_trash(FolderPtr root, std::vector<std::string> trash) {
@@ -299,12 +302,13 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
   job->past_recall = true;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   job->root = root;
-  const std::optional<std::string> trash = co_await retire(root, job->step);
+  std::vector<std::string> trash;
+  co_await retire(root, job->step, &trash);
   job->gone = true;
   end_delete(job);
   if (writer_->removals->paused()) job->turn.reset();
   if (job->turn) WriterTurn::allow_relief(*job->turn);
-  if (trash) co_await remove_trash(root, std::vector<std::string>(1, *trash));
+  co_await remove_trash(root, std::move(trash));
 }
 
 void CheckpointManager::Impl::end_delete(const DeletePtr& job) {

@@ -384,6 +384,34 @@ TEST_P(Roots, SeveralFormatsAreReadAndOneIsWritten) {
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "1", "2"}));
   EXPECT_EQ(value_of(manager, 1), 10);
 }
+TEST_P(Roots, AStepWithTwoNamesIsDeletedUnderBoth) {
+  for (const bool prefixed : {false, true}) {
+    ManagerOptions old = given();
+    if (prefixed) old.step_prefix = "old";
+    CheckpointManager manager(root(), old);
+    save_all(manager, 5, 7);
+  }
+  ManagerOptions options = given();
+  options.step_name_format =
+      composite_name_format(standard_name_format(), {standard_name_format("old")});
+  options.max_to_keep = 2;
+  CheckpointManager manager(root(), options);
+  EXPECT_EQ(manager.all_steps(), (Steps{5, 6, 7}));
+  faults_->fail(
+      [](const engine::IoRequest& request) {
+        return request.op == IoOp::rename && request.path == "7";
+      },
+      1, EIO);
+  EXPECT_EQ(error_of(manager.delete_step(7)).code(), ErrorCode::io_error);
+  EXPECT_TRUE(exists("7")) << "the name that it is read by goes last";
+  EXPECT_FALSE(exists("old_7"));
+  EXPECT_EQ(manager.all_steps(true), (Steps{5, 6, 7}));
+  manager.delete_step(7).get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{5, 6}));
+  save_all(manager, 8, 8);
+  EXPECT_EQ(manager.all_steps(true), (Steps{6, 8})) << "by rule, too";
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "6", "8", "old_6"}));
+}
 TEST_P(Roots, DirectoriesAreMadeWithTheModeAskedFor) {
   ManagerOptions options = given();
   options.path_permission_mode = 0700;

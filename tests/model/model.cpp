@@ -273,11 +273,10 @@ void Model::end_lone_roll_back() {
 }
 
 bool Model::remove(Step step) {
-  const std::string name = find(step);
-  if (name.empty()) return true;
+  if (find(step).empty()) return true;
   if (std::exchange(trash_fault, false)) return false;
-  disk.erase(name);
-  if (settings_.aside) ++aside;
+  for (const std::string& name : names(step))
+    if (disk.erase(name) > 0 && settings_.aside) ++aside;
   return true;
 }
 
