@@ -42,20 +42,27 @@ void StepIndex::note(Step step, std::optional<StepRecord> record) {
   if (listings_ > 0) changes_.push_back({step, std::move(record)});
 }
 
-std::size_t StepIndex::begin_listing() {
+StepIndex::Listing StepIndex::begin_listing() {
   const std::lock_guard lock(mutex_);
   ++listings_;
-  return changes_.size();
+  return {++listings_begun_, changes_.size()};
 }
 
-void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& committed) {
+void StepIndex::leave_listing() {
+  if (--listings_ == 0) changes_.clear();
+}
+
+void StepIndex::end_listing(Listing listing, const std::vector<StepRecord>& committed) {
   const std::lock_guard lock(mutex_);
+  // What it has read may be older than what is known by now.
+  if (listing.number < listed_) return leave_listing();
+  listed_ = listing.number;
   snapshot_.reset();
   committed_.clear();
   for (const StepRecord& record : committed) {
     committed_.insert_or_assign(committed_.end(), record.info.step, record);
   }
-  for (std::size_t i = mark; i < changes_.size(); ++i) {
+  for (std::size_t i = listing.mark; i < changes_.size(); ++i) {
     if (changes_[i].record) {
       committed_.insert_or_assign(changes_[i].step, *changes_[i].record);
     } else {
@@ -64,12 +71,12 @@ void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& com
   }
   std::erase_if(saved_by_, [this](const auto& entry) { return !committed_.contains(entry.first); });
   mark_distrusted();
-  if (--listings_ == 0) changes_.clear();
+  leave_listing();
 }
 
 void StepIndex::abort_listing() {
   const std::lock_guard lock(mutex_);
-  if (--listings_ == 0) changes_.clear();
+  leave_listing();
 }
 
 void StepIndex::distrust(Step step) {
