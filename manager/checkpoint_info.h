@@ -27,7 +27,9 @@ struct CheckpointInfo {
   std::optional<boost::json::object> metrics;  ///< none: none were given
   /// The engine clock's steady time at that moment, in ns; none: another process saved it.
   std::optional<std::int64_t> steady_ns;
-  bool damaged = false;  ///< its metadata cannot be read: no policy judges it, it is kept
+  /// Its metadata cannot be read, or it was saved by this manager and did not read back
+  /// (verify_before_delete): no policy judges it, it is kept.
+  bool damaged = false;
 };
 
 /// Metrics to the number that ranks them; NaN: they do not tell. JSON tells 1 from 1.0: take

@@ -108,10 +108,10 @@ class CAIRN_EXPORT CheckpointManager {
   /// saves included, fails with timed_out (commit_unknown where the rename was issued).
   SaveFuture save_before_exit(Step step, args::SaveArgs args, ExitSaveOptions options = {});
 
-  /// Reads a step (none = latest_committed_step(), or the newest of options.directory) and checks
-  /// every checksum. Errors: not_found (lists the steps or items there are), incomplete_checkpoint,
-  /// data_loss (file, offset, array, chunk), step_deleted, not_supported. Future::cancel() stops
-  /// it.
+  /// Reads a step (none = latest_committed_step(), or where a save under way pushes all of them out
+  /// the newest of those, or the newest of options.directory) and checks every checksum. Errors:
+  /// not_found (lists the steps or items there are), incomplete_checkpoint, data_loss (file,
+  /// offset, array, chunk), step_deleted, not_supported. Future::cancel() stops it.
   Future<Restored> restore(std::optional<Step> step = std::nullopt, args::RestoreArgs args = {},
                            RestoreOptions options = {}) const;
 

@@ -63,11 +63,14 @@ enum class OlderStep : std::uint8_t {
   error,  ///< the save fails with invalid_argument
   skip,   ///< the save is skipped, as in Orbax
   /// It is saved, in place of the step of its number if there is one, and the later steps are
-  /// deleted once it has committed. Not with Atomicity::commit_file (an error).
+  /// deleted once it has committed, the latest first. Those that a crash comes before, and those
+  /// that a reader holds until close(), are steps again for the next manager, above the new one.
+  /// Not with Atomicity::commit_file (an error).
   supersede
 };
 /// What must read back from the newest step before an older one is deleted. Where it does not, the
-/// older steps stay, and wait_until_finished() reports data_loss.
+/// older steps stay, and wait_until_finished() reports data_loss. A save that overwrites a step is
+/// read back before its commit, and fails with data_loss: the step keeps its old content.
 enum class VerifyBeforeDelete : std::uint8_t {
   none,
   manifest,  ///< the step's metadata, and each tree's index and database

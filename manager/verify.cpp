@@ -116,6 +116,13 @@ Task<VerifyReport> verify_items(OpenStepPtr step, VerifyReport report, bool valu
   throw step_error(ErrorCode::step_deleted, "it was deleted while it was verified", path);
 }
 
+Task<VerifyReport> verify_whole(OpenStepPtr step, std::string path, bool values) {
+  VerifyReport report;
+  report.path = path;
+  verify_metadata(*step, report);
+  co_return co_await verify_items(step, std::move(report), values);
+}
+
 Task<VerifyReport> verify_at(EnginePtr engine, std::string path, bool follow_links) {
   const PathKind kind = co_await kind_at(engine, path);
   if (kind == PathKind::safetensors)
@@ -132,10 +139,20 @@ Task<VerifyReport> verify_at(EnginePtr engine, std::string path, bool follow_lin
 
 Task<VerifyReport> internal::check_step(EnginePtr engine, std::string path, bool values) {
   OpenStepPtr step = co_await open_step(engine, path);
-  VerifyReport report;
-  report.path = path;
-  verify_metadata(*step, report);
-  co_return co_await verify_items(step, std::move(report), values);
+  co_return co_await verify_whole(step, path, values);
+}
+
+Task<VerifyReport> internal::check_step_in(FolderPtr folder, bool values) {
+  OpenStepPtr step = co_await open_step_in(folder);
+  co_return co_await verify_whole(step, folder->path, values);
+}
+
+void internal::refuse_damaged(const VerifyReport& report, Step step, const std::string& stays) {
+  if (report.ok() && report.unchecked.empty()) return;
+  const Damage& first = report.ok() ? report.unchecked.front() : report.damages.front();
+  throw with_operation(
+      ErrorCode::data_loss, "the new step does not read back, " + stays + ": " + first.message,
+      "verify step " + std::to_string(step), report.path, "Save again, and look at the disk");
 }
 
 Future<VerifyReport> verify_step(std::shared_ptr<engine::Engine> engine, std::string step_path) {

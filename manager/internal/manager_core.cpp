@@ -173,10 +173,10 @@ Task<std::vector<StepRecord>> CheckpointManager::Impl::list_root(bool create, bo
 
 void CheckpointManager::Impl::list_directory(bool create, bool read, const std::string& operation,
                                              const GroupScopePtr& scope) {
-  const std::size_t mark = index.begin_listing();
+  const StepIndex::Listing begun = index.begin_listing();
   try {
     auto listing = scope ? list_together(create, read, scope) : list_root(create, read);
-    index.end_listing(mark, start(engine, std::move(listing), operation, directory).get());
+    index.end_listing(begun, start(engine, std::move(listing), operation, directory).get());
     end_lone_roll_back();
   } catch (...) {
     index.abort_listing();

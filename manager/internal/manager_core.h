@@ -164,9 +164,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] bool removals_wait() const noexcept {
     return writer_->removals->paused() || writer_->removals->closed();
   }
-  /// Takes its name from a step, durably; returns the trash that is left of it, if any. The step
-  /// need not be there.
-  internal::Task<std::optional<std::string>> retire(internal::FolderPtr root, Step step);
+  /// Takes its names from a step, durably; adds the trash that is left of it, if any, to `trash`,
+  /// also where it fails. The step need not be there.
+  internal::Task<void> retire(internal::FolderPtr root, Step step, std::vector<std::string>* trash);
   /// Gives back what the save pushed out only because of a save that has failed since.
   void confirm_losers(internal::SaveJob& job);
   /// Throws data_loss where the newest step does not read back.

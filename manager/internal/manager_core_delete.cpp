@@ -52,16 +52,12 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
   if (options.verify_before_delete == VerifyBeforeDelete::none || !deletes) co_return;
+  if (job->verified()) co_return;
   // Also where it is among the losers: what it says of the disk is the same.
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
-  if (report.ok() && report.unchecked.empty()) co_return;
-  const Damage& first = report.ok() ? report.unchecked.front() : report.damages.front();
-  throw with_operation(ErrorCode::data_loss,
-                       "the new step does not read back, older steps are kept: " + first.message,
-                       "verify step " + std::to_string(job->step), path,
-                       "Save again, and look at the disk");
+  refuse_damaged(report, job->step, "older steps are kept");
 }
 
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
@@ -86,6 +82,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     // Not one of them is deleted: they are what there is if the new step is bad.
     for (const Step step : std::exchange(job->losers, {})) index.spare(step);
     for (const Deferred& deletion : std::exchange(deferred_, {})) index.spare(deletion.step);
+    index.distrust(job->step);
     unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
     log(LogLevel::error, "verify", job->step, message_of(unverified));
     board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
@@ -96,7 +93,12 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     if (replaced) replaced_.push_back(*replaced);
     const std::vector<std::string> overwritten = std::exchange(replaced_, {});
     for (const std::string& name : overwritten) {
-      const bool held = co_await is_held_by_reader(job->root(), name);
+      bool held = true;
+      try {
+        held = co_await is_held_by_reader(job->root(), name);
+      } catch (const Error& error) {
+        log(LogLevel::warning, "delete", job->step, error.what());
+      }
       (held ? replaced_ : retired.trash).push_back(name);
     }
     if (shares_root()) co_await tell_losers(job, std::move(retired.steps));
@@ -134,8 +136,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     }
     std::exception_ptr trouble;
     try {
-      const std::optional<std::string> left = co_await retire(job->root(), step);
-      if (left) retired.trash.push_back(*left);
+      co_await retire(job->root(), step, &retired.trash);
       retired.steps.push_back(step);
       superseded ? index.lose(step) : index.forget(step);
     } catch (...) {
@@ -153,17 +154,21 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
   co_return retired;
 }
 
-Task<std::optional<std::string>> CheckpointManager::Impl::retire(FolderPtr root, Step step) {
-  std::optional<std::string> trash;
-  const std::optional<std::string> name = co_await find_step(root, rules, step);
-  if (!name) co_return trash;  // its save failed, or somebody else removed it
-  if (options.todelete_subdir.empty()) {
-    trash = co_await move_step_to_trash(root, *name);
-  } else {
-    co_await move_step_aside(root, *name, options.todelete_subdir);
+Task<void> CheckpointManager::Impl::retire(FolderPtr root, Step step,
+                                           std::vector<std::string>* trash) {
+  // One that has several names loses all of them, and the one that it is read by last: where
+  // another one cannot go, the step must not become what has that.
+  std::vector<std::string> names = co_await find_all_of_step(root, rules, step);
+  if (names.empty()) co_return;  // its save failed, or somebody else removed it
+  for (; !names.empty(); names.pop_back()) {
+    if (options.todelete_subdir.empty()) {
+      std::string left = co_await move_step_to_trash(root, names.back());
+      trash->push_back(std::move(left));
+    } else {
+      co_await move_step_aside(root, names.back(), options.todelete_subdir);
+    }
   }
   log(LogLevel::info, "delete", step, "deleted");
-  co_return trash;
 }
 
 Task<void> CheckpointManager::Impl::remove_trash(FolderPtr root, std::vector<std::string> trash) {
@@ -297,12 +302,13 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
   job->past_recall = true;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   job->root = root;
-  const std::optional<std::string> trash = co_await retire(root, job->step);
+  std::vector<std::string> trash;
+  co_await retire(root, job->step, &trash);
   job->gone = true;
   end_delete(job);
   if (writer_->removals->paused()) job->turn.reset();
   if (job->turn) WriterTurn::allow_relief(*job->turn);
-  if (trash) co_await remove_trash(root, std::vector<std::string>(1, *trash));
+  co_await remove_trash(root, std::move(trash));
 }
 
 void CheckpointManager::Impl::end_delete(const DeletePtr& job) {

@@ -6,6 +6,7 @@
 #include <cairn/manager/internal/start.h>
 #include <cairn/manager/preemption.h>
 
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -189,6 +190,8 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
   records.insert(place, incoming);
   Retention::Verdict verdict = retention_.judge(records);
   if (verdict.error) report_retention(incoming.info.step, *verdict.error);
+  // The latest goes first: a crash in between leaves a run that ends earlier, not one with a gap.
+  std::ranges::reverse(losers);
   losers.insert(losers.end(), verdict.losers.begin(), verdict.losers.end());
   return losers;
 }
@@ -243,6 +246,7 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   job->started_ns = steady_ns(*engine);
   job->composite = std::holds_alternative<args::Composite>(args.value);
   job->require_full_staging = options.require_full_staging;
+  job->verify = options.verify_before_delete;
   if (options.post_finalization_callback) {
     job->callback = [this](Step committing) {  // the save's coroutine holds this core
       const RuleScope inside(this);

@@ -57,7 +57,7 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
                              operation, root);
   }
   if (!step && !restore_options.directory) {
-    step = index.latest_committed();
+    step = index.latest_to_restore();
     if (!step) {
       const Error none =
           with_operation(ErrorCode::not_found, "there is no step to restore", operation, root);
@@ -69,12 +69,15 @@ Future<Restored> CheckpointManager::Impl::restore(std::optional<Step> step, args
 }
 
 void CheckpointManager::Impl::note_restored(Step step) noexcept {
-  const std::optional<Step> latest = index.latest();
-  const bool older = latest && step < *latest;
+  // A run that goes on from its latest step does not go back, whatever it is saving.
+  const std::optional<Step> committed = index.latest_committed();
   // The step read again is the same roll-back, which a save of its run that is under way will end.
-  if (older && step != restored_older_) ++roll_backs_;
+  const bool again = step == restored_older_;
+  const bool older = again || (committed && step < *committed);
+  if (older && !again) ++roll_backs_;
   restored_older_ = older ? step : kNone;
-  rolled_back_from_ = latest.value_or(kNone);
+  // Nor is a roll-back over when a save has committed that was under way before it.
+  rolled_back_from_ = index.latest().value_or(kNone);
 }
 
 void CheckpointManager::Impl::end_lone_roll_back() {

@@ -54,10 +54,11 @@ Task<HeldStep> CheckpointManager::Impl::watch_for_step(
   if (timeout) deadline = later(engine->clock(), *timeout);
   StepHoldPtr hold = co_await watch.wait(above, deadline);
   if (!hold) co_return HeldStep();
-  const std::size_t mark = index.begin_listing();
+  const StepIndex::Listing begun = index.begin_listing();
   std::exception_ptr failure;
   try {
-    index.end_listing(mark, co_await list_root(false, needs_records_));
+    const std::vector<StepRecord> listed = co_await list_root(false, needs_records_);
+    index.end_listing(begun, listed);
     end_lone_roll_back();
   } catch (...) {
     failure = std::current_exception();

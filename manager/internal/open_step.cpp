@@ -180,6 +180,13 @@ Task<OpenStepPtr> open_step(EnginePtr engine, std::string path) {
   co_return step;
 }
 
+Task<OpenStepPtr> open_step_in(FolderPtr folder) {
+  auto step = std::make_shared<OpenStep>();
+  step->folder = std::move(folder);
+  co_await read_step_items(step);
+  co_return step;
+}
+
 Task<OpenStepPtr> open_step_or_item(EnginePtr engine, std::string path) {
   refuse_temporary(path);
   auto step = std::make_shared<OpenStep>();

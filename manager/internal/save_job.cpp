@@ -2,6 +2,7 @@
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/save_job.h>
 #include <cairn/manager/internal/start.h>
+#include <cairn/manager/internal/verification.h>
 
 #include <algorithm>
 
@@ -161,11 +162,23 @@ Task<std::optional<std::string>> SaveJob::commit() {
   co_await write_step_metadata(true);
   co_await directory_->seal();
   check_cancelled();
+  co_await verify_replacement();
+  check_cancelled();
   state->past_recall = true;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::optional<std::string> replaced = co_await directory_->commit(options.overwrite);
   committed_ns_ = steady_ns(*context_->engine);
   co_return replaced;
+}
+
+Task<void> SaveJob::verify_replacement() {
+  // Afterwards it would be too late: the commit takes the old step's name, and whoever writes next
+  // removes what has none.
+  if (verify == VerifyBeforeDelete::none || !directory_->replaces()) co_return;
+  const FolderPtr& folder = directory_->folder();
+  const VerifyReport report = co_await check_step_in(folder, verify == VerifyBeforeDelete::full);
+  refuse_damaged(report, step, "the old one stays");
+  verified_ = true;
 }
 
 Task<void> SaveJob::wait_for_capture() {

@@ -7,7 +7,8 @@
 //   then for the root's lock where it may take time               (holding no memory yet)
 //   3. side by side: capture the items in staging;                -> staged()
 //      wait for the writer's turn, take the root's lock, make the directory, write
-//   4. make data durable; item metadata; the user's callback; step metadata; seal
+//   4. make data durable; item metadata; the user's callback; step metadata; seal; where it
+//      replaces a step, read back
 //   5. rename, sync the root                                      -> committed()
 
 #include <cairn/engine/async_semaphore.h>
@@ -67,8 +68,9 @@ class SaveJob {
   std::vector<std::pair<std::string, std::shared_ptr<ItemSaver>>> items;
   std::vector<std::pair<std::string, HandlerPtr>> handlers;  ///< of the items
   bool require_full_staging = false;
-  bool composite = false;  ///< several items by name
-  GroupScopePtr scope;     ///< of the processes that save it too; none where there are none
+  VerifyBeforeDelete verify = VerifyBeforeDelete::none;  ///< before it replaces a step
+  bool composite = false;                                ///< several items by name
+  GroupScopePtr scope;  ///< of the processes that save it too; none where there are none
   PostFinalizationCallback callback;
   StepRecord record;            ///< what the manager knows of the step by it
   StepIndex::SaveId listed{};   ///< it, in the manager's list
@@ -101,6 +103,8 @@ class SaveJob {
   void end_turn() noexcept { turn_.reset(); }
   /// What is left to do needs no turn, once somebody is in a hurry.
   void allow_relief() noexcept;
+  /// It has read back before its commit.
+  [[nodiscard]] bool verified() const noexcept { return verified_; }
   [[nodiscard]] SaveResult result() const;
   [[nodiscard]] const FolderPtr& root() const noexcept { return root_; }
   [[nodiscard]] std::int64_t commit_time_ns() const noexcept { return commit_timestamp_ns_; }
@@ -117,6 +121,8 @@ class SaveJob {
   void check_staging() const;
   void check_cancelled() const;
   Task<void> wait_for_capture();
+  /// Throws where it is to replace a step and does not read back: then the old one stays.
+  Task<void> verify_replacement();
 
   // Several processes (save_job_processes.cpp).
   /// Another process makes the directory and commits.
@@ -158,6 +164,7 @@ class SaveJob {
   std::int64_t staged_ns_ = 0;
   std::int64_t committed_ns_ = 0;
   bool streamed_ = false;
+  bool verified_ = false;
 };
 
 /// This process writes nothing of a save that has failed; does not wait for the others.

@@ -35,11 +35,17 @@ ErrorContext at(std::string operation, const std::string& path) {
   return context;
 }
 
-/// Throws busy while a reader holds the step. The handle is kept until the step is gone.
+/// Throws busy while a reader holds the step; what opening the file that it would hold fails with,
+/// but for not_found: then nobody knows whether one does. The handle is kept until the step is
+/// gone.
 Task<std::unique_ptr<HeldLock>> exclude_readers_of(FolderPtr folder, std::string operation) {
   // Readers hold a shared lock on the step's metadata file while they read.
   LockFile metadata = co_await open_lock_file(folder, std::string(orbax::kStepMetadataFile),
                                               engine::OpenMode::read);
+  if (metadata.error && engine::classify(metadata.error) != engine::ErrorKind::not_found) {
+    raise_open_failure(metadata.error, "look whether a reader holds the step",
+                       join_path(folder->path, std::string(orbax::kStepMetadataFile)));
+  }
   if (!metadata.error) {
     const engine::error_code lock_error = co_await metadata.lock->lock(true);
     if (lock_error && engine::classify(lock_error) == engine::ErrorKind::busy) {
@@ -227,17 +233,16 @@ Task<std::optional<std::string>> StepDirectory::commit(bool overwrite) {
 Task<void> StepDirectory::take_marker_back(std::exception_ptr failure) {
   ErrorContext context = at("commit", folder_->path);
   context.remedy = "Nothing was deleted; reload() tells whether the step is there";
-  bool held = false;
+  std::exception_ptr held;
   try {
     excluded_ = co_await exclude_readers_of(folder_, "commit");
-  } catch (const Error& other) {
-    held = other.code() == ErrorCode::busy;
+  } catch (...) {
+    held = std::current_exception();
   }
   if (held) {
     throw Error(ErrorCode::commit_unknown,
-                "the step's marker could not be written well, and stays because a reader holds "
-                "the step: " +
-                    message_of(failure),
+                "the step's marker could not be written well (" + message_of(failure) +
+                    "), and stays: " + message_of(held),
                 context);
   }
   auto [error] =
@@ -336,15 +341,16 @@ Task<std::size_t> remove_begun_steps(FolderPtr root, StepRules rules) {
 }  // namespace
 
 Task<bool> is_held_by_reader(FolderPtr root, std::string name) {
-  ErrorCode refused = ErrorCode::internal;
+  std::exception_ptr refused;
   try {
     std::unique_ptr<HeldLock> lock = co_await exclude_readers(root, name);
     co_await admit_readers(std::move(lock));
-  } catch (const Error& error) {
-    refused = error.code();
+  } catch (...) {
+    refused = std::current_exception();
   }
-  // Any other trouble is for whoever removes it, and says more there.
-  co_return refused == ErrorCode::busy;
+  if (!refused || code_of(refused) == ErrorCode::not_found) co_return false;
+  if (code_of(refused) == ErrorCode::busy) co_return true;
+  std::rethrow_exception(refused);
 }
 
 Task<std::string> move_step_to_trash(FolderPtr root, std::string name) {

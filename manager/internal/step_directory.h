@@ -54,6 +54,8 @@ class StepDirectory {
   [[nodiscard]] const FolderPtr& folder() const noexcept { return folder_; }
   /// The directory's name at the moment.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// There is a step that the commit will take the place of.
+  [[nodiscard]] bool replaces() const noexcept { return !replaces_.empty(); }
   /// Step 3.
   Task<void> seal();
   /// Step 4. Throws commit_unknown when only the last sync failed, or when a rename failed and it
@@ -94,6 +96,7 @@ Task<std::string> move_step_to_trash(FolderPtr root, std::string name);
 /// name is taken there it gets a fresh one. Errors as above.
 Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir);
 /// Whether a reader holds what had been a step, and was overwritten: the next writer asks again.
+/// Throws where that cannot be told: then it must not be removed either.
 Task<bool> is_held_by_reader(FolderPtr root, std::string name);
 /// Removes trash that earlier writers left, unless a reader holds it, and what they left of the
 /// root's metadata; returns how many directories.

@@ -25,27 +25,44 @@ bool StepIndex::visible(Step step) const {
 void StepIndex::erase(Step step) {
   committed_.erase(step);
   saved_by_.erase(step);
+  distrusted_.erase(step);
   note(step, std::nullopt);
+}
+
+void StepIndex::mark_distrusted() {
+  std::erase_if(distrusted_, [this](Step step) { return !committed_.contains(step); });
+  for (const Step step : distrusted_) {
+    CheckpointInfo& info = committed_.at(step).info;
+    info.damaged = true;
+    info.metrics.reset();  // they would rank it
+  }
 }
 
 void StepIndex::note(Step step, std::optional<StepRecord> record) {
   if (listings_ > 0) changes_.push_back({step, std::move(record)});
 }
 
-std::size_t StepIndex::begin_listing() {
+StepIndex::Listing StepIndex::begin_listing() {
   const std::lock_guard lock(mutex_);
   ++listings_;
-  return changes_.size();
+  return {++listings_begun_, changes_.size()};
 }
 
-void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& committed) {
+void StepIndex::leave_listing() {
+  if (--listings_ == 0) changes_.clear();
+}
+
+void StepIndex::end_listing(Listing listing, const std::vector<StepRecord>& committed) {
   const std::lock_guard lock(mutex_);
+  // What it has read may be older than what is known by now.
+  if (listing.number < listed_) return leave_listing();
+  listed_ = listing.number;
   snapshot_.reset();
   committed_.clear();
   for (const StepRecord& record : committed) {
     committed_.insert_or_assign(committed_.end(), record.info.step, record);
   }
-  for (std::size_t i = mark; i < changes_.size(); ++i) {
+  for (std::size_t i = listing.mark; i < changes_.size(); ++i) {
     if (changes_[i].record) {
       committed_.insert_or_assign(changes_[i].step, *changes_[i].record);
     } else {
@@ -53,12 +70,20 @@ void StepIndex::end_listing(std::size_t mark, const std::vector<StepRecord>& com
     }
   }
   std::erase_if(saved_by_, [this](const auto& entry) { return !committed_.contains(entry.first); });
-  if (--listings_ == 0) changes_.clear();
+  mark_distrusted();
+  leave_listing();
 }
 
 void StepIndex::abort_listing() {
   const std::lock_guard lock(mutex_);
-  if (--listings_ == 0) changes_.clear();
+  leave_listing();
+}
+
+void StepIndex::distrust(Step step) {
+  const std::lock_guard lock(mutex_);
+  snapshot_.reset();
+  distrusted_.insert(step);
+  mark_distrusted();
 }
 
 bool StepIndex::is_condemned(Step step) const {
@@ -138,6 +163,16 @@ std::optional<Step> StepIndex::latest_committed() const {
   return std::nullopt;
 }
 
+std::optional<Step> StepIndex::latest_to_restore() const {
+  const std::lock_guard lock(mutex_);
+  std::optional<Step> pushed_out;
+  for (auto entry = committed_.rbegin(); entry != committed_.rend(); ++entry) {
+    if (stays(entry->first)) return entry->first;
+    if (!pushed_out && !deleting(entry->first)) pushed_out = entry->first;
+  }
+  return pushed_out;
+}
+
 std::optional<Step> StepIndex::latest_on_disk() const {
   const std::lock_guard lock(mutex_);
   if (committed_.empty()) return std::nullopt;
@@ -173,6 +208,7 @@ void StepIndex::commit(SaveId save, StepRecord record) {
   note(step, record);
   committed_.insert_or_assign(step, std::move(record));
   saved_by_.insert_or_assign(step, save);
+  distrusted_.erase(step);
   std::erase_if(deleting_, [step](const Deletion& entry) { return entry.step == step; });
 }
 

@@ -26,12 +26,20 @@ class StepIndex {
   /// Tells saves apart: several of one step may be under way, each to replace the one before.
   enum class SaveId : std::uint64_t {};
 
+  struct Listing {
+    std::uint64_t number;  ///< in the order of their beginnings
+    std::size_t mark;      ///< changes before it
+  };
   /// Around a listing of the directory: what commits or goes while it is read is not lost.
-  /// end_listing() replaces what was committed; saves under way and deletions chosen stay.
-  [[nodiscard]] std::size_t begin_listing();
-  void end_listing(std::size_t mark, const std::vector<StepRecord>& committed);
+  /// end_listing() replaces what was committed, unless a listing that began later already has;
+  /// saves under way and deletions chosen stay.
+  [[nodiscard]] Listing begin_listing();
+  void end_listing(Listing listing, const std::vector<StepRecord>& committed);
   /// The listing failed.
   void abort_listing();
+  /// What is committed of the step does not read back: until it is replaced it counts as damaged,
+  /// whatever its metadata says.
+  void distrust(Step step);
   /// True while a save pushes it out.
   [[nodiscard]] bool is_condemned(Step step) const;
   /// Likewise, and no save of it that began after `by` has committed: what `by` pushed out has not
@@ -48,7 +56,10 @@ class StepIndex {
   [[nodiscard]] Records settled() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
-  /// The same with those that are to go and are there still.
+  /// What to restore: the same; where there is none, the latest that saves push out and that is
+  /// there still.
+  [[nodiscard]] std::optional<Step> latest_to_restore() const;
+  /// latest_committed() with all that are to go and are there still.
   [[nodiscard]] std::optional<Step> latest_on_disk() const;
   [[nodiscard]] bool contains(Step step) const;
 
@@ -103,6 +114,8 @@ class StepIndex {
   [[nodiscard]] bool stays(Step step) const;
   [[nodiscard]] bool visible(Step step) const;
   void erase(Step step);
+  void mark_distrusted();
+  void leave_listing();
   void note(Step step, std::optional<StepRecord> record);
   mutable std::mutex mutex_;
   RecordOf committed_;  ///< on disk
@@ -110,12 +123,15 @@ class StepIndex {
     SaveId id;
     StepRecord record;
   };
-  std::vector<Saving> saving_;       ///< in the order of their calls
-  std::uint64_t saves_ = 0;          ///< begun so far
-  std::size_t listings_ = 0;         ///< under way
+  std::vector<Saving> saving_;  ///< in the order of their calls
+  std::uint64_t saves_ = 0;     ///< begun so far
+  std::size_t listings_ = 0;    ///< under way
+  std::uint64_t listings_begun_ = 0;
+  std::uint64_t listed_ = 0;         ///< the number of the listing that committed_ is from
   std::vector<Change> changes_;      ///< since the oldest of them began
   std::map<Step, SaveId> saved_by_;  ///< which save of this manager has committed it, if any
   std::set<Step> condemned_;         ///< pushed out by saves; on disk or being saved
+  std::set<Step> distrusted_;        ///< committed, and not readable
   std::vector<Deletion> deleting_;   ///< those of the user's that are due
   std::uint64_t deletes_ = 0;        ///< begun so far
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made

@@ -43,6 +43,8 @@ using OpenStepPtr = std::shared_ptr<OpenStep>;
 Task<void> explain_missing_step(FolderPtr root, StepRules rules, std::string name);
 /// Opens the step at `path`. Errors: not_found, incomplete_checkpoint for a temporary directory.
 Task<OpenStepPtr> open_step(EnginePtr engine, std::string path);
+/// The same for a directory that is open, whatever its name.
+Task<OpenStepPtr> open_step_in(FolderPtr folder);
 /// Items that the step's metadata names and that have no directory. Orbax names handlers of items
 /// that it never wrote too, as its descriptor: only those count that hold data we would read.
 [[nodiscard]] std::vector<std::string> missing_items(const OpenStep& step);

@@ -115,6 +115,18 @@ Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rul
   co_return std::move(listed.committed);
 }
 
+Task<std::vector<std::string>> find_all_of_step(FolderPtr root, StepRules rules, Step step) {
+  const std::vector<std::string> candidates = rules.names->candidates(step);
+  std::vector<std::string> found;
+  for (const std::string& name : candidates) {
+    const auto status = co_await find_status(root, name);
+    if (!status || status->type != engine::FileType::directory) continue;
+    const bool committed = co_await is_committed(root, rules, name);
+    if (committed) found.push_back(name);
+  }
+  co_return found;
+}
+
 Task<std::optional<std::string>> find_step(FolderPtr root, StepRules rules, Step step) {
   const std::vector<std::string> candidates = rules.names->candidates(step);
   for (const std::string& name : candidates) {

@@ -48,6 +48,8 @@ Task<ListedSteps> list_steps_above(FolderPtr root, StepRules rules, std::optiona
 Task<std::vector<ListedStep>> list_committed_steps(FolderPtr root, StepRules rules);
 /// The directory of a committed step; none where there is none.
 Task<std::optional<std::string>> find_step(FolderPtr root, StepRules rules, Step step);
+/// All of them, the one that find_step() finds first.
+Task<std::vector<std::string>> find_all_of_step(FolderPtr root, StepRules rules, Step step);
 /// Whether a directory with a step's name is a committed step.
 Task<bool> is_committed(FolderPtr root, StepRules rules, std::string name);
 

@@ -12,5 +12,10 @@ namespace cairn::internal {
 /// byte of its arrays against its checksum. Damage is in the report; what says nothing about the
 /// step is thrown.
 Task<VerifyReport> check_step(EnginePtr engine, std::string path, bool values);
+/// The same of a save that is about to commit, in its temporary directory.
+Task<VerifyReport> check_step_in(FolderPtr folder, bool values);
+/// Throws data_loss where something is damaged or could not be checked; `stays`: what is not
+/// deleted because of that.
+void refuse_damaged(const VerifyReport& report, Step step, const std::string& stays);
 
 }  // namespace cairn::internal

@@ -116,6 +116,72 @@ TEST_P(VerifiedDeletion, OlderStepsStayWhereTheNewOneDoesNotReadBack) {
     }
   }
 }
+TEST_P(VerifiedDeletion, AStepKeepsItsContentWhereWhatOverwritesItDoesNotReadBack) {
+  for (const std::string format : {"", "old"}) {
+    const std::string place = root() + "/of-" + format;
+    ManagerOptions before = given();
+    if (!format.empty()) before.step_prefix = format;
+    {
+      CheckpointManager manager(place, before);
+      save_all(manager, 0, 1);
+    }
+    ManagerOptions options = given();
+    options.step_name_format =
+        composite_name_format(standard_name_format(), {standard_name_format("old")});
+    options.max_to_keep = 1;
+    bool broken = true;
+    options.post_finalization_callback = [&](Step step) {
+      if (!broken) return;
+      const std::string temporary = place + "/" + std::to_string(step) + ".orbax-checkpoint-tmp/";
+      std::ofstream(temporary + "default/manifest.ocdbt") << "lost";
+    };
+    CheckpointManager manager(place, options);
+    SaveOptions again;
+    again.overwrite = true;
+    const Error error = error_of(manager.save(1, state(10), again));
+    EXPECT_EQ(error.code(), ErrorCode::data_loss);
+    EXPECT_THAT(error.what(), HasSubstr("the old one stays"));
+    manager.wait_until_finished().get();
+    EXPECT_EQ(value_of(manager, 1), 1);
+    EXPECT_EQ(manager.all_steps(true), (Steps{0, 1}));
+    broken = false;
+    EXPECT_TRUE(manager.save(1, state(10), again).get());
+    manager.wait_until_finished().get();
+    CheckpointManager restarted(place, options);
+    EXPECT_EQ(restarted.all_steps(), (Steps{1}));
+    EXPECT_EQ(value_of(restarted, 1), 10);
+  }
+}
+TEST_P(VerifiedDeletion, NoSoundStepGoesForABetterOneThatDoesNotReadBack) {
+  ManagerOptions options = given();
+  options.best_fn = &loss_of;
+  options.best_mode = BestMode::min;
+  options.max_to_keep = 1;
+  bool broken = true;
+  options.post_finalization_callback = [&](Step step) {
+    if (step == 2 && broken) write_text("2.orbax-checkpoint-tmp/default/manifest.ocdbt", "lost");
+  };
+  CheckpointManager manager(root(), options);
+  EXPECT_TRUE(save(manager, 1, loss(0.5)));
+  manager.wait_until_finished().get();
+  EXPECT_TRUE(save(manager, 2, loss(0.3)));
+  EXPECT_EQ(error_of(manager.wait_until_finished()).code(), ErrorCode::data_loss);
+  EXPECT_EQ(manager.all_steps(), (Steps{1, 2}));
+  EXPECT_EQ(manager.best_step(), 1);
+  manager.reload();
+  EXPECT_EQ(manager.best_step(), 1) << "its metadata is as good as ever";
+  EXPECT_TRUE(save(manager, 3, loss(0.4)));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{2, 3}));
+  EXPECT_EQ(manager.best_step(), 3);
+  SaveOptions again;
+  again.overwrite = true;
+  again.metrics = loss(0.3);
+  broken = false;
+  EXPECT_TRUE(manager.save(2, state(2), std::move(again)).get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{2})) << "it is judged again";
+}
 
 CAIRN_BEHAVIOUR(BestSteps);
 TEST_P(BestSteps, MissingMetricsAreAnErrorUnlessAllowed) {
@@ -317,6 +383,34 @@ TEST_P(Roots, SeveralFormatsAreReadAndOneIsWritten) {
   manager.wait_until_finished().get();
   EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "1", "2"}));
   EXPECT_EQ(value_of(manager, 1), 10);
+}
+TEST_P(Roots, AStepWithTwoNamesIsDeletedUnderBoth) {
+  for (const bool prefixed : {false, true}) {
+    ManagerOptions old = given();
+    if (prefixed) old.step_prefix = "old";
+    CheckpointManager manager(root(), old);
+    save_all(manager, 5, 7);
+  }
+  ManagerOptions options = given();
+  options.step_name_format =
+      composite_name_format(standard_name_format(), {standard_name_format("old")});
+  options.max_to_keep = 2;
+  CheckpointManager manager(root(), options);
+  EXPECT_EQ(manager.all_steps(), (Steps{5, 6, 7}));
+  faults_->fail(
+      [](const engine::IoRequest& request) {
+        return request.op == IoOp::rename && request.path == "7";
+      },
+      1, EIO);
+  EXPECT_EQ(error_of(manager.delete_step(7)).code(), ErrorCode::io_error);
+  EXPECT_TRUE(exists("7")) << "the name that it is read by goes last";
+  EXPECT_FALSE(exists("old_7"));
+  EXPECT_EQ(manager.all_steps(true), (Steps{5, 6, 7}));
+  manager.delete_step(7).get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{5, 6}));
+  save_all(manager, 8, 8);
+  EXPECT_EQ(manager.all_steps(true), (Steps{6, 8})) << "by rule, too";
+  EXPECT_EQ(entries(), (std::vector<std::string>{".cairn.lock", "6", "8", "old_6"}));
 }
 TEST_P(Roots, DirectoriesAreMadeWithTheModeAskedFor) {
   ManagerOptions options = given();

@@ -1,5 +1,9 @@
 // Behaviours: what lies in a root, under which names, and what becomes of leftovers.
 
+#include <atomic>
+#include <future>
+#include <memory>
+
 #include "behaviours/behaviour.h"
 
 namespace cairn {
@@ -45,6 +49,25 @@ TEST_P(B010, AnotherManagersStepsAreThereAfterReload) {
   EXPECT_EQ(first.all_steps(), (Steps{0, 1}));
   first.reload();
   EXPECT_EQ(first.all_steps(), (Steps{0, 1, 2, 3}));
+}
+TEST_P(B010, AReloadThatTakesLongBringsNoOlderViewBack) {
+  ManagerOptions options = given();
+  options.max_to_keep = 5;  // so that the steps' metadata is read
+  CheckpointManager writer(root(), given());
+  save_all(writer, 0, 0);
+  CheckpointManager manager(root(), options);
+  const auto seen = std::make_shared<std::atomic<int>>(0);
+  faults_->hold([seen](const engine::IoRequest& request) {
+    return request.op == IoOp::open && request.path == "0/_CHECKPOINT_METADATA" && (*seen)++ == 0;
+  });
+  std::future<void> slow = std::async(std::launch::async, [&manager] { manager.reload(); });
+  faults_->wait_until_held(1);
+  save_all(writer, 1, 1);
+  manager.reload();
+  EXPECT_EQ(manager.all_steps(), (Steps{0, 1}));
+  faults_->release();
+  slow.get();
+  EXPECT_EQ(manager.all_steps(), (Steps{0, 1}));
 }
 
 // test_lightweight_intialize_loads_without_metadata_read

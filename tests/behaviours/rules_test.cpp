@@ -225,6 +225,37 @@ TEST_P(RolledBack, WhatARunHasSupersededDoesNotComeBackWhereItsReplacementFails)
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
   EXPECT_TRUE(save(manager, 3));
 }
+TEST_P(RolledBack, OfTheSupersededStepsTheLatestGoesFirst) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 1);
+  save_all(manager, 3, 5);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  // As if it had died after the first.
+  faults_->fail(is_deletion, 2, EIO, FaultPlan::kForever);
+  EXPECT_TRUE(save(manager, 2));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.latest_step(), 2);
+  ManagerOptions reader = given();
+  reader.read_only = true;
+  CheckpointManager next(root(), reader);
+  EXPECT_EQ(next.all_steps(), (Steps{0, 1, 2, 3, 4})) << "no gap in what is left of the old run";
+}
+TEST_P(RolledBack, ToRestoreTheLatestCommittedStepIsNoneWhateverIsUnderWay) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  for (const Step step : {0, 10, 20}) EXPECT_TRUE(save(manager, step));
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture next = manager.save(30, state(30));
+  faults_->wait_until_held(1);
+  EXPECT_EQ(value_of(manager), 20);
+  faults_->release();
+  EXPECT_TRUE(next.get());
+  EXPECT_EQ(save(manager, 25).outcome, SaveOutcome::skipped_older_step);
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 10, 20, 30}));
+}
 TEST_P(RolledBack, ASaveThatWasUnderWayEndsNone) {
   CheckpointManager manager(root(), given());
   save_all(manager, 0, 2);
@@ -280,6 +311,25 @@ TEST_P(RolledBack, ItsStepMayBeReadAgainWhileItsRunTakesThePlace) {
   faults_->release();
   EXPECT_TRUE(second.get());
   EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
+}
+TEST_P(RolledBack, ItsStepReadAgainIsOneStillWhereTheSaveUnderWayFails) {
+  ManagerOptions options = given();
+  options.on_older_step = OlderStep::supersede;
+  CheckpointManager manager(root(), options);
+  save_all(manager, 0, 1);
+  EXPECT_TRUE(save(manager, 3));
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  second.cancel();
+  faults_->release();
+  EXPECT_EQ(error_of(second).code(), ErrorCode::cancelled);
+  EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 3}));
+  EXPECT_TRUE(save(manager, 2));
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
 }
 TEST_P(RolledBack, OneFurtherBackIsNotEndedByARunThatWasUnderWay) {
   ManagerOptions options = given();
@@ -358,6 +408,22 @@ TEST_P(Restores, HaveOneRecordEachHoweverTheyEnd) {
   EXPECT_EQ(records[1].step, 7);
   EXPECT_THAT(records[1].message, HasSubstr("7"));
   EXPECT_EQ(records[2].bytes, 60u);
+}
+
+TEST_P(Restores, WithoutAStepTakeOneThatASaveUnderWayPushesOut) {
+  ManagerOptions options = given();
+  options.max_to_keep = 1;
+  CheckpointManager manager(root(), options);
+  EXPECT_TRUE(save(manager, 1));
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  EXPECT_FALSE(manager.latest_committed_step());
+  EXPECT_EQ(value_of(manager), 1);
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(value_of(manager), 2);
 }
 
 TEST_P(Restores, HaveARecordAlsoWhereThereIsNoStep) {

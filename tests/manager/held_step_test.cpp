@@ -83,6 +83,51 @@ TEST_P(HeldStepTest, WhatIsLeftOfAnOverwrittenStepGoesWithTheNextSave) {
   EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1"));
 }
 
+/// The file that readers lock is opened, in a directory whose path has `part` in it.
+engine::FaultPlan::Predicate opens_lock_in(std::string part) {
+  return [part = std::move(part)](const engine::IoRequest& request) {
+    if (request.op != engine::IoOp::open || request.path != "_CHECKPOINT_METADATA") return false;
+    std::error_code error;
+    const std::string path =
+        std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(request.fd), error);
+    return path.find(part) != path.npos;
+  };
+}
+
+TEST_P(HeldStepTest, AStepStaysWhereNobodyCanTellWhetherItIsHeld) {
+  ManagerOptions given = trainer();
+  given.max_to_keep = 1;
+  CheckpointManager manager(root(), given);
+  save(manager, 0);
+  StepIterator steps(root(), watcher());
+  EXPECT_EQ(steps.next().get(), Found(0));
+  trainer_faults_->fail(opens_lock_in("/root/0"), 1, EMFILE, engine::FaultPlan::kForever);
+  save(manager, 1);
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1"));
+  trainer_faults_->clear();
+  steps.release();
+  save(manager, 2);
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "2"));
+}
+
+TEST_P(HeldStepTest, AnOverwrittenStepStaysWhereNobodyCanTellWhetherItIsHeld) {
+  CheckpointManager manager(root(), trainer());
+  save(manager, 0);
+  StepIterator steps(root(), watcher());
+  EXPECT_EQ(steps.next().get(), Found(0));
+  trainer_faults_->fail(opens_lock_in("-deleted-"), 1, EMFILE, engine::FaultPlan::kForever);
+  SaveOptions again;
+  again.overwrite = true;
+  again.force = true;
+  EXPECT_TRUE(manager.save(0, state(9), again).get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(count_trash(), 1u);
+  trainer_faults_->clear();
+  steps.release();
+  save(manager, 1);
+  EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1"));
+}
+
 TEST_P(HeldStepTest, AManagerWaitsForTheNewestStepAndKnowsItThen) {
   CheckpointManager manager(root(), trainer());
   save(manager, 0);

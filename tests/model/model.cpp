@@ -191,7 +191,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   KnownSteps steps = tracked();
   if (save.supersedes)
     while (!steps.empty() && steps.rbegin()->first > call.step) {
-      save.losers.insert(save.losers.begin(), steps.rbegin()->first);
+      save.losers.push_back(steps.rbegin()->first);
       steps.erase(std::prev(steps.end()));
     }
   steps[call.step] = save.known;
@@ -273,11 +273,10 @@ void Model::end_lone_roll_back() {
 }
 
 bool Model::remove(Step step) {
-  const std::string name = find(step);
-  if (name.empty()) return true;
+  if (find(step).empty()) return true;
   if (std::exchange(trash_fault, false)) return false;
-  disk.erase(name);
-  if (settings_.aside) ++aside;
+  for (const std::string& name : names(step))
+    if (disk.erase(name) > 0 && settings_.aside) ++aside;
   return true;
 }
 
@@ -303,11 +302,12 @@ Answer Model::delete_step(Step step) {
 }
 
 std::optional<Content> Model::restore(std::optional<Step> step) {
-  if (!step) step = latest_committed();
+  if (!step) step = to_restore();
   const std::string name = step ? find(*step) : "";
   if (name.empty()) return std::nullopt;
-  const bool older = latest() && *step < *latest();
-  if (older && step != restored_) ++roll_backs_;
+  const bool again = step == restored_;
+  const bool older = again || (latest_committed() && *step < *latest_committed());
+  if (older && !again) ++roll_backs_;
   restored_ = older ? step : std::nullopt;
   rolled_back_from_ = latest().value_or(-1);
   return disk.at(name);

@@ -55,6 +55,11 @@ class Model {
   [[nodiscard]] std::set<Step> all_steps() const;
   [[nodiscard]] std::optional<Step> latest() const;
   [[nodiscard]] std::optional<Step> latest_committed() const;
+  /// What restore() takes where it is given no step: what is pushed out is better than none.
+  [[nodiscard]] std::optional<Step> to_restore() const {
+    const std::optional<Step> latest = latest_committed();
+    return latest || committed_.empty() ? latest : std::optional(committed_.rbegin()->first);
+  }
   [[nodiscard]] std::optional<Step> best() const;
   bool should_save(Step step);
   /// Where a step lies; empty: nowhere.

@@ -323,7 +323,7 @@ void Player::reload(bool fault) {
 
 void Player::restore(Step step) {
   const auto asked = step < 0 ? std::nullopt : std::optional(step);
-  const Step sought = asked ? step : model_.latest_committed().value_or(-1);
+  const Step sought = asked ? step : model_.to_restore().value_or(-1);
   const std::optional<Content> content = model_.restore(asked);
   std::string real;
   const auto error = error_of([&] {
