@@ -19,15 +19,21 @@ void SaveQueue::push(const JobPtr& job, bool first) {
 }
 
 void SaveQueue::promote(const SaveJob& job) {
-  const std::lock_guard lock(mutex_);
-  const auto from = place_of(job);
-  if (from == entries_.end() || from->first) return;
-  from->first = true;
-  if (from->capturing) return;
-  // Those that capture are all in front: each began when the ones before it were staged.
-  const auto to = std::ranges::find_if(
-      entries_, [](const Entry& entry) { return !entry.capturing && !entry.first; });
-  if (to < from) std::rotate(to, from, from + 1);
+  AlarmPtr alarm;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto from = place_of(job);
+    if (from == entries_.end() || from->first) return;
+    from->first = true;
+    if (from->capturing) return;
+    alarm = std::exchange(from->alarm, nullptr);
+    // Those that capture are all in front: each began when the ones before it were staged.
+    const auto to = std::ranges::find_if(
+        entries_, [](const Entry& entry) { return !entry.capturing && !entry.first; });
+    if (to < from) std::rotate(to, from, from + 1);
+  }
+  // What it waits for may wait for it by now, or be of a save that it no longer waits for.
+  if (alarm) alarm->ring();
 }
 
 void SaveQueue::remove(const SaveJob& job) {
@@ -46,10 +52,21 @@ Event SaveQueue::begin_capture(const SaveJob& job) {
     if (!entry->first) before.push_back(&*entry);
     if (!entry->job->staged->ready()) unstaged = entry->job->staged;
   }
-  if (!place->first && before.size() >= places_) return before[before.size() - places_]->job->done;
-  if (unstaged) return unstaged;
+  if (!place->first && before.size() >= places_) {
+    return alarm_at(before[before.size() - places_]->job->done, *place);
+  }
+  if (unstaged) return alarm_at(unstaged, *place);
+  place->alarm = nullptr;
   place->capturing = true;
   return nullptr;
+}
+
+Event SaveQueue::alarm_at(const Event& event, Entry& entry) {
+  const auto alarm = std::make_shared<Alarm>();
+  entry.alarm = alarm;
+  event->when_ready(event->next_id(),
+                    [alarm](const std::exception_ptr& /*never cancelled*/) { alarm->ring(); });
+  return alarm->rung();
 }
 
 std::vector<SaveQueue::JobPtr> SaveQueue::jobs() const {

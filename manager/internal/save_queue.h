@@ -3,10 +3,12 @@
 //
 // A save captures once every save before it is staged, that is, holds all the memory it will ever
 // ask for: so two saves never wait for each other's buffers. Whoever is to go first passes those
-// that have not begun to capture, never one that has.
+// that have not begun to capture, never one that has. It asks again at once: it must not wait for
+// a save that it has passed, which waits for it.
 
 #include <cairn/manager/internal/save_job.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -24,7 +26,7 @@ class SaveQueue {
   /// `first`: as promote() puts it.
   void push(const JobPtr& job, bool first);
   /// Puts it before all that have not begun to capture, but behind those promoted before; it needs
-  /// no place of max_pending.
+  /// no place of max_pending. Where it waits, it asks again.
   void promote(const SaveJob& job);
   /// It is over, or has been given up. Before its events are set: who waits for them asks again.
   void remove(const SaveJob& job);
@@ -39,13 +41,29 @@ class SaveQueue {
   [[nodiscard]] JobPtr first_undecided() const;
 
  private:
+  /// Ends a wait of a save, for whichever reason comes first.
+  class Alarm {
+   public:
+    void ring() {
+      if (!ringing_.exchange(true)) rung_->set(nullptr, impl::Unit());
+    }
+    [[nodiscard]] const Event& rung() const noexcept { return rung_; }
+
+   private:
+    std::atomic<bool> ringing_{false};
+    Event rung_ = std::make_shared<impl::SharedState<void>>();
+  };
+  using AlarmPtr = std::shared_ptr<Alarm>;
   struct Entry {
     explicit Entry(JobPtr j) : job(std::move(j)) {}
     JobPtr job;
     bool first = false;
     bool capturing = false;  ///< or staged
+    AlarmPtr alarm;          ///< of its last wait
   };
   using Entries = std::vector<Entry>;
+  /// Of a new wait of `entry` until `event`, or until it is promoted.
+  [[nodiscard]] static Event alarm_at(const Event& event, Entry& entry);
   [[nodiscard]] Entries::iterator place_of(const SaveJob& job);
 
   const std::size_t places_;
