@@ -44,14 +44,15 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
   asio::post(engine->executor(), [self = shared_from_this(), deadline = exit_options.deadline] {
     self->begin_leaving(deadline);
   });
-  if (const JobPtr under_way = queue_.find(step)) {
+  if (const JobPtr under_way = queue_.newest_of(step)) {
     if (group_) {
       // Where it has committed already, this counts as a call of save().
       static_cast<void>(next_scope("save." + std::to_string(step), saves_));
     } else {
-      queue_.promote(*under_way);
       asio::post(engine->executor(),
-                 [self = shared_from_this(), under_way] { self->begin_hurry(under_way); });
+                 [self = shared_from_this(), hurried = queue_.promote(*under_way)] {
+                   for (const JobPtr& job : hurried) self->begin_hurry(job);
+                 });
     }
     const auto& state = under_way->state;
     return SaveFuture(state, state->staged_state, state->committed_state);

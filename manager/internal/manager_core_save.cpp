@@ -335,7 +335,7 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
   job->options.overwrite = plan.overwrite;
   job->roll_back = roll_backs_;
-  queue_.push(job, first);
+  const std::vector<JobPtr> hurried = queue_.push(job, first);
   StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers);
   job->listed = begun.id;
   job->losers = std::move(begun.losers);
@@ -343,9 +343,9 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->supersedes = plan.decision.supersedes;
   ++saving_;
   board.begin();
-  asio::post(engine->executor(), [self = shared_from_this(), job, first] {
+  asio::post(engine->executor(), [self = shared_from_this(), job, hurried] {
     ++self->writers_;
-    if (first) self->begin_hurry(job);
+    for (const JobPtr& one : hurried) self->begin_hurry(one);
     auto guarded = asio::bind_cancellation_slot(job->state->signal.slot(), asio::detached);
     asio::co_spawn(self->engine->executor(), self->run_save(job), std::move(guarded));
   });

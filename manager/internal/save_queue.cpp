@@ -10,30 +10,41 @@ SaveQueue::Entries::iterator SaveQueue::place_of(const SaveJob& job) {
                               [&job](const Entry& entry) { return entry.job.get() == &job; });
 }
 
-void SaveQueue::push(const JobPtr& job, bool first) {
+std::vector<SaveQueue::JobPtr> SaveQueue::push(const JobPtr& job, bool first) {
   {
     const std::lock_guard lock(mutex_);
     entries_.emplace_back(job);
   }
-  if (first) promote(*job);
+  return first ? promote(*job) : std::vector<JobPtr>();
 }
 
-void SaveQueue::promote(const SaveJob& job) {
-  AlarmPtr alarm;
+std::vector<SaveQueue::JobPtr> SaveQueue::promote(const SaveJob& job) {
+  std::vector<JobPtr> promoted;
+  std::vector<AlarmPtr> alarms;
   {
     const std::lock_guard lock(mutex_);
-    const auto from = place_of(job);
-    if (from == entries_.end() || from->first) return;
-    from->first = true;
-    if (from->capturing) return;
-    alarm = std::exchange(from->alarm, nullptr);
-    // Those that capture are all in front: each began when the ones before it were staged.
-    const auto to = std::ranges::find_if(
-        entries_, [](const Entry& entry) { return !entry.capturing && !entry.first; });
-    if (to < from) std::rotate(to, from, from + 1);
+    const auto end = place_of(job);
+    if (end == entries_.end()) return promoted;
+    // What moves goes to the front: those not looked at yet keep their places.
+    for (auto entry = entries_.begin(); entry <= end; ++entry) {
+      if (entry->job->step != job.step) continue;
+      promoted.push_back(entry->job);
+      if (AlarmPtr alarm = put_first(entry)) alarms.push_back(std::move(alarm));
+    }
   }
-  // What it waits for may wait for it by now, or be of a save that it no longer waits for.
-  if (alarm) alarm->ring();
+  // What one waits for may wait for it by now, or be of a save that it no longer waits for.
+  for (const AlarmPtr& alarm : alarms) alarm->ring();
+  return promoted;
+}
+
+SaveQueue::AlarmPtr SaveQueue::put_first(Entries::iterator from) {
+  if (std::exchange(from->first, true) || from->capturing) return nullptr;
+  AlarmPtr alarm = std::exchange(from->alarm, nullptr);
+  // Those that capture are all in front: each began when the ones before it were staged.
+  const auto to = std::ranges::find_if(
+      entries_, [](const Entry& entry) { return !entry.capturing && !entry.first; });
+  if (to < from) std::rotate(to, from, from + 1);
+  return alarm;
 }
 
 void SaveQueue::remove(const SaveJob& job) {
@@ -76,12 +87,13 @@ std::vector<SaveQueue::JobPtr> SaveQueue::jobs() const {
   return jobs;
 }
 
-SaveQueue::JobPtr SaveQueue::find(Step step) const {
+SaveQueue::JobPtr SaveQueue::newest_of(Step step) const {
   const std::lock_guard lock(mutex_);
+  JobPtr newest;
   for (const Entry& entry : entries_) {
-    if (entry.job->step == step && !entry.job->settled) return entry.job;
+    if (entry.job->step == step && !entry.job->settled) newest = entry.job;
   }
-  return nullptr;
+  return newest;
 }
 
 SaveQueue::JobPtr SaveQueue::first_undecided() const {

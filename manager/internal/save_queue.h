@@ -23,11 +23,12 @@ class SaveQueue {
   /// `max_pending`: saves that may wait behind the running one with their arrays captured.
   explicit SaveQueue(std::size_t max_pending) : places_(max_pending + 1) {}
 
-  /// `first`: as promote() puts it.
-  void push(const JobPtr& job, bool first);
+  /// `first`: as promote() puts it, which tells whom.
+  std::vector<JobPtr> push(const JobPtr& job, bool first);
   /// Puts it before all that have not begun to capture, but behind those promoted before; it needs
-  /// no place of max_pending. Where it waits, it asks again.
-  void promote(const SaveJob& job);
+  /// no place of max_pending. Where it waits, it asks again. Older saves of its step go before it,
+  /// in the same way: committed later, they would take its place. Returns all of these, it last.
+  std::vector<JobPtr> promote(const SaveJob& job);
   /// It is over, or has been given up. Before its events are set: who waits for them asks again.
   void remove(const SaveJob& job);
 
@@ -35,8 +36,8 @@ class SaveQueue {
   [[nodiscard]] Event begin_capture(const SaveJob& job);
 
   [[nodiscard]] std::vector<JobPtr> jobs() const;
-  /// The save of this step that has no outcome yet, or null.
-  [[nodiscard]] JobPtr find(Step step) const;
+  /// Of the saves of this step without an outcome, the one that was called last; or null.
+  [[nodiscard]] JobPtr newest_of(Step step) const;
   /// Of the saves without an outcome, the first; or null.
   [[nodiscard]] JobPtr first_undecided() const;
 
@@ -65,10 +66,12 @@ class SaveQueue {
   /// Of a new wait of `entry` until `event`, or until it is promoted.
   [[nodiscard]] static Event alarm_at(const Event& event, Entry& entry);
   [[nodiscard]] Entries::iterator place_of(const SaveJob& job);
+  /// Returns what ends its wait, if it has one.
+  [[nodiscard]] AlarmPtr put_first(Entries::iterator from);
 
   const std::size_t places_;
   mutable std::mutex mutex_;
-  Entries entries_;
+  Entries entries_;  ///< those of one step in the order of their calls
 };
 
 }  // namespace cairn::internal

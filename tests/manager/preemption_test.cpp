@@ -108,6 +108,11 @@ class Preemption : public test::ManagerTest {
     options.deadline = deadline;
     return options;
   }
+  static SaveOptions replacing() {
+    SaveOptions options;
+    options.overwrite = true;
+    return options;
+  }
   /// Until what has been posted to the engine's strand has run.
   static void settle(const CheckpointManager& manager) {
     std::promise<void> over;
@@ -226,6 +231,36 @@ TEST_P(Preemption, ASaveThatWaitsForAPlaceBecomesTheLastOne) {
   faults_->release();
   for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
   EXPECT_THAT(written(), ElementsAre(0, 2, 1));
+}
+
+TEST_P(Preemption, OfTwoSavesOfItsStepTheNewerOneIsTheLast) {
+  CheckpointManager manager(root(), watched());
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture older = manager.save(0, state(1));
+  faults_->wait_until_held(1);
+  const SaveFuture newer = manager.save(0, state(2), replacing());
+  manager.save_before_exit(0, state(3)).cancel();
+  settle(manager);
+  faults_->release();
+  EXPECT_TRUE(older.get());
+  EXPECT_EQ(error_of(newer).code(), ErrorCode::cancelled);
+}
+
+// Otherwise it would be replaced by what is older.
+TEST_P(Preemption, TheLastSaveDoesNotPassOlderOnesOfItsStep) {
+  CheckpointManager manager(root(), watched());
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  std::vector<SaveFuture> saves;
+  for (Step step = 0; step < 3; ++step) saves.push_back(manager.save(step, state(step)));
+  saves.push_back(manager.save(2, state(22), replacing()));
+  saves.back().wait_staged();
+  const SaveFuture last = manager.save_before_exit(2, state(0));
+  settle(manager);
+  faults_->release();
+  EXPECT_TRUE(last.get());
+  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+  EXPECT_THAT(written(), ElementsAre(0, 2, 2, 1));
+  EXPECT_EQ(manager.restore(2).get().tree(), state(22));
 }
 
 TEST_P(Preemption, AStepThatIsThereIsNotSavedAgain) {

@@ -66,5 +66,19 @@ TEST(SaveQueue, WhoIsPromotedWaitsForNoPlace) {
   finish(first->done);  // what it had waited for
 }
 
+TEST(SaveQueue, OlderSavesOfItsStepGoBeforeWhoIsPromoted) {
+  SaveQueue queue(4);
+  const JobPtr first = queued(queue, 0);
+  const JobPtr older = queued(queue, 2);
+  const JobPtr other = queued(queue, 1);
+  const JobPtr newer = queued(queue, 2);
+  EXPECT_EQ(queue.newest_of(2), newer);
+  EXPECT_EQ(queue.promote(*newer), (std::vector<JobPtr>{older, newer}));
+  EXPECT_EQ(queue.jobs(), (std::vector<JobPtr>{older, newer, first, other}));
+  EXPECT_EQ(queue.newest_of(2), newer);
+  newer->settled = true;
+  EXPECT_EQ(queue.newest_of(2), older);
+}
+
 }  // namespace
 }  // namespace cairn
