@@ -4,6 +4,7 @@
 #include <cairn/manager/internal/manager_core.h>
 #include <cairn/manager/internal/rule_scope.h>
 #include <cairn/manager/internal/start.h>
+#include <cairn/manager/internal/verification.h>
 
 #include <fmt/format.h>
 
@@ -39,7 +40,7 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
   if (engine->forked() || options.read_only || RuleScope::inside(this)) {
-    return save(step, std::move(args), std::move(save_options), Urgency::first);
+    return save(step, std::move(args), std::move(save_options), Urgency::last);
   }
   asio::post(engine->executor(), [self = shared_from_this(), deadline = exit_options.deadline] {
     self->begin_leaving(deadline);
@@ -57,7 +58,7 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     const auto& state = under_way->state;
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
-  return save(step, std::move(args), std::move(save_options), Urgency::first);
+  return save(step, std::move(args), std::move(save_options), Urgency::last);
 }
 
 void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) {
@@ -70,6 +71,54 @@ void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) 
   };
   exit_watchdog_ = std::make_unique<engine::Watchdog>(engine->shared_clock(), engine->executor(),
                                                       limits, std::move(expired));
+}
+
+Task<void> CheckpointManager::Impl::verify_step(JobPtr job) {
+  if (options.verify_before_delete == VerifyBeforeDelete::none) co_return;
+  const std::string path = join_path(directory, rules.names->name(job->step));
+  const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
+  const VerifyReport report = co_await check_step(engine, path, values);
+  if (report.ok() && report.unchecked.empty()) co_return;
+  const Damage& first = report.ok() ? report.unchecked.front() : report.damages.front();
+  throw with_operation(ErrorCode::data_loss,
+                       "the new step does not read back, later steps are kept: " + first.message,
+                       "verify step " + std::to_string(job->step), path,
+                       "Save again, and look at the disk");
+}
+
+Task<void> CheckpointManager::Impl::retire_superseded(JobPtr job) {
+  if (!writer_->removals->closed() || !is_primary()) co_return;
+  std::vector<Deferred> later = deferred_;
+  if (job->supersedes) {
+    for (const Step step : job->losers) later.push_back({step, job->listed});
+  }
+  std::erase_if(later, [&](const Deferred& deletion) {
+    return deletion.step <= job->step || !is_due(deletion);
+  });
+  if (later.empty()) co_return;
+  std::exception_ptr unverified;
+  try {
+    co_await verify_step(job);
+  } catch (...) {
+    unverified = std::current_exception();
+  }
+  if (unverified) {
+    unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
+    log(LogLevel::error, "verify", job->step, message_of(unverified));
+    board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
+    co_return;
+  }
+  // They stay what they were: steps that are not listed, and to be deleted.
+  for (const Deferred& deletion : later) {
+    std::exception_ptr trouble;
+    try {
+      const std::optional<std::string> left = co_await retire(job->root(), deletion.step);
+      static_cast<void>(left);  // the next writer removes it
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    if (trouble) log(LogLevel::warning, "delete", deletion.step, message_of(trouble));
+  }
 }
 
 void CheckpointManager::Impl::give_up_all(std::chrono::milliseconds deadline) {

@@ -29,7 +29,7 @@ Error preemption_would_block(const std::string& directory) {
 }  // namespace
 
 bool CheckpointManager::Impl::should_save(Step step) const {
-  const Decision decision = decide(step, SaveOptions(), std::nullopt);
+  const Decision decision = decide(step, SaveOptions(), Urgency::by_step, std::nullopt);
   return decision.refused || decision.outcome == SaveOutcome::saved;
 }
 
@@ -78,13 +78,17 @@ bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
 }
 
 CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
-    Step step, const SaveOptions& save_options, std::optional<bool> reached) const {
+    Step step, const SaveOptions& save_options, Urgency urgency,
+    std::optional<bool> reached) const {
   Decision decision;
   if (options.read_only) {
     decision.outcome = SaveOutcome::skipped_read_only;
     return decision;
   }
-  if (save_options.force || (save_options.overwrite && index.contains(step))) return decision;
+  if (save_options.overwrite && index.contains(step)) return decision;
+  // Nobody would go on from a last save that is below the steps of the run that was given up.
+  const bool rolls_back = urgency == Urgency::last && rolled_back_below(step);
+  if (save_options.force && !rolls_back) return decision;
   const std::optional<Step> latest = index.latest();
   if (latest && *latest >= step) {
     const bool skip = !rolled_back_below(step) || options.on_older_step == OlderStep::skip;
@@ -95,6 +99,7 @@ CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     decision.supersedes = options.on_older_step == OlderStep::supersede;
     decision.refused = !decision.supersedes;
   }
+  if (save_options.force) return decision;
   decision.outcome = ask_policy(step, latest && *latest >= step, reached);
   if (decision.outcome != SaveOutcome::saved) decision.refused = false;
   return decision;
@@ -201,8 +206,9 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check_failures();
   check_mode(job.composite);
-  plan.decision = decide(step, job.options, reached);
-  if (urgency == Urgency::first && index.contains(step) && !job.options.overwrite) {
+  plan.decision = decide(step, job.options, urgency, reached);
+  const bool replaces = job.options.overwrite || plan.decision.supersedes;
+  if (urgency == Urgency::last && index.contains(step) && !replaces) {
     plan.decision.outcome = SaveOutcome::skipped_older_step;
   }
   if (plan.decision.refused) {
@@ -215,7 +221,7 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   if (plan.decision.outcome != SaveOutcome::saved) return plan;
   // What another save pushes out is no step any more, but its directory may be there for a while.
   const bool pushed_out = index.is_condemned(step) && options.atomicity == Atomicity::rename;
-  plan.overwrite = job.options.overwrite || plan.decision.supersedes || pushed_out;
+  plan.overwrite = replaces || pushed_out;
   if (index.contains(step) && !plan.overwrite) {
     throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
                          "Save with overwrite, delete the step first, or choose another number");
@@ -274,7 +280,7 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
       return nullptr;
     }
     // Several processes would not pass the same saves: with them each waits for its turn.
-    const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
+    const bool first = !group_ && (urgency == Urgency::last || preemption_step_ == step);
     if (enqueue(job, std::move(plan), first, calls)) return job;
   }
 }
@@ -380,7 +386,10 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
   watchdog = watch(job, &Impl::expire_clean_up);
-  if (deletes) trouble = co_await follow_commit(job, replaced);
+  if (deletes) {
+    co_await retire_superseded(job);
+    trouble = co_await follow_commit(job, replaced);
+  }
   if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
   job->items.clear();
   job->end_turn();
