@@ -161,9 +161,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// Of what has no name any more. It may be relieved of the turn meanwhile.
   internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
   /// True while, or because, something is in a hurry.
-  [[nodiscard]] bool removals_wait() const noexcept {
-    return writer_->removals->paused() || writer_->removals->closed();
-  }
+  [[nodiscard]] bool removals_wait() const noexcept { return writer_->removals_wait(); }
   /// Takes its name from a step, durably; returns the trash that is left of it, if any. The step
   /// need not be there.
   internal::Task<std::optional<std::string>> retire(internal::FolderPtr root, Step step);

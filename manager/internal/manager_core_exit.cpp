@@ -17,7 +17,7 @@ void CheckpointManager::Impl::begin_hurry(const JobPtr& job) {
   if (job->preferred() || job->settled) return;
   job->prefer();
   writer_->removals->pause();
-  writer_->turn.relieve();
+  writer_->begin_hurry();
 }
 
 void CheckpointManager::Impl::end_hurry(const JobPtr& job) {
@@ -63,7 +63,7 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
 
 void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) {
   writer_->removals->close();
-  writer_->turn.relieve();
+  writer_->begin_hurry();
   engine::Watchdog::Limits limits;
   limits.total = deadline;
   auto expired = [weak = weak_from_this(), deadline](Reason) {

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <future>
+
 #include "support/manager_fixture.h"
 
 namespace cairn {
@@ -11,6 +15,7 @@ using engine::FaultPlan;
 using engine::IoOp;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using Steps = std::vector<Step>;
 
@@ -35,6 +40,19 @@ class LastSave : public test::ManagerTest {
     CheckpointManager next(root(), given());
     EXPECT_EQ(next.latest_step(), step);
     EXPECT_EQ(next.restore().get().tree(), state(value));
+  }
+  static constexpr const char* kTrash = "9.orbax-checkpoint-tmp-deleted-0123456789abcdef";
+  /// As a process does that ends while it removes a step.
+  void leave_trash() {
+    CheckpointManager manager(root(), given());
+    save_all(manager, 9, 9);
+    manager.close().get();
+    std::filesystem::rename(root() + "/9", root() + "/" + kTrash);
+  }
+  void expect_cleared_by_the_next_writer() {
+    CheckpointManager next(root(), given());
+    EXPECT_TRUE(next.save(10, state(10)).get());
+    EXPECT_THAT(entries(), Not(Contains(kTrash)));
   }
   std::shared_ptr<FaultPlan> faults_ = std::make_shared<FaultPlan>();
 };
@@ -152,6 +170,37 @@ TEST_P(LastSave, WithoutARollBackMayLieBelowTheLatestStep) {
   save_all(manager, 5, 5);
   EXPECT_TRUE(manager.save_before_exit(3, state(3)).get());
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 3, 5}));
+}
+
+// ---- what earlier processes left ----------------------------------------------------------------
+
+TEST_P(LastSave, LeavesWhatAnEarlierProcessCouldNotRemove) {
+  leave_trash();
+  {
+    CheckpointManager manager(root(), given());
+    EXPECT_TRUE(manager.save_before_exit(1, state(1)).get());
+  }
+  EXPECT_THAT(entries(), Contains(kTrash));
+  expect_cleared_by_the_next_writer();
+}
+
+TEST_P(LastSave, StopsTheRemovalOfWhatAnEarlierProcessLeft) {
+  leave_trash();
+  {
+    CheckpointManager manager(root(), given());
+    faults_->hold(FaultPlan::only({IoOp::unlink}));
+    const SaveFuture before = manager.save(1, state(1));
+    faults_->wait_until_held(1);  // it has the turn
+    const SaveFuture last = manager.save_before_exit(2, state(2));
+    std::promise<void> begun;
+    boost::asio::post(manager.engine()->executor(), [&] { begun.set_value(); });
+    begun.get_future().get();
+    faults_->release();
+    EXPECT_TRUE(last.get());
+    EXPECT_TRUE(before.get());
+  }
+  EXPECT_THAT(entries(), Contains(kTrash)) << "files under way are gone, and nothing more";
+  expect_cleared_by_the_next_writer();
 }
 
 }  // namespace
