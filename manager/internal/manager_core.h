@@ -135,6 +135,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
                     const std::shared_ptr<internal::SaveState>& state,
                     const internal::GroupScopePtr& scope);
+  /// Nothing is to be saved, for this reason.
+  void skip(const internal::SaveJob& job, SaveOutcome outcome);
   /// The save fails before it has begun.
   void refuse(internal::SaveState& state, Step step, std::exception_ptr reason,
               const internal::GroupScopePtr& scope);

@@ -272,17 +272,22 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
     const std::uint64_t calls = calls_begun_;
     Plan plan = plan_save(*job, args, urgency, reached);
     if (plan.decision.outcome != SaveOutcome::saved) {
-      SaveResult skipped;
-      skipped.outcome = plan.decision.outcome;
-      skipped.step = step;
-      state->staged_state->set(nullptr, impl::Unit());
-      state->committed_state->set(nullptr, skipped);
+      skip(*job, plan.decision.outcome);
       return nullptr;
     }
     // Several processes would not pass the same saves: with them each waits for its turn.
     const bool first = !group_ && (urgency == Urgency::last || preemption_step_ == step);
     if (enqueue(job, std::move(plan), first, calls)) return job;
   }
+}
+
+void CheckpointManager::Impl::skip(const SaveJob& job, SaveOutcome outcome) {
+  if (job.scope) tell_skipped(*job.scope, job.step, outcome);
+  SaveResult skipped;
+  skipped.outcome = outcome;
+  skipped.step = job.step;
+  job.state->staged_state->set(nullptr, impl::Unit());
+  job.state->committed_state->set(nullptr, skipped);
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {

@@ -173,6 +173,8 @@ class SaveJob {
 
 /// This process writes nothing of a save that has failed; does not wait for the others.
 void tell_stopped(const GroupScope& scope, engine::Engine& engine);
+/// This process skips a save: where others make it, theirs fail, at once. Costs a message or two.
+void tell_skipped(const GroupScope& scope, Step step, SaveOutcome outcome);
 /// The engine's steady clock in nanoseconds.
 [[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
 /// Waits for the turn of a place in the line.
