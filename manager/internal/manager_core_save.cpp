@@ -246,7 +246,6 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   if (RuleScope::inside(this)) throw rule_error("save step " + std::to_string(step));
   if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
   auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
-  job->started_ns = steady_ns(*engine);
   job->composite = std::holds_alternative<args::Composite>(args.value);
   job->require_full_staging = options.require_full_staging;
   if (options.post_finalization_callback) {
@@ -283,6 +282,8 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
 
 void CheckpointManager::Impl::skip(const SaveJob& job, SaveOutcome outcome) {
   if (job.scope) tell_skipped(*job.scope, job.step, outcome);
+  log(LogLevel::info, "save", job.step, std::string(to_string(outcome)), 0,
+      steady_ns(*engine) - job.state->started_ns);
   SaveResult skipped;
   skipped.outcome = outcome;
   skipped.step = job.step;
@@ -415,7 +416,8 @@ void CheckpointManager::Impl::release(const JobPtr& job) {
 
 void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
                                              const std::exception_ptr& failure) {
-  log(LogLevel::error, "save", step, message_of(failure));
+  log(LogLevel::error, "save", step, message_of(failure), state.total,
+      steady_ns(*engine) - state.started_ns);
   auto entry = std::make_shared<ErrorBoard::Entry>(impl::own_copy(failure));
   board.fail(entry);
   auto seen = [entry] { entry->seen = true; };

@@ -320,8 +320,8 @@ SaveResult SaveJob::result() const {
     result.bytes_linked += summary->bytes_linked;
     result.items.push_back(std::move(*summary));
   }
-  result.stage_ns = staged_ns_ - started_ns;
-  result.commit_ns = committed_ns_ - started_ns;
+  result.stage_ns = staged_ns_ - state->started_ns;
+  result.commit_ns = committed_ns_ - state->started_ns;
   result.streamed = streamed_;
   return result;
 }

@@ -92,7 +92,6 @@ class SaveJob {
       std::make_shared<impl::SharedState<void>>();  ///< its directory is made, or it ended
   Event staged = std::make_shared<impl::SharedState<void>>();
   Event done = std::make_shared<impl::SharedState<void>>();
-  std::int64_t started_ns = 0;         ///< steady clock, at save()
   std::atomic<bool> settled{false};    ///< its futures have their result
   std::exception_ptr failure;          ///< why it failed, while it cleans up
   bool released = false;               ///< it no longer counts as pending
