@@ -25,7 +25,9 @@ struct LogRecord {
   std::int64_t duration_ns = 0;  ///< of a save or restore, from its call
 };
 
-/// Called from engine threads, one call at a time per manager; must not block for long or throw.
+/// One call at a time per manager: from its engine's threads, and from those that call the manager
+/// (its constructor, a save() that is refused or skipped). Must not block for long or throw, nor
+/// call a member of the manager that would log.
 class CAIRN_EXPORT Logger {
  public:
   virtual ~Logger() = default;
