@@ -45,6 +45,10 @@ bool is_data(const IoRequest& request) {
 /// Knows whether its threads have anything to do.
 class WatchedPool final : public engine::CpuPool {
  public:
+  WatchedPool() = default;
+  WatchedPool(const WatchedPool&) = delete;
+  WatchedPool& operator=(const WatchedPool&) = delete;
+  ~WatchedPool() override { wait_until_idle(); }
   void enqueue(std::function<void()> task) override {
     ++under_way_;
     inner_->enqueue([this, task = std::move(task)] {
