@@ -100,12 +100,14 @@ class CAIRN_EXPORT CheckpointManager {
   ///       return;  // ~CheckpointManager waits until the deadline at most
   ///     }
   ///
-  /// Saves whatever should_save() says and goes before every save that does not write yet (see
-  /// ARCHITECTURE.md). Where the step is being saved already, that save takes this one's place and
-  /// the future is its; where it has been saved, the save is skipped. From the call on the manager
-  /// deletes nothing more: what it was deleting is left to the next writer of the root, and
-  /// delete_step() fails with `cancelled`. At options.deadline everything that is not over, other
-  /// saves included, fails with timed_out (commit_unknown where the rename was issued).
+  /// Saves whatever the policy of should_save() says and goes before every save that does not write
+  /// yet (see ARCHITECTURE.md); after a roll-back on_older_step applies as to every save. Where the
+  /// step is being saved already, the newest such save takes this one's place and the future is
+  /// its; where it has been saved, the save is skipped. From the call on the manager deletes
+  /// nothing more, but that superseded steps lose their names: what it was deleting is left to the
+  /// next writer of the root, and delete_step() fails with `cancelled`. At options.deadline
+  /// everything that is not over, other saves included, fails with timed_out (commit_unknown where
+  /// the rename was issued).
   SaveFuture save_before_exit(Step step, args::SaveArgs args, ExitSaveOptions options = {});
 
   /// Reads a step (none = latest_committed_step(), or where a save under way pushes all of them out

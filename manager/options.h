@@ -58,7 +58,8 @@ enum class Atomicity : std::uint8_t {
   commit_file
 };
 /// What save() does at a step that is not above the latest one, after an older step was restored
-/// from this root (a roll-back). Without a roll-back such a save is skipped.
+/// from this root (a roll-back), and save_before_exit() too. Without a roll-back such a save is
+/// skipped, unless it is the last one.
 enum class OlderStep : std::uint8_t {
   error,  ///< the save fails with invalid_argument
   skip,   ///< the save is skipped, as in Orbax

@@ -94,8 +94,13 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] std::optional<bool> ask_reached(Step step) const;
   /// The same once they have, for which it waits. On an engine's strand it throws instead.
   [[nodiscard]] bool wait_reached(Step step) const;
+  /// Whether a save is in a hurry.
+  enum class Urgency : std::uint8_t {
+    by_step,  ///< where its step is the one to save before the job ends
+    last      ///< of a process that is about to end: it goes first in any case
+  };
   /// `reached`: what wait_reached() says; none: it is asked.
-  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options,
+  [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options, Urgency urgency,
                                 std::optional<bool> reached) const;
   [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes,
                                        std::optional<bool> reached) const;
@@ -113,11 +118,6 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void check_binding(const std::string& item, const HandlerPtr& handler) const;
   void check_layout_for_processes(const args::ItemSave& item) const;
   [[nodiscard]] internal::TreeSettings tree_settings(const internal::SaveJob& job) const;
-  /// Whether a save is in a hurry.
-  enum class Urgency : std::uint8_t {
-    by_step,  ///< where its step is the one to save before the job ends
-    first     ///< it goes first in any case
-  };
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency);
   /// What a call of save() comes to, as things are.
   struct Plan {
@@ -135,6 +135,8 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
                     const std::shared_ptr<internal::SaveState>& state,
                     const internal::GroupScopePtr& scope);
+  /// Nothing is to be saved, for this reason.
+  void skip(const internal::SaveJob& job, SaveOutcome outcome);
   /// The save fails before it has begun.
   void refuse(internal::SaveState& state, Step step, std::exception_ptr reason,
               const internal::GroupScopePtr& scope);
@@ -161,9 +163,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// Of what has no name any more. It may be relieved of the turn meanwhile.
   internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
   /// True while, or because, something is in a hurry.
-  [[nodiscard]] bool removals_wait() const noexcept {
-    return writer_->removals->paused() || writer_->removals->closed();
-  }
+  [[nodiscard]] bool removals_wait() const noexcept { return writer_->removals_wait(); }
   /// Takes its names from a step, durably; adds the trash that is left of it, if any, to `trash`,
   /// also where it fails. The step need not be there.
   internal::Task<void> retire(internal::FolderPtr root, Step step, std::vector<std::string>* trash);
@@ -199,6 +199,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void end_hurry(const JobPtr& job);
   /// Removes nothing more, and gives up at the deadline what is not over.
   void begin_leaving(std::chrono::milliseconds deadline);
+  /// After save_before_exit() nothing is deleted any more but this: later steps that were
+  /// superseded lose their names, or the next process would go on from one of them. Throws nothing.
+  internal::Task<void> retire_superseded(JobPtr job);
+  /// Throws where the new step does not read back, or it cannot be told.
+  internal::Task<void> verify_step(JobPtr job, const char* consequence);
   void give_up_all(std::chrono::milliseconds deadline);
 
   /// Returns when the root's lock is free, if this was the last writer.

@@ -51,13 +51,16 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
 
 Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
-  if (options.verify_before_delete == VerifyBeforeDelete::none || !deletes) co_return;
-  if (job->verified()) co_return;
+  if (deletes) co_await verify_step(job, "older steps are kept");
+}
+
+Task<void> CheckpointManager::Impl::verify_step(JobPtr job, const char* consequence) {
+  if (options.verify_before_delete == VerifyBeforeDelete::none || job->verified()) co_return;
   // Also where it is among the losers: what it says of the disk is the same.
   const std::string path = join_path(directory, rules.names->name(job->step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
-  refuse_damaged(report, job->step, "older steps are kept");
+  refuse_damaged(report, job->step, consequence);
 }
 
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(

@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+
 namespace cairn {
 
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
@@ -16,7 +19,7 @@ void CheckpointManager::Impl::begin_hurry(const JobPtr& job) {
   if (job->preferred() || job->settled) return;
   job->prefer();
   writer_->removals->pause();
-  writer_->turn.relieve();
+  writer_->begin_hurry();
 }
 
 void CheckpointManager::Impl::end_hurry(const JobPtr& job) {
@@ -39,29 +42,30 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
   if (engine->forked() || options.read_only || RuleScope::inside(this)) {
-    return save(step, std::move(args), std::move(save_options), Urgency::first);
+    return save(step, std::move(args), std::move(save_options), Urgency::last);
   }
   asio::post(engine->executor(), [self = shared_from_this(), deadline = exit_options.deadline] {
     self->begin_leaving(deadline);
   });
-  if (const JobPtr under_way = queue_.find(step)) {
+  if (const JobPtr under_way = queue_.newest_of(step)) {
     if (group_) {
       // Where it has committed already, this counts as a call of save().
       static_cast<void>(next_scope("save." + std::to_string(step), saves_));
     } else {
-      queue_.promote(*under_way);
       asio::post(engine->executor(),
-                 [self = shared_from_this(), under_way] { self->begin_hurry(under_way); });
+                 [self = shared_from_this(), hurried = queue_.promote(*under_way)] {
+                   for (const JobPtr& job : hurried) self->begin_hurry(job);
+                 });
     }
     const auto& state = under_way->state;
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
-  return save(step, std::move(args), std::move(save_options), Urgency::first);
+  return save(step, std::move(args), std::move(save_options), Urgency::last);
 }
 
 void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) {
   writer_->removals->close();
-  writer_->turn.relieve();
+  writer_->begin_hurry();
   engine::Watchdog::Limits limits;
   limits.total = deadline;
   auto expired = [weak = weak_from_this(), deadline](Reason) {
@@ -69,6 +73,43 @@ void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) 
   };
   exit_watchdog_ = std::make_unique<engine::Watchdog>(engine->shared_clock(), engine->executor(),
                                                       limits, std::move(expired));
+}
+
+Task<void> CheckpointManager::Impl::retire_superseded(JobPtr job) {
+  if (!writer_->removals->closed() || !is_primary()) co_return;
+  std::vector<Deferred> later = deferred_;
+  if (job->supersedes) {
+    for (const Step step : job->losers) later.push_back({step, job->listed});
+  }
+  std::erase_if(later, [&](const Deferred& deletion) {
+    return deletion.step <= job->step || !is_due(deletion);
+  });
+  if (later.empty()) co_return;
+  // From the highest down: should the process die, what is left ends where the run began.
+  std::ranges::sort(later, std::greater(), &Deferred::step);
+  std::exception_ptr unverified;
+  try {
+    co_await verify_step(job, "later steps are kept");
+  } catch (...) {
+    unverified = std::current_exception();
+  }
+  if (unverified) {
+    unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
+    log(LogLevel::error, "verify", job->step, message_of(unverified));
+    board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
+    co_return;
+  }
+  // They stay what they were: steps that are not listed, and to be deleted.
+  for (const Deferred& deletion : later) {
+    std::exception_ptr trouble;
+    std::vector<std::string> left;  // the next writer removes it
+    try {
+      co_await retire(job->root(), deletion.step, &left);
+    } catch (...) {
+      trouble = std::current_exception();
+    }
+    if (trouble) log(LogLevel::warning, "delete", deletion.step, message_of(trouble));
+  }
 }
 
 void CheckpointManager::Impl::give_up_all(std::chrono::milliseconds deadline) {

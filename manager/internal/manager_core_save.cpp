@@ -30,7 +30,7 @@ Error preemption_would_block(const std::string& directory) {
 }  // namespace
 
 bool CheckpointManager::Impl::should_save(Step step) const {
-  const Decision decision = decide(step, SaveOptions(), std::nullopt);
+  const Decision decision = decide(step, SaveOptions(), Urgency::by_step, std::nullopt);
   return decision.refused || decision.outcome == SaveOutcome::saved;
 }
 
@@ -79,13 +79,17 @@ bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
 }
 
 CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
-    Step step, const SaveOptions& save_options, std::optional<bool> reached) const {
+    Step step, const SaveOptions& save_options, Urgency urgency,
+    std::optional<bool> reached) const {
   Decision decision;
   if (options.read_only) {
     decision.outcome = SaveOutcome::skipped_read_only;
     return decision;
   }
-  if (save_options.force || (save_options.overwrite && index.contains(step))) return decision;
+  if (save_options.overwrite && index.contains(step)) return decision;
+  // Nobody would go on from a last save that is below the steps of the run that was given up.
+  const bool rolls_back = urgency == Urgency::last && rolled_back_below(step);
+  if (save_options.force && !rolls_back) return decision;
   const std::optional<Step> latest = index.latest();
   if (latest && *latest >= step) {
     const bool skip = !rolled_back_below(step) || options.on_older_step == OlderStep::skip;
@@ -96,6 +100,7 @@ CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     decision.supersedes = options.on_older_step == OlderStep::supersede;
     decision.refused = !decision.supersedes;
   }
+  if (save_options.force) return decision;
   decision.outcome = ask_policy(step, latest && *latest >= step, reached);
   if (decision.outcome != SaveOutcome::saved) decision.refused = false;
   return decision;
@@ -204,8 +209,9 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check_failures();
   check_mode(job.composite);
-  plan.decision = decide(step, job.options, reached);
-  if (urgency == Urgency::first && index.contains(step) && !job.options.overwrite) {
+  plan.decision = decide(step, job.options, urgency, reached);
+  const bool replaces = job.options.overwrite || plan.decision.supersedes;
+  if (urgency == Urgency::last && index.contains(step) && !replaces) {
     plan.decision.outcome = SaveOutcome::skipped_older_step;
   }
   if (plan.decision.refused) {
@@ -218,7 +224,7 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   if (plan.decision.outcome != SaveOutcome::saved) return plan;
   // What another save pushes out is no step any more, but its directory may be there for a while.
   const bool pushed_out = index.is_condemned(step) && options.atomicity == Atomicity::rename;
-  plan.overwrite = job.options.overwrite || plan.decision.supersedes || pushed_out;
+  plan.overwrite = replaces || pushed_out;
   if (index.contains(step) && !plan.overwrite) {
     throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
                          "Save with overwrite, delete the step first, or choose another number");
@@ -243,7 +249,6 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   if (RuleScope::inside(this)) throw rule_error("save step " + std::to_string(step));
   if (step < 0) throw with_operation(ErrorCode::invalid_argument, "steps are not negative", "", "");
   auto job = std::make_shared<SaveJob>(writer_, step, std::move(save_options), state);
-  job->started_ns = steady_ns(*engine);
   job->composite = std::holds_alternative<args::Composite>(args.value);
   job->require_full_staging = options.require_full_staging;
   job->verify = options.verify_before_delete;
@@ -270,17 +275,24 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
     const std::uint64_t calls = calls_begun_;
     Plan plan = plan_save(*job, args, urgency, reached);
     if (plan.decision.outcome != SaveOutcome::saved) {
-      SaveResult skipped;
-      skipped.outcome = plan.decision.outcome;
-      skipped.step = step;
-      state->staged_state->set(nullptr, impl::Unit());
-      state->committed_state->set(nullptr, skipped);
+      skip(*job, plan.decision.outcome);
       return nullptr;
     }
     // Several processes would not pass the same saves: with them each waits for its turn.
-    const bool first = !group_ && (urgency == Urgency::first || preemption_step_ == step);
+    const bool first = !group_ && (urgency == Urgency::last || preemption_step_ == step);
     if (enqueue(job, std::move(plan), first, calls)) return job;
   }
+}
+
+void CheckpointManager::Impl::skip(const SaveJob& job, SaveOutcome outcome) {
+  if (job.scope) tell_skipped(*job.scope, job.step, outcome);
+  log(LogLevel::info, "save", job.step, std::string(to_string(outcome)), 0,
+      steady_ns(*engine) - job.state->started_ns);
+  SaveResult skipped;
+  skipped.outcome = outcome;
+  skipped.step = job.step;
+  job.state->staged_state->set(nullptr, impl::Unit());
+  job.state->committed_state->set(nullptr, skipped);
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
@@ -339,7 +351,7 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
   job->options.overwrite = plan.overwrite;
   job->roll_back = roll_backs_;
-  queue_.push(job, first);
+  const std::vector<JobPtr> hurried = queue_.push(job, first);
   StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers);
   job->listed = begun.id;
   job->losers = std::move(begun.losers);
@@ -347,9 +359,9 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->supersedes = plan.decision.supersedes;
   ++saving_;
   board.begin();
-  asio::post(engine->executor(), [self = shared_from_this(), job, first] {
+  asio::post(engine->executor(), [self = shared_from_this(), job, hurried] {
     ++self->writers_;
-    if (first) self->begin_hurry(job);
+    for (const JobPtr& one : hurried) self->begin_hurry(one);
     auto guarded = asio::bind_cancellation_slot(job->state->signal.slot(), asio::detached);
     asio::co_spawn(self->engine->executor(), self->run_save(job), std::move(guarded));
   });
@@ -384,7 +396,10 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
   watchdog = watch(job, &Impl::expire_clean_up);
-  if (deletes) trouble = co_await follow_commit(job, replaced);
+  if (deletes) {
+    co_await retire_superseded(job);
+    trouble = co_await follow_commit(job, replaced);
+  }
   if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
   job->items.clear();
   job->end_turn();
@@ -405,7 +420,8 @@ void CheckpointManager::Impl::release(const JobPtr& job) {
 
 void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
                                              const std::exception_ptr& failure) {
-  log(LogLevel::error, "save", step, message_of(failure));
+  log(LogLevel::error, "save", step, message_of(failure), state.total,
+      steady_ns(*engine) - state.started_ns);
   auto entry = std::make_shared<ErrorBoard::Entry>(impl::own_copy(failure));
   board.fail(entry);
   auto seen = [entry] { entry->seen = true; };

@@ -52,31 +52,47 @@ Task<void> wait_for_turn(std::shared_ptr<WriterContext> context, WriterTurn::Pla
   if (ended) raise_failure(asio::error::operation_aborted, "wait for the turn", context->root_path);
 }
 
-Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
-  engine::Clock& clock = context->engine->clock();
-  const engine::Clock::Duration give_up = clock.steady() + context->lock.timeout();
-  FolderPtr root = co_await open_folder(context->engine, context->root_path, context->heart);
-  root->mode = context->directory_mode;
-  // Whoever finds the lock held must find the leftovers gone too: new ones look like them.
-  auto [error, permit] = co_await context->locking.async_acquire(1, kAsTuple);
-  if (error) raise_failure(error, "wait for the lock", context->root_path);
-  if (context->lock.held()) co_return root;
-  const std::string warning = co_await context->lock.acquire(root, give_up);
-  if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
+namespace {
+
+/// What an earlier process could not remove any more. It is only space: no reason to refuse a save,
+/// nor to keep one waiting that is in a hurry.
+Task<void> clear_leftovers(std::shared_ptr<WriterContext> context, FolderPtr root) {
+  if (context->removals_wait()) co_return;
+  const auto gate = std::make_shared<PauseGate>();
+  context->clearing = gate;
   std::size_t removed = 0;
   std::exception_ptr trouble;
   try {
-    removed = co_await remove_leftover_trash(root, context->rules);
+    removed = co_await remove_leftover_trash(root, context->rules, gate);
   } catch (...) {
     trouble = std::current_exception();
   }
-  // It is only space: no reason to refuse a save.
-  if (trouble) context->log(LogLevel::warning, "cleanup", std::nullopt, message_of(trouble));
+  context->clearing = nullptr;
+  if (trouble && !gate->closed()) {
+    context->log(LogLevel::warning, "cleanup", std::nullopt, message_of(trouble));
+  }
   if (removed > 0) {
     context->log(
         LogLevel::info, "cleanup", std::nullopt,
         "removed " + std::to_string(removed) + " deleted steps that an earlier process left");
   }
+}
+
+}  // namespace
+
+Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context) {
+  engine::Clock& clock = context->engine->clock();
+  const engine::Clock::Duration give_up = clock.steady() + context->lock.timeout();
+  FolderPtr root = co_await open_folder(context->engine, context->root_path, context->heart);
+  root->mode = context->directory_mode;
+  // Whoever finds the lock held must find the leftovers gone too, or left alone: new ones look like
+  // them.
+  auto [error, permit] = co_await context->locking.async_acquire(1, kAsTuple);
+  if (error) raise_failure(error, "wait for the lock", context->root_path);
+  if (context->lock.held()) co_return root;
+  const std::string warning = co_await context->lock.acquire(root, give_up);
+  if (!warning.empty()) context->log(LogLevel::warning, "lock", std::nullopt, warning);
+  co_await clear_leftovers(context, root);
   co_return root;
 }
 
@@ -317,8 +333,8 @@ SaveResult SaveJob::result() const {
     result.bytes_linked += summary->bytes_linked;
     result.items.push_back(std::move(*summary));
   }
-  result.stage_ns = staged_ns_ - started_ns;
-  result.commit_ns = committed_ns_ - started_ns;
+  result.stage_ns = staged_ns_ - state->started_ns;
+  result.commit_ns = committed_ns_ - state->started_ns;
   result.streamed = streamed_;
   return result;
 }

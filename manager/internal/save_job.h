@@ -52,9 +52,20 @@ struct WriterContext {
   engine::AsyncSemaphore locking;  ///< one takes the lock and clears leftovers
   WriterTurn turn;
   PauseGatePtr removals = std::make_shared<PauseGate>();
+  PauseGatePtr clearing;  ///< strand: of leftovers that are being removed; closed it stops; or null
   std::shared_ptr<Pace> pace = std::make_shared<Pace>();                  ///< strand
   std::shared_ptr<SyncedFiles> synced = std::make_shared<SyncedFiles>();  ///< strand
   std::function<void(LogLevel, std::string event, std::optional<Step>, std::string message)> log;
+
+  /// True while, or because, something is in a hurry.
+  [[nodiscard]] bool removals_wait() const noexcept {
+    return removals->paused() || removals->closed();
+  }
+  /// Something is in a hurry: whoever has the turn, or the lock, removes nothing more meanwhile.
+  void begin_hurry() {
+    turn.relieve();
+    if (clearing) clearing->close();
+  }
 };
 
 class SaveJob {
@@ -83,7 +94,6 @@ class SaveJob {
       std::make_shared<impl::SharedState<void>>();  ///< its directory is made, or it ended
   Event staged = std::make_shared<impl::SharedState<void>>();
   Event done = std::make_shared<impl::SharedState<void>>();
-  std::int64_t started_ns = 0;         ///< steady clock, at save()
   std::atomic<bool> settled{false};    ///< its futures have their result
   std::exception_ptr failure;          ///< why it failed, while it cleans up
   bool released = false;               ///< it no longer counts as pending
@@ -169,12 +179,15 @@ class SaveJob {
 
 /// This process writes nothing of a save that has failed; does not wait for the others.
 void tell_stopped(const GroupScope& scope, engine::Engine& engine);
+/// This process skips a save: where others make it, theirs fail, at once. Costs a message or two.
+void tell_skipped(const GroupScope& scope, Step step, SaveOutcome outcome);
 /// The engine's steady clock in nanoseconds.
 [[nodiscard]] std::int64_t steady_ns(engine::Engine& engine);
 /// Waits for the turn of a place in the line.
 Task<void> wait_for_turn(std::shared_ptr<WriterContext> context, WriterTurn::Place* place);
 /// Takes the root's lock and clears leftovers, unless it is held; opens the root. The lock stays
-/// until no save or deletion is left.
+/// until no save or deletion is left. While something is in a hurry leftovers stay: they are
+/// cleared when the lock is taken again.
 Task<FolderPtr> begin_writing(std::shared_ptr<WriterContext> context);
 
 /// Throws the one failure as it is, or the first with the number of all.

@@ -47,6 +47,19 @@ void tell_stopped(const GroupScope& scope, engine::Engine& engine) {
                                asio::bind_executor(engine.executor(), ignore));
 }
 
+void tell_skipped(const GroupScope& scope, Step step, SaveOutcome outcome) {
+  ErrorContext context;
+  context.remedy =
+      "Let should_save() and what is restored be the same in every process, or save with force";
+  const std::exception_ptr reason = std::make_exception_ptr(Error(
+      ErrorCode::invalid_argument,
+      fmt::format("it skipped step {} ({}), others save it", step, to_string(outcome)), context));
+  scope.fail(reason);
+  // Nor is it waited for then. Nobody else has begun to write: first all plan together.
+  ProcessGroup& group = scope.group();
+  if (group.shares_root()) group.fail(stop_name(scope), reason);
+}
+
 Task<void> SaveJob::show_step() {
   if (!scope->group().shares_root()) co_return;
   std::string name = directory_->name();

@@ -69,13 +69,14 @@ class SaveState : public std::enable_shared_from_this<SaveState> {
  public:
   explicit SaveState(std::shared_ptr<engine::Engine> e,
                      std::shared_ptr<engine::Heartbeat> h = nullptr)
-      : engine(std::move(e)), heart(std::move(h)) {}
+      : engine(std::move(e)), heart(std::move(h)), started_ns(engine->clock().steady().count()) {}
 
   /// Any thread. The signal itself is touched on the strand only.
   void request_cancel();
 
   std::shared_ptr<engine::Engine> engine;
   std::shared_ptr<engine::Heartbeat> heart;
+  const std::int64_t started_ns;  ///< steady clock, at save()
   std::atomic<std::uint64_t> total{0};
   ProgressCount staged{heart.get()};
   ProgressCount encoded{heart.get()};

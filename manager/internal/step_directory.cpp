@@ -2,6 +2,7 @@
 #include <cairn/manager/internal/begun_step.h>
 #include <cairn/manager/internal/held_lock.h>
 #include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/pause_gate.h>
 #include <cairn/manager/internal/random.h>
 #include <cairn/manager/internal/root_metadata.h>
 #include <cairn/manager/internal/step_directory.h>
@@ -301,13 +302,15 @@ Task<std::unique_ptr<HeldLock>> exclude_readers(FolderPtr root, std::string name
 
 /// And what was left of the root's metadata, without counting it.
 Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
-                               bool (*chosen)(const StepRules&, std::string_view)) {
+                               bool (*chosen)(const StepRules&, std::string_view),
+                               PauseGatePtr gate) {
   std::size_t removed = 0;
   bool synced = false;
   const auto entries = co_await list_folder(root);
   for (const engine::DirectoryEntry& entry : entries) {
+    if (gate && gate->closed()) break;
     if (entry.type == engine::FileType::regular && is_root_metadata_leftover(entry.name)) {
-      co_await remove_tree(root, entry.name);
+      co_await remove_tree(root, entry.name, 0, gate);
     }
     if (entry.type != engine::FileType::directory || !chosen(rules, entry.name)) continue;
     // The writer that died may not have synced the rename or exchange: after a loss of power a step
@@ -315,7 +318,7 @@ Task<std::size_t> remove_named(FolderPtr root, StepRules rules,
     if (!std::exchange(synced, true)) co_await sync_folder(root);
     const bool held = co_await is_held_by_reader(root, entry.name);
     if (held) continue;
-    co_await remove_tree(root, entry.name);
+    co_await remove_tree(root, entry.name, 0, gate);
     ++removed;
   }
   co_return removed;
@@ -373,12 +376,13 @@ Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir)
   co_await sync_folder(root);
 }
 
-Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules) {
-  co_return co_await remove_named(root, rules, &is_trash_name);
+Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules, PauseGatePtr gate) {
+  co_return co_await remove_named(root, rules, &is_trash_name, gate);
 }
 
 Task<std::size_t> remove_leftovers(FolderPtr root, StepRules rules) {
-  const std::size_t named = co_await remove_named(root, rules, &is_leftover_name);
+  const PauseGatePtr none;
+  const std::size_t named = co_await remove_named(root, rules, &is_leftover_name, none);
   if (rules.atomicity == Atomicity::rename) co_return named;
   const std::size_t begun = co_await remove_begun_steps(root, rules);
   co_return named + begun;

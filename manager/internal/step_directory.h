@@ -99,8 +99,10 @@ Task<void> move_step_aside(FolderPtr root, std::string name, std::string subdir)
 /// Throws where that cannot be told: then it must not be removed either.
 Task<bool> is_held_by_reader(FolderPtr root, std::string name);
 /// Removes trash that earlier writers left, unless a reader holds it, and what they left of the
-/// root's metadata; returns how many directories.
-Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules);
+/// root's metadata; returns how many directories. Once `gate` is closed it leaves the rest, and may
+/// throw operation_aborted.
+Task<std::size_t> remove_leftover_trash(FolderPtr root, StepRules rules,
+                                        std::shared_ptr<PauseGate> gate);
 /// Removes every temporary directory of a step's that Cairn or Orbax left, and where steps commit
 /// by file what is known to be of a save that never did, unless a reader holds it; returns how
 /// many. The caller holds the root's lock.

@@ -121,6 +121,36 @@ TEST_P(Logged, AnErrorThatNobodyEverLooksAt) {
   EXPECT_EQ(closes[0].level, LogLevel::error);
   EXPECT_THAT(closes[0].message, HasSubstr("save step 7"));
 }
+TEST_P(Logged, SavesThatFailAndThoseThatAreSkippedOnceEach) {
+  const auto records = std::make_shared<LogRecords>();
+  ManagerOptions options = given();
+  options.logger = records;
+  CheckpointManager manager(root(), options);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture failing = manager.save(7, state(7));
+  faults_->wait_until_held(1);
+  clock_->advance(2s);
+  faults_->fail(FaultPlan::only({IoOp::sync_data}), 1, EIO);
+  faults_->release();
+  EXPECT_EQ(error_of(failing).code(), ErrorCode::io_error);
+  EXPECT_TRUE(manager.save(8, state(8)).get());
+  EXPECT_FALSE(manager.save(7, state(7)).get());
+  EXPECT_EQ(error_of(manager.save(-1, state(1))).code(), ErrorCode::invalid_argument);
+  const std::vector<LogRecord> saves = records->of("save");
+  ASSERT_EQ(saves.size(), 4u) << records->text();
+  const std::uint64_t bytes = 3 * 5 * sizeof(float) + sizeof(std::int64_t);
+  EXPECT_EQ(saves[0].level, LogLevel::error);
+  EXPECT_EQ(saves[0].duration_ns, ns(2s));
+  EXPECT_EQ(saves[0].bytes, bytes);
+  EXPECT_EQ(saves[1].message, "saved");
+  EXPECT_EQ(saves[1].bytes, bytes);
+  EXPECT_EQ(saves[2].level, LogLevel::info);
+  EXPECT_EQ(saves[2].step, 7);
+  EXPECT_EQ(saves[2].message, "skipped_older_step");
+  EXPECT_EQ(saves[2].bytes, 0u);
+  EXPECT_EQ(saves[3].level, LogLevel::error);
+  EXPECT_EQ(saves[3].bytes, 0u) << "it was not planned";
+}
 TEST_P(Logged, DurationsAreThoseOfTheClock) {
   const auto records = std::make_shared<LogRecords>();
   ManagerOptions options = given();

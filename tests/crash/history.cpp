@@ -129,7 +129,8 @@ AcknowledgementLogger::AcknowledgementLogger(std::function<void(std::string)> ac
 
 void AcknowledgementLogger::log(const LogRecord& record) {
   if (record.level != LogLevel::info || !record.step) return;
-  if (record.event == "save") acknowledged_(fmt::format("save {}", *record.step));
+  const bool saved = record.event == "save" && record.message == "saved";
+  if (saved) acknowledged_(fmt::format("save {}", *record.step));
   if (record.event == "delete") acknowledged_(fmt::format("delete {}", *record.step));
 }
 

@@ -145,6 +145,36 @@ TEST_P(FailingProcesses, OneThatWaitsForAnotherHasNotStoppedMoving) {
   });
 }
 
+TEST_P(FailingProcesses, OneThatSkipsAStepThatTheOthersSaveIsNotWaitedFor) {
+  for (const ProcessIndex skips : {0u, 1u}) {
+    run(3, [&](const Process& process) {
+      ManagerOptions given = options_of(process);
+      given.should_save_fn = [&](Step step, std::optional<Step>) {
+        return step != 1 || process.index != skips;
+      };
+      CheckpointManager manager(root(), given);
+      EXPECT_TRUE(save(manager, process, 0));
+      const Part part(process, 1);
+      const SaveFuture one = manager.save(1, part.tree());
+      if (process.index == skips) {
+        EXPECT_EQ(one.get().outcome, SaveOutcome::skipped_by_policy);
+      } else {
+        const Error error = error_of(one);
+        EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+        const std::string who = "process " + std::to_string(skips) + " of 3";
+        EXPECT_THAT(error.what(), HasSubstr(who + " failed: it skipped step 1"));
+        EXPECT_THAT(error.what(), HasSubstr("skipped_by_policy"));
+        EXPECT_THAT(error.what(), HasSubstr("should_save()"));
+      }
+      EXPECT_TRUE(save(manager, process, 2)) << "what all save";
+      EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0, 2}));
+      process.meet("looked");
+      manager.close().get();
+    });
+    std::filesystem::remove_all(root());
+  }
+}
+
 // ---- a deletion that fails ----------------------------------------------------------------------
 
 TEST_P(FailingProcesses, AStepWhoseRemovalFailsHalfwayIsGoneForAll) {

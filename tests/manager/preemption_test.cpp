@@ -42,6 +42,30 @@ bool is_data(const IoRequest& request) {
   return request.op == IoOp::write && request.length >= (1u << 20);
 }
 
+/// Knows whether its threads have anything to do.
+class WatchedPool final : public engine::CpuPool {
+ public:
+  WatchedPool() = default;
+  WatchedPool(const WatchedPool&) = delete;
+  WatchedPool& operator=(const WatchedPool&) = delete;
+  ~WatchedPool() override { wait_until_idle(); }
+  void enqueue(std::function<void()> task) override {
+    ++under_way_;
+    inner_->enqueue([this, task = std::move(task)] {
+      task();
+      --under_way_;
+    });
+  }
+  [[nodiscard]] unsigned concurrency() const noexcept override { return inner_->concurrency(); }
+  void wait_until_idle() const {
+    while (under_way_ > 0) std::this_thread::yield();
+  }
+
+ private:
+  const std::shared_ptr<engine::CpuPool> inner_ = engine::make_tbb_pool();
+  std::atomic<std::size_t> under_way_{0};
+};
+
 class Preemption : public test::ManagerTest {
  protected:
   /// Whose elements tell it apart too.
@@ -53,6 +77,7 @@ class Preemption : public test::ManagerTest {
     settings.staging_bytes = staging_bytes;
     settings.faults = faults_;
     settings.clock = clock_;
+    settings.cpu_pool = pool_;
     ManagerOptions made = options(settings);
     made.max_pending = 4;
     made.post_finalization_callback = [this](Step step) {
@@ -87,12 +112,24 @@ class Preemption : public test::ManagerTest {
     options.deadline = deadline;
     return options;
   }
+  static SaveOptions replacing() {
+    SaveOptions options;
+    options.overwrite = true;
+    return options;
+  }
   /// Until what has been posted to the engine's strand has run.
   static void settle(const CheckpointManager& manager) {
     std::promise<void> over;
     boost::asio::post(manager.engine()->executor(), [&] { over.set_value(); });
     over.get_future().get();
   }
+  /// Until a save that may not capture yet waits for that.
+  void wait_until_planned(const CheckpointManager& manager, const SaveFuture& save) const {
+    while (save.progress().total == 0) std::this_thread::yield();
+    pool_->wait_until_idle();
+    settle(manager);
+  }
+  std::shared_ptr<WatchedPool> pool_ = std::make_shared<WatchedPool>();
   std::shared_ptr<FaultPlan> faults_ = std::make_shared<FaultPlan>();
   std::shared_ptr<engine::ManualClock> clock_ = std::make_shared<engine::ManualClock>();
 
@@ -159,6 +196,75 @@ TEST_P(Preemption, ASaveUnderWayBecomesTheLastOne) {
   for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
   EXPECT_THAT(written(), ElementsAre(0, 3, 1, 2));
   EXPECT_EQ(manager.restore(3).get().tree(), state(3)) << "what that save was given";
+}
+
+// Each waits for memory of the one before: the second must not wait for the third, which has passed
+// it, while the third waits for the second.
+TEST_P(Preemption, ASaveThatWaitsToCaptureBecomesTheLastOne) {
+  CheckpointManager manager(root(), watched(kSmallStaging));
+  faults_->hold(is_data);
+  std::vector<SaveFuture> saves(1, manager.save(0, large(0)));
+  faults_->wait_until_held(1);
+  for (Step step = 1; step < 3; ++step) {
+    saves.push_back(manager.save(step, state(step)));
+    wait_until_planned(manager, saves.back());
+  }
+  const SaveFuture last = manager.save_before_exit(2, state(2));
+  settle(manager);
+  faults_->release();
+  EXPECT_TRUE(last.get());
+  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+  EXPECT_THAT(written(), ElementsAre(0, 2, 1));
+}
+
+TEST_P(Preemption, ASaveThatWaitsForAPlaceBecomesTheLastOne) {
+  ManagerOptions options = watched();
+  options.max_pending = ManagerOptions().max_pending;
+  CheckpointManager manager(root(), options);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  std::vector<SaveFuture> saves;
+  for (Step step = 0; step < 2; ++step) {
+    saves.push_back(manager.save(step, state(step)));
+    saves.back().wait_staged();
+  }
+  saves.push_back(manager.save(2, state(2)));
+  wait_until_planned(manager, saves.back());
+  const SaveFuture last = manager.save_before_exit(2, state(2));
+  last.wait_staged();  // while the first save still writes
+  settle(manager);
+  faults_->release();
+  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+  EXPECT_THAT(written(), ElementsAre(0, 2, 1));
+}
+
+TEST_P(Preemption, OfTwoSavesOfItsStepTheNewerOneIsTheLast) {
+  CheckpointManager manager(root(), watched());
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture older = manager.save(0, state(1));
+  faults_->wait_until_held(1);
+  const SaveFuture newer = manager.save(0, state(2), replacing());
+  manager.save_before_exit(0, state(3)).cancel();
+  settle(manager);
+  faults_->release();
+  EXPECT_TRUE(older.get());
+  EXPECT_EQ(error_of(newer).code(), ErrorCode::cancelled);
+}
+
+// Otherwise it would be replaced by what is older.
+TEST_P(Preemption, TheLastSaveDoesNotPassOlderOnesOfItsStep) {
+  CheckpointManager manager(root(), watched());
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  std::vector<SaveFuture> saves;
+  for (Step step = 0; step < 3; ++step) saves.push_back(manager.save(step, state(step)));
+  saves.push_back(manager.save(2, state(22), replacing()));
+  saves.back().wait_staged();
+  const SaveFuture last = manager.save_before_exit(2, state(0));
+  settle(manager);
+  faults_->release();
+  EXPECT_TRUE(last.get());
+  for (const SaveFuture& save : saves) EXPECT_TRUE(save.get());
+  EXPECT_THAT(written(), ElementsAre(0, 2, 2, 1));
+  EXPECT_EQ(manager.restore(2).get().tree(), state(22));
 }
 
 TEST_P(Preemption, AStepThatIsThereIsNotSavedAgain) {

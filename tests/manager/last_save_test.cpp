@@ -1,0 +1,207 @@
+// What the last save of a process makes of the steps that are there.
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <future>
+
+#include "support/manager_fixture.h"
+
+namespace cairn {
+namespace {
+
+using engine::FaultPlan;
+using engine::IoOp;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using Steps = std::vector<Step>;
+
+class LastSave : public test::ManagerTest {
+ protected:
+  ManagerOptions given(OlderStep on_older_step = OlderStep::error) {
+    test::EngineSettings settings;
+    settings.faults = faults_;
+    settings.clock = std::make_shared<engine::ManualClock>();
+    ManagerOptions made = options(settings);
+    made.on_older_step = on_older_step;
+    return made;
+  }
+  static void save_all(CheckpointManager& manager, Step from, Step to) {
+    for (Step step = from; step <= to; ++step) EXPECT_TRUE(manager.save(step, state(step)).get());
+  }
+  static void roll_back(const CheckpointManager& manager, Step step) {
+    EXPECT_EQ(manager.restore(step).get().tree(), state(step));
+  }
+  /// What the next process goes on from.
+  void expect_resumed(Step step, std::int64_t value) {
+    CheckpointManager next(root(), given());
+    EXPECT_EQ(next.latest_step(), step);
+    EXPECT_EQ(next.restore().get().tree(), state(value));
+  }
+  static constexpr const char* kTrash = "9.orbax-checkpoint-tmp-deleted-0123456789abcdef";
+  /// As a process does that ends while it removes a step.
+  void leave_trash() {
+    CheckpointManager manager(root(), given());
+    save_all(manager, 9, 9);
+    manager.close().get();
+    std::filesystem::rename(root() + "/9", root() + "/" + kTrash);
+  }
+  void expect_cleared_by_the_next_writer() {
+    CheckpointManager next(root(), given());
+    EXPECT_TRUE(next.save(10, state(10)).get());
+    EXPECT_THAT(entries(), Not(Contains(kTrash)));
+  }
+  std::shared_ptr<FaultPlan> faults_ = std::make_shared<FaultPlan>();
+};
+CAIRN_ON_EVERY_BACKEND(LastSave);
+
+// ---- roll-backs ---------------------------------------------------------------------------------
+
+TEST_P(LastSave, SupersedesTheRunThatWasGivenUpAlsoWhereItsStepIsOfThatRun) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 5);
+    roll_back(manager, 1);
+    EXPECT_TRUE(manager.save_before_exit(2, state(22)).get());
+    manager.close().get();
+    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
+    EXPECT_THAT(entries(), Contains(StartsWith("5.orbax-checkpoint-tmp-deleted-")))
+        << "what is left of it is for the next writer";
+  }
+  expect_resumed(2, 22);
+}
+
+TEST_P(LastSave, SupersedesTheRunThatWasGivenUpAlsoWhereThatHasNoSuchStep) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 1);
+    save_all(manager, 4, 5);
+    roll_back(manager, 1);
+    EXPECT_TRUE(manager.save_before_exit(2, state(22)).get());
+    manager.close().get();
+    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
+  }
+  expect_resumed(2, 22);
+}
+
+TEST_P(LastSave, TakesTheNamesOfStepsThatTheSaveBeforeItHasSuperseded) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 5);
+    roll_back(manager, 1);
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    const SaveFuture before = manager.save(2, state(22));
+    faults_->wait_until_held(1);
+    const SaveFuture last = manager.save_before_exit(3, state(33));
+    faults_->release();
+    EXPECT_TRUE(before.get());
+    EXPECT_TRUE(last.get());
+    manager.close().get();
+    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2, 3}));
+  }
+  expect_resumed(3, 33);
+}
+
+TEST_P(LastSave, KeepsTheLaterStepsWhereItDoesNotReadBack) {
+  {
+    ManagerOptions lossy = given(OlderStep::supersede);
+    // As a disk that loses what it has confirmed.
+    lossy.post_finalization_callback = [this](Step step) {
+      const std::string manifest = root() + "/2.orbax-checkpoint-tmp/default/manifest.ocdbt";
+      if (step == 2) std::filesystem::resize_file(manifest, 1);
+    };
+    CheckpointManager manager(root(), lossy);
+    save_all(manager, 0, 1);
+    save_all(manager, 3, 4);
+    roll_back(manager, 1);
+    EXPECT_TRUE(manager.save_before_exit(2, state(22)).get());
+    const Error error = error_of(manager.close());
+    EXPECT_EQ(error.code(), ErrorCode::data_loss);
+    EXPECT_THAT(error.what(), HasSubstr("later steps are kept"));
+  }
+  EXPECT_THAT(entries(), Contains("4"));
+}
+
+TEST_P(LastSave, FailsWhereASaveAfterARollBackDoes) {
+  CheckpointManager manager(root(), given(OlderStep::error));
+  save_all(manager, 0, 2);
+  save_all(manager, 5, 5);
+  roll_back(manager, 1);
+  for (const Step step : {2, 3}) {
+    const Error error = error_of(manager.save_before_exit(step, state(0)));
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+    EXPECT_THAT(error.what(), HasSubstr("on_older_step"));
+  }
+  EXPECT_TRUE(manager.save_before_exit(6, state(6)).get()) << "above the run that was given up";
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2, 5, 6}));
+}
+
+TEST_P(LastSave, IsSkippedWhereASaveAfterARollBackIs) {
+  CheckpointManager manager(root(), given(OlderStep::skip));
+  save_all(manager, 0, 2);
+  save_all(manager, 5, 5);
+  roll_back(manager, 1);
+  for (const Step step : {2, 3}) {
+    EXPECT_EQ(manager.save_before_exit(step, state(0)).get().outcome,
+              SaveOutcome::skipped_older_step);
+  }
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2, 5}));
+}
+
+TEST_P(LastSave, AsksNoPolicyAfterARollBack) {
+  ManagerOptions never = given(OlderStep::supersede);
+  never.should_save_fn = [](Step, std::optional<Step>) { return false; };
+  CheckpointManager manager(root(), never);
+  SaveOptions forced;
+  forced.force = true;
+  for (Step step = 0; step < 3; ++step) EXPECT_TRUE(manager.save(step, state(step), forced).get());
+  roll_back(manager, 0);
+  EXPECT_TRUE(manager.save_before_exit(1, state(11)).get());
+  manager.close().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1}));
+}
+
+TEST_P(LastSave, WithoutARollBackMayLieBelowTheLatestStep) {
+  CheckpointManager manager(root(), given());
+  save_all(manager, 0, 1);
+  save_all(manager, 5, 5);
+  EXPECT_TRUE(manager.save_before_exit(3, state(3)).get());
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 3, 5}));
+}
+
+// ---- what earlier processes left ----------------------------------------------------------------
+
+TEST_P(LastSave, LeavesWhatAnEarlierProcessCouldNotRemove) {
+  leave_trash();
+  {
+    CheckpointManager manager(root(), given());
+    EXPECT_TRUE(manager.save_before_exit(1, state(1)).get());
+  }
+  EXPECT_THAT(entries(), Contains(kTrash));
+  expect_cleared_by_the_next_writer();
+}
+
+TEST_P(LastSave, StopsTheRemovalOfWhatAnEarlierProcessLeft) {
+  leave_trash();
+  {
+    CheckpointManager manager(root(), given());
+    faults_->hold(FaultPlan::only({IoOp::unlink}));
+    const SaveFuture before = manager.save(1, state(1));
+    faults_->wait_until_held(1);  // it has the turn
+    const SaveFuture last = manager.save_before_exit(2, state(2));
+    std::promise<void> begun;
+    boost::asio::post(manager.engine()->executor(), [&] { begun.set_value(); });
+    begun.get_future().get();
+    faults_->release();
+    EXPECT_TRUE(last.get());
+    EXPECT_TRUE(before.get());
+  }
+  EXPECT_THAT(entries(), Contains(kTrash)) << "files under way are gone, and nothing more";
+  expect_cleared_by_the_next_writer();
+}
+
+}  // namespace
+}  // namespace cairn
