@@ -34,6 +34,7 @@ constexpr std::string_view kUnsignedScalars = "unsigned_scalars";
 constexpr std::string_view kManifestHash = "manifest_hash";
 constexpr std::string_view kStringsHash = "strings_hash";
 constexpr std::string_view kMetadataHash = "metadata_hash";
+constexpr std::string_view kFiles = "files";
 constexpr std::string_view kArrayMetadata = "array_metadata";
 constexpr std::string_view kChunkChecksums = "chunk_checksums";
 constexpr std::string_view kCodecs = "codecs";
@@ -145,6 +146,8 @@ void store(const Part& part, CairnRecord& record, const ByteReader& reader) {
     record.strings_hash = decode_hash(part, reader);
   } else if (part.name == kMetadataHash) {
     record.metadata_hash = decode_hash(part, reader);
+  } else if (part.name == kFiles) {
+    record.files = internal::decode_files(part.bytes, part.start);
   } else if (part.name == kArrayMetadata) {
     record.array_metadata = internal::decode_metadata_hashes(part.bytes, part.start);
   } else if (part.name == kChunkChecksums) {
@@ -186,6 +189,7 @@ EncodedParts encode_parts(const CairnRecord& record) {
   if (!record.manifest_hash.empty()) add(kManifestHash, record.manifest_hash);
   if (!record.strings_hash.empty()) add(kStringsHash, record.strings_hash);
   if (!record.metadata_hash.empty()) add(kMetadataHash, record.metadata_hash);
+  if (!record.files.empty()) add(kFiles, internal::encode_files(record.files));
   if (!record.array_metadata.empty()) {
     add(kArrayMetadata, internal::encode_metadata_hashes(record.array_metadata));
   }
@@ -294,6 +298,12 @@ ContentHash hash_of(std::span<const std::byte> bytes) noexcept {
 std::string content_hash(std::string_view bytes) {
   const auto hash = XXH3_128bits(bytes.data(), bytes.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+std::string to_hex(const ContentHash& hash) {
+  std::string digits;
+  for (const std::byte byte : hash) digits += fmt::format("{:02x}", std::to_integer<int>(byte));
+  return digits;
 }
 
 }  // namespace cairn

@@ -45,6 +45,16 @@ struct ArrayMetadataHash {
   friend bool operator==(const ArrayMetadataHash&, const ArrayMetadataHash&) = default;
 };
 
+/// A file of an item that is a few files: JSON, metrics, protocol buffers, those of a user's
+/// handler.
+struct FileHash {
+  FileHash() = default;
+  std::string name;         ///< in the item's directory: 1 to 255 bytes, neither slash nor NUL
+  std::uint64_t bytes = 0;  ///< of the file
+  ContentHash hash{};       ///< of the same
+  friend bool operator==(const FileHash&, const FileHash&) = default;
+};
+
 /// How an array was encoded, why, and what came of it.
 struct CodecRecord {
   CodecRecord() = default;
@@ -105,6 +115,8 @@ struct CairnRecord {
   std::string strings_hash;
   /// The same of `_METADATA`; empty in records of versions that did not write it.
   std::string metadata_hash;
+  /// Of items that are a few files, by name in ascending order, each once.
+  std::vector<FileHash> files;
   /// Of arrays that a file describes (plain layouts): a database has checksums of its own.
   std::vector<ArrayMetadataHash> array_metadata;
   /// Of arrays whose own chain has no checksum (zarr v2).
@@ -116,6 +128,7 @@ struct CairnRecord {
   /// Ignorable parts of newer versions, kept for inspection: name and bytes.
   std::vector<std::pair<std::string, std::string>> unknown;
 };
+/// Throws std::invalid_argument for what decode_record() would refuse.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const CairnRecord& record);
 /// The record in at most `bytes_max` bytes, and the names of the parts that it is without for that:
 /// `chunks`, `codecs`, `chunk_checksums`, `array_metadata`, in this order and no more than need be.
@@ -130,5 +143,7 @@ struct LimitedRecord {
 [[nodiscard]] CAIRN_EXPORT CairnRecord decode_record(std::string_view bytes);
 /// XXH3-128, 32 lower-case hexadecimal digits.
 [[nodiscard]] CAIRN_EXPORT std::string content_hash(std::string_view bytes);
+/// The same digits of a hash.
+[[nodiscard]] CAIRN_EXPORT std::string to_hex(const ContentHash& hash);
 
 }  // namespace cairn

@@ -8,6 +8,7 @@ namespace cairn::internal {
 namespace {
 
 constexpr std::string_view kPaths = "_CAIRN record, part tuples";
+constexpr std::string_view kFiles = "_CAIRN record, part files";
 constexpr std::string_view kMetadataHashes = "_CAIRN record, part array_metadata";
 constexpr std::string_view kChecksums = "_CAIRN record, part chunk_checksums";
 constexpr std::string_view kCodecs = "_CAIRN record, part codecs";
@@ -16,6 +17,7 @@ constexpr std::string_view kTraces = "_CAIRN record, part chunks";
 // The fewest bytes that one record of each kind takes: what a count must leave room for.
 constexpr std::uint64_t kMinPathBytes = 1;
 constexpr std::uint64_t kMinTextBytes = 1;
+constexpr std::uint64_t kMinHashedFileBytes = 19;
 constexpr std::uint64_t kMinHashedArrayBytes = 17;
 constexpr std::uint64_t kMinChecksumArrayBytes = 2;
 constexpr std::uint64_t kMinKindBytes = 2;
@@ -25,6 +27,7 @@ constexpr std::uint64_t kMinTraceArrayBytes = 18;
 constexpr std::uint64_t kMinTraceBytes = 20;
 /// Of a codec's name and a reason, which every array that has them holds in memory.
 constexpr std::uint64_t kLabelBytesMax = 255;
+constexpr std::uint64_t kFileNameBytesMax = 255;  // of every Linux file system
 
 // One description for both directions: `io` is a ByteReader or a ByteWriter, and values are read
 // or written through the same references.
@@ -57,6 +60,28 @@ void transfer(Io& io, std::vector<KeyNames>& paths) {
   for (std::size_t i = 0; i < paths.size(); ++i) {
     count(io, paths[i], kMinTextBytes, Field("path", i, "num_keys"));
     for (std::string& key : paths[i]) text(io, key, Field("path", i, "key"));
+  }
+}
+
+/// In ascending order, so that each is there once.
+template <class Io>
+void check_name(Io& io, const std::vector<FileHash>& files, std::size_t i) {
+  const std::string& name = files[i].name;
+  const Field field("file", i, "name");
+  if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+    io.reject(field, '"' + name + '"', "the name of a file, without slash and NUL");
+  if (i > 0 && name <= files[i - 1].name)
+    io.reject(field, '"' + name + "\" after \"" + files[i - 1].name + '"', "ascending names");
+}
+
+template <class Io>
+void transfer(Io& io, std::vector<FileHash>& files) {
+  count(io, files, kMinHashedFileBytes, "num_files");
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    text(io, files[i].name, Field("file", i, "name"), kFileNameBytesMax);
+    check_name(io, files, i);
+    io.varint(files[i].bytes, Field("file", i, "bytes"));
+    io.raw(files[i].hash, Field("file", i, "hash"));
   }
 }
 
@@ -163,6 +188,14 @@ std::string encode_paths(const std::vector<KeyNames>& paths) {
 
 std::vector<KeyNames> decode_paths(std::string_view bytes, std::uint64_t start) {
   return decode_list<KeyNames>(bytes, start, kPaths);
+}
+
+std::string encode_files(const std::vector<FileHash>& files) {
+  return encode_list(files, kFiles);
+}
+
+std::vector<FileHash> decode_files(std::string_view bytes, std::uint64_t start) {
+  return decode_list<FileHash>(bytes, start, kFiles);
 }
 
 std::string encode_metadata_hashes(const std::vector<ArrayMetadataHash>& arrays) {

@@ -3,6 +3,7 @@
 #include <cairn/codecs/orbax.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/handler.h>
+#include <cairn/manager/internal/file_record.h>
 #include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/internal/item_saver.h>
 
@@ -51,21 +52,13 @@ class FileReader final : public ItemReader {
   Task<std::any> restore(OpenStepPtr step, std::string item,
                          args::ItemRestore args) const override {
     FolderPtr folder = co_await item_folder(step, item);
-    const ItemFiles files = co_await read_files(folder);
-    auto decode = [this, &files, &args, &item, &folder] {
-      try {
-        return handler_->decode_any(files, args.value());
-      } catch (...) {
-        rethrow_from_handler(handler_->name(), item, folder->path, ErrorCode::data_loss);
-      }
-    };
-    co_return co_await engine::async_run(folder->engine->cpu(), std::move(decode),
-                                         asio::use_awaitable);
+    const ItemFiles files = co_await read_files(folder, item, throw_damage());
+    co_return co_await decode(folder, item, &files, std::move(args));
   }
 
   Task<ItemMetadata> describe(OpenStepPtr step, std::string item) const override {
     FolderPtr folder = co_await item_folder(step, item);
-    const ItemFiles files = co_await read_files(folder);
+    const ItemFiles files = co_await read_files(folder, item, throw_damage());
     ItemMetadata metadata;
     metadata.bytes = files.bytes();
     metadata.stored_bytes = files.bytes();
@@ -81,14 +74,35 @@ class FileReader final : public ItemReader {
     co_return metadata;
   }
 
-  Task<void> verify(OpenStepPtr step, std::string item, bool, DamageSink,
+  Task<void> verify(OpenStepPtr step, std::string item, bool, DamageSink damage,
                     VerifyReport*) const override {
-    const std::any value = co_await restore(step, item, args::ItemRestore());
+    bool sound = true;
+    DamageSink note = [&sound, &damage](const Error& fault) {
+      sound = false;
+      damage(fault);
+    };
+    FolderPtr folder = co_await item_folder(step, item);
+    const ItemFiles files = co_await read_files(folder, item, std::move(note));
+    if (!sound) co_return;  // what comes of other bytes says nothing more
+    const std::any value = co_await decode(folder, item, &files, args::ItemRestore());
     static_cast<void>(value);
   }
 
  private:
-  Task<ItemFiles> read_files(FolderPtr folder) const {
+  Task<std::any> decode(FolderPtr folder, std::string item, const ItemFiles* files,
+                        args::ItemRestore args) const {
+    auto call = [this, files, &args, &item, &folder] {
+      try {
+        return handler_->decode_any(*files, args.value());
+      } catch (...) {
+        rethrow_from_handler(handler_->name(), item, folder->path, ErrorCode::data_loss);
+      }
+    };
+    co_return co_await engine::async_run(folder->engine->cpu(), std::move(call),
+                                         asio::use_awaitable);
+  }
+
+  Task<ItemFiles> read_files(FolderPtr folder, std::string item, DamageSink damage) const {
     const auto entries = co_await list_folder(folder);
     ItemFiles files;
     for (const engine::DirectoryEntry& entry : entries) {
@@ -99,6 +113,8 @@ class FileReader final : public ItemReader {
       std::string bytes = co_await read_file(folder, entry.name, kItemFileBytesMax);
       files.set(entry.name, std::move(bytes));
     }
+    FileChooser expected = [this](std::string_view name) { return handler_->needs(name); };
+    co_await check_files(folder, item, &files, std::move(expected), std::move(damage));
     co_return files;
   }
 

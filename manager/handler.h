@@ -87,8 +87,10 @@ class Handler : public detail::FileHandler {
   /// The item's files. `args` was moved into save() or copied there. What it throws fails the save:
   /// an Error as it is, any other exception as invalid_argument with its text.
   [[nodiscard]] virtual ItemFiles encode(const SaveArgs& args) const = 0;
-  /// The value, from the item's files. Restores without arguments give RestoreArgs(). What it
-  /// throws fails the restore: an Error as it is, any other exception as data_loss with its text.
+  /// The value, from the item's files. Where these are not those of the save, by the hashes that
+  /// `_CAIRN` has, the restore fails as data_loss instead. Restores without arguments give
+  /// RestoreArgs(). What it throws fails the restore: an Error as it is, any other exception as
+  /// data_loss with its text.
   [[nodiscard]] virtual Value decode(const ItemFiles& files, const RestoreArgs& args) const = 0;
   /// What item_metadata() says of the item, as ItemMetadata::description; the files are read for
   /// it.

@@ -112,7 +112,9 @@ struct VerifyReport {
   /// What may be as good as ever, but could not be read: arrays and items of a kind that this
   /// release does not read, files behind links, files that this process may not read.
   std::vector<Damage> unchecked;
-  std::vector<std::string> unchecked_items;  ///< neither trees nor JSON documents
+  /// Of kinds that Cairn does not know. Whether their files are those of the save was checked where
+  /// `_CAIRN` says so.
+  std::vector<std::string> unchecked_items;
   /// Of safetensors, which has no checksums: that files, headers and index agree was checked, and
   /// no element was read.
   bool structure_only = false;

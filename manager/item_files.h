@@ -12,8 +12,8 @@
 
 namespace cairn {
 
-/// Names to bytes. Names are of files in the item's directory: without '/', not starting with '.',
-/// and neither commit_success.txt nor _CAIRN. A regular value.
+/// Names to bytes. Names are of files in the item's directory: of at most 255 bytes, without
+/// '/', not starting with '.', and neither commit_success.txt nor _CAIRN. A regular value.
 class CAIRN_EXPORT ItemFiles {
  public:
   using Map = std::map<std::string, std::string, std::less<>>;

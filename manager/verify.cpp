@@ -1,4 +1,5 @@
 #include <cairn/manager/inspect.h>
+#include <cairn/manager/internal/file_record.h>
 #include <cairn/manager/internal/handler_lookup.h>
 #include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/internal/marker.h>
@@ -82,11 +83,13 @@ Task<void> verify_item(OpenStepPtr step, std::string name, VerifyReport* report,
   if (!step->direct) co_await verify_marker(folder, name, report);
   const HandlerRegistry nothing_registered;
   const HandlerPtr handler = co_await find_reader(nothing_registered, step, name);
+  DamageSink sink = [report, name](const Error& error) { take(*report, name, error); };
   if (!handler) {
     report->unchecked_items.push_back(name);
+    // Whatever its files mean, they are those of the save, or not.
+    co_await verify_recorded_files(folder, name, std::move(sink));
     co_return;
   }
-  DamageSink sink = [report, name](const Error& error) { take(*report, name, error); };
   const auto reader = HandlerAccess::make_reader(*handler);
   co_await reader->verify(step, name, values, std::move(sink), report);
 }

@@ -16,6 +16,8 @@ inline constexpr std::string_view kRecordStructure = "_CAIRN record";
 
 [[nodiscard]] std::string encode_paths(const std::vector<KeyNames>& paths);
 [[nodiscard]] std::vector<KeyNames> decode_paths(std::string_view bytes, std::uint64_t start);
+[[nodiscard]] std::string encode_files(const std::vector<FileHash>& files);
+[[nodiscard]] std::vector<FileHash> decode_files(std::string_view bytes, std::uint64_t start);
 [[nodiscard]] std::string encode_metadata_hashes(const std::vector<ArrayMetadataHash>& arrays);
 [[nodiscard]] std::vector<ArrayMetadataHash> decode_metadata_hashes(std::string_view bytes,
                                                                     std::uint64_t start);

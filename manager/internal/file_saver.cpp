@@ -2,11 +2,14 @@
 
 #include <cairn/codecs/cairn_record.h>
 #include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/file_record.h>
 #include <cairn/manager/internal/item_saver.h>
 #include <cairn/manager/internal/marker.h>
 
 namespace cairn::internal {
 namespace {
+
+constexpr std::size_t kNameBytesMax = 255;  // of every Linux file system
 
 class FileSaver final : public ItemSaver {
  public:
@@ -24,6 +27,7 @@ class FileSaver final : public ItemSaver {
       check_name(name);
       check_size(name, bytes.size());
     }
+    record_ = encode_file_record(files_);
   }
   [[nodiscard]] std::uint64_t staging_bytes() const override { return 0; }
   [[nodiscard]] std::uint64_t element_bytes() const override { return 0; }
@@ -34,9 +38,10 @@ class FileSaver final : public ItemSaver {
   }
 
   Task<void> finish_data() override {
-    state_->stored += files_.bytes();
+    state_->stored += files_.bytes() + record_.size();
     engine::Nursery files(state_->engine->executor());
     for (const auto& [name, text] : files_) files.spawn(write_file(folder_, name, text));
+    files.spawn(write_file(folder_, std::string(kRecordFile), std::move(record_)));
     files_ = ItemFiles();
     co_await files.join();
   }
@@ -50,7 +55,8 @@ class FileSaver final : public ItemSaver {
 
  private:
   void check_name(const std::string& name) const {
-    const bool usable = !name.empty() && name[0] != '.' && name.find('/') == std::string::npos &&
+    const bool usable = !name.empty() && name.size() <= kNameBytesMax && name[0] != '.' &&
+                        name.find('/') == std::string::npos &&
                         name.find('\0') == std::string::npos && name != orbax::kCommitMarkerFile &&
                         name != kRecordFile;
     if (usable) return;
@@ -78,6 +84,7 @@ class FileSaver final : public ItemSaver {
   FileEncoder encode_;
   std::shared_ptr<SaveState> state_;
   ItemFiles files_;
+  std::string record_;  ///< `_CAIRN`
   FolderPtr folder_;
 };
 

@@ -131,10 +131,12 @@ Task<void> ItemIndex::read_metadata() {
 /// Without _METADATA, an item of Orbax's has arrays but no tree: to guess one from their names
 /// would give another tree than the one that was saved.
 Task<void> ItemIndex::refuse_lost_metadata() {
+  // That of an item of another kind shows nothing of a tree.
+  const bool of_a_tree = !record_ || record_->files.empty();
   const auto entries = co_await list_folder(item_);
   for (const engine::DirectoryEntry& entry : entries) {
     if (entry.name != "_sharding" && entry.name != "array_metadatas" &&
-        !entry.name.starts_with("ocdbt.process_") && entry.name != kRecordFile) {
+        !entry.name.starts_with("ocdbt.process_") && (entry.name != kRecordFile || !of_a_tree)) {
       continue;
     }
     ErrorContext context;

@@ -3,6 +3,7 @@
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/orbax.h>
+#include <cairn/manager/internal/file_record.h>
 #include <cairn/manager/internal/handler_lookup.h>
 #include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/random_key.h>
@@ -82,10 +83,15 @@ class KeyReader : public ItemReader {
     co_return co_await load_tree(folder, item, parts_.form);
   }
   Task<bool> flag_of(OpenStepPtr step, std::string item) const {
-    FolderPtr folder = co_await item_folder(step, item);
-    const std::string file = join_path(metadata_folder(parts_.folder), std::string(kJsonFiles[0]));
-    const std::string text = co_await read_file(folder, file, kKeyMetadataBytesMax);
-    co_return read_flag(text, parts_.flag, join_path(folder->path, file));
+    FolderPtr whole = co_await item_folder(step, item);
+    FolderPtr folder = co_await open_subfolder(whole, metadata_folder(parts_.folder));
+    const std::string name(kJsonFiles[0]);
+    std::string text = co_await read_file(folder, name, kKeyMetadataBytesMax);
+    ItemFiles files;
+    files.set(name, std::move(text));
+    FileChooser none_else;
+    co_await check_files(folder, item, &files, std::move(none_else), throw_damage());
+    co_return read_flag(files.at(name), parts_.flag, join_path(folder->path, name));
   }
 
  private:

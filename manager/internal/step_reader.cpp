@@ -1,4 +1,5 @@
 #include <cairn/codecs/format_error.h>
+#include <cairn/manager/internal/file_record.h>
 #include <cairn/manager/internal/handler_lookup.h>
 #include <cairn/manager/internal/item_reader.h>
 #include <cairn/manager/internal/step_reader.h>
@@ -16,9 +17,13 @@ Task<boost::json::value> read_json(OpenStepPtr step, std::string item) {
   const std::string name = json_file(entries);
   if (name.empty())
     throw step_error(ErrorCode::not_found, "the item has no JSON document", folder->path, item);
-  const std::string text = co_await read_file(folder, name, kJsonBytesMax);
+  std::string text = co_await read_file(folder, name, kJsonBytesMax);
+  ItemFiles files;
+  files.set(name, std::move(text));
+  FileChooser none_else;
+  co_await check_files(folder, item, &files, std::move(none_else), throw_damage());
   try {
-    co_return orbax::parse_json(text, "JSON item");
+    co_return orbax::parse_json(files.at(name), "JSON item");
   } catch (const FormatError& error) {
     ErrorContext context;
     context.path = join_path(folder->path, name);
@@ -109,9 +114,8 @@ Task<Restored> restore_step(EnginePtr engine, std::string path, Step number, arg
   std::exception_ptr failure;
   try {
     Restored restored = co_await restore_open_step(step, number, std::move(args), settings);
-    const bool is_held = std::ranges::any_of(restored.items(), [](const auto& item) {
-      return item.second.type() == typeid(LazyTree);
-    });
+    const bool is_held = std::ranges::any_of(
+        restored.items(), [](const auto& item) { return item.second.type() == typeid(LazyTree); });
     if (!is_held) co_await close_step(step);
     co_return restored;
   } catch (...) {

@@ -1,5 +1,6 @@
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/nursery.h>
+#include <cairn/manager/internal/file_record.h>
 #include <cairn/manager/internal/step_records.h>
 
 #include <memory>
@@ -10,7 +11,7 @@ namespace {
 /// Steps that are read at once: each has a few small operations.
 constexpr std::size_t kReadAtOnce = 64;
 constexpr std::uint64_t kMetricsBytesMax = 64u << 20;
-constexpr std::string_view kMetricsFile = "metrics/metrics";
+constexpr std::string_view kMetrics = "metrics";  ///< the item, and the file in it
 
 struct Reading {
   std::vector<ListedStep> steps;
@@ -22,10 +23,16 @@ using ReadingPtr = std::shared_ptr<Reading>;
 
 /// Orbax keeps metrics in a file of their own, and since 0.11 in the step's metadata too.
 Task<boost::json::object> read_metrics_file(FolderPtr root, std::string step_name) {
-  const auto text = co_await read_file_if_there(
-      root, join_path(step_name, std::string(kMetricsFile)), kMetricsBytesMax);
+  const std::string item(kMetrics);
+  const std::string directory = join_path(step_name, item);
+  auto text = co_await read_file_if_there(root, join_path(directory, item), kMetricsBytesMax);
   if (!text) co_return boost::json::object();
-  boost::json::value value = orbax::parse_json(*text, "metrics");
+  ItemFiles files;
+  files.set(item, std::move(*text));
+  FolderPtr folder = co_await open_subfolder(root, directory);
+  FileChooser none_else;
+  co_await check_files(folder, item, &files, std::move(none_else), throw_damage());
+  boost::json::value value = orbax::parse_json(files.at(item), "metrics");
   if (!value.is_object()) {
     throw FormatError("metrics", "document", "another JSON value", "an object");
   }

@@ -72,6 +72,14 @@ ArrayMetadataHash metadata_hash(std::string array) {
   return metadata;
 }
 
+FileHash file_hash(std::string name, std::string_view bytes) {
+  FileHash file;
+  file.name = std::move(name);
+  file.bytes = bytes.size();
+  file.hash = hash_of(std::as_bytes(std::span(bytes)));
+  return file;
+}
+
 CairnRecord sample() {
   CairnRecord record;
   record.writer_version = "0.1.0";
@@ -80,6 +88,7 @@ CairnRecord sample() {
   record.manifest_hash = content_hash("manifest");
   record.strings_hash = content_hash("strings");
   record.metadata_hash = content_hash("metadata");
+  record.files = {file_hash("data.json", "{}"), file_hash("metadata", std::string(300, 'x'))};
   record.array_metadata = {metadata_hash("a"), metadata_hash("")};
   record.chunk_checksums = {sums("a", {1, 0xdeadbeef}), sums("b", {})};
   record.codecs = {codec("a", "blosc planes", "by the sample", 1493), codec("b", "raw", "no", 1000),
@@ -96,6 +105,7 @@ void expect_equal(const CairnRecord& a, const CairnRecord& b) {
   EXPECT_EQ(a.manifest_hash, b.manifest_hash);
   EXPECT_EQ(a.strings_hash, b.strings_hash);
   EXPECT_EQ(a.metadata_hash, b.metadata_hash);
+  EXPECT_EQ(a.files, b.files);
   EXPECT_EQ(a.array_metadata, b.array_metadata);
   EXPECT_EQ(a.chunk_checksums, b.chunk_checksums);
   EXPECT_EQ(a.codecs, b.codecs);
@@ -252,6 +262,34 @@ TEST(CairnRecord, PartsAboutChunksHaveTheirErrors) {
   refuses(part("chunks", std::string("\0\1\1w", 4) + hash + "\x7f"), "array 0: num_chunks");
 }
 
+TEST(CairnRecord, FilesAreAsDocumented) {
+  CairnRecord one;
+  one.files = {file_hash("metadata", "abc")};
+  EXPECT_EQ(encode(one), record(1, std::string("\5files\0\x1b\1\x08metadata\3", 19) +
+                                       "\x06\xb0\x5a\xb6\x73\x3a\x61\x85"
+                                       "\x78\xaf\x5f\x94\x89\x2f\x39\x50"));
+}
+
+TEST(CairnRecord, FilesHaveTheirErrors) {
+  const auto files = [](std::string_view bytes) {
+    const char length = static_cast<char>(bytes.size());
+    return record(1, std::string("\5files\0", 7) + length + std::string(bytes));
+  };
+  const std::string rest = "\7" + std::string(16, 'h');  // bytes and hash
+  EXPECT_EQ(decode_record(files("\2\1a" + rest + "\1b" + rest)).files.size(), 2u);
+  refuses(files("\x7f"), "part files: num_files");
+  // As long as a file without a name, which there cannot be.
+  refuses(files("\1\1a\7" + std::string(15, 'h')), "num_files");
+  refuses(files("\1\2ab\7" + std::string(15, 'h')), "file 0: hash");
+  refuses(files("\1\1a" + rest + "x"), "1 bytes after the last field");
+  refuses(files(std::string("\1\0", 2) + rest + "x"), "file 0: name");
+  refuses(files("\1\3a/b" + rest), "file 0: name");
+  refuses(files(std::string("\1\3a\0b", 5) + rest), "file 0: name");
+  refuses(files("\1\x80\2" + rest), "file 0: name");
+  refuses(files("\2\1b" + rest + "\1a" + rest), "file 1: name");
+  refuses(files("\2\1a" + rest + "\1a" + rest), "ascending names");
+}
+
 // XXH3-128 of nothing, from xxHash's own test vectors.
 TEST(CairnRecord, HashesAreXxh3InItsCanonicalForm) {
   const ContentHash hash = hash_of({});
@@ -269,6 +307,12 @@ TEST(CairnRecord, EncoderRefusesWhatTheDecoderWould) {
   bad = sample();
   bad.metadata_hash = "0";
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
+  for (const std::string& name : {std::string(), std::string("a/b"), std::string("z\0", 2),
+                                  std::string(256, 'z'), bad.files[0].name}) {
+    bad = sample();
+    bad.files[1].name = name;
+    EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument) << name;
+  }
   bad = sample();
   bad.codecs[0].reason = std::string(256, 'r');
   EXPECT_THROW(static_cast<void>(encode(bad)), std::invalid_argument);
@@ -285,6 +329,7 @@ TEST(CairnRecord, EncoderRefusesWhatTheDecoderWould) {
 TEST(ContentHash, IsXxh3Of128Bits) {
   EXPECT_EQ(content_hash(""), "99aa06d3014798d86001c324468d497f");
   EXPECT_EQ(content_hash("abc"), "06b05ab6733a618578af5f94892f3950");
+  EXPECT_EQ(to_hex(hash_of(std::as_bytes(std::span("abc", 3)))), content_hash("abc"));
 }
 
 }  // namespace

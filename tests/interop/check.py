@@ -19,7 +19,7 @@ import tensorstore as ts
 from incremental_steps import incremental_steps
 from layouts import restores_in_every_layout
 from patterns import DTYPES, dtype_of, equal, pattern, same, same_tree, smooth_pattern
-from records import record_disturbs_nobody
+from records import record_disturbs_nobody, records_of_files_disturb_nobody
 
 SHAPES: list[tuple[int, ...]] = [(), (7,), (3, 5), (2, 3, 4), (0, 4), (300, 70)]
 STEPS_MANY = 20_000
@@ -435,6 +435,7 @@ def main() -> int:
         ("Orbax v0", "StandardRestore as jax.Array", lambda: orbax_jax_target(root)),
         ("Orbax v0, v1", "each layout as numpy's and as jax.Array", lambda: restores_in_every_layout(root, cairn)),
         ("all", "each layout with _CAIRN as without", lambda: record_disturbs_nobody(root, cairn)),
+        ("Orbax v0, v1", "JSON, metrics, keys with _CAIRN as without", lambda: records_of_files_disturb_nobody(root)),
         ("Orbax v0", "Composite with a JSON item", lambda: orbax_composite(root)),
         ("Orbax v0", "what three processes saved together", lambda: orbax_together(root)),
         ("Orbax v0", "array, proto and random key items", lambda: orbax_kinds(root)),

@@ -1,4 +1,4 @@
-"""`_CAIRN`, the file that Cairn has beside Orbax's in an item of every layout, disturbs none of the peers."""
+"""`_CAIRN`, the file that Cairn has beside Orbax's in items of every layout and kind, disturbs none of the peers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import shutil
 import warnings
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore as ts
 import zarr
+from google.protobuf import struct_pb2
 from orbax.checkpoint import v1
 
 from layouts import arrays_of, save
@@ -95,3 +97,47 @@ def record_disturbs_nobody(root: pathlib.Path, cairn: str) -> None:
             manager.delete(0)
             equal(manager.all_steps(), [], f"{layout}: steps after Orbax deleted ours")
         equal((saved / "0").exists(), False, f"{layout}: the step that Orbax deleted is there")
+
+
+# Items that are a few files, as interop_writer saved them: where their records are.
+RECORDS_OF_FILES = [
+    "several/0/data", "single/2/metrics", "kinds/0/proto", "kinds/0/typed/jax_random_key_metadata",
+    "kinds/0/untyped/jax_random_key_metadata", "kinds/0/rng/np_random_key_metadata",
+]  # fmt: skip
+
+
+def files_seen_by_orbax(root: pathlib.Path) -> dict[str, Any]:
+    with ocp.CheckpointManager(root / "several") as manager:
+        seen = {"v0 JSON": manager.restore(0, args=ocp.args.Composite(data=ocp.args.JsonRestore()))["data"]}
+    options = ocp.CheckpointManagerOptions(best_fn=lambda metrics: metrics["loss"])
+    with ocp.CheckpointManager(root / "single", options=options) as manager:
+        seen["v0 metrics"] = dict(manager.metrics(2))
+    items = {
+        "proto": ocp.args.ProtoRestore(struct_pb2.Value), "typed": ocp.args.JaxRandomKeyRestore(),
+        "untyped": ocp.args.JaxRandomKeyRestore(), "rng": ocp.args.NumpyRandomKeyRestore(),
+    }  # fmt: skip
+    with ocp.CheckpointManager(root / "kinds") as manager:
+        restored = manager.restore(0, args=ocp.args.Composite(**items))
+    seen["v0 message"] = restored["proto"].string_value
+    seen["v0 typed key"] = np.asarray(jax.random.key_data(restored["typed"])).tolist()
+    seen["v0 untyped key"] = np.asarray(restored["untyped"]).tolist()
+    seen["v0 random state"] = np.asarray(restored["rng"]["state"]["key"]).tolist()
+    seen["v1 JSON"] = v1.load_checkpointables(root / "several/0", {"data": None})["data"]
+    return seen
+
+
+def records_of_files_disturb_nobody(root: pathlib.Path) -> None:
+    """Orbax reads JSON, metrics, messages and random keys by their files' names, and sees no record beside them."""
+    records = [root / folder / "_CAIRN" for folder in RECORDS_OF_FILES]
+    for record in records:
+        equal(record.is_file(), True, f"{record} is there")
+    with_records = files_seen_by_orbax(root)
+    equal(with_records["v0 JSON"], {"epoch": 3, "file": "a.txt"}, "what Orbax reads of a JSON item")
+    asides = [record.rename(root / f"aside{i}") for i, record in enumerate(records)]
+    try:
+        without = files_seen_by_orbax(root)
+    finally:
+        for aside, record in zip(asides, records):
+            aside.rename(record)
+    for what, seen in without.items():
+        equal(with_records[what], seen, f"{what}, with _CAIRN instead of without")

@@ -35,6 +35,8 @@ class WordsHandler : public Handler<WordsSave, WordsRestore, Words> {
       if (word == "throw") throw std::runtime_error("a word that cannot be");
       if (word == "slash") return {{"a/b", ""}};
       if (word == "marker") return {{"commit_success.txt", ""}};
+      if (word == "record") return {{"_CAIRN", ""}};
+      if (word == "long") return {{std::string(256, 'n'), ""}};
       text += word + "\n";
     }
     return {{"words.txt", text}, {"count", std::to_string(args.words.size())}};
@@ -103,6 +105,7 @@ TEST_P(Handlers, WhatAHandlerThrowsNamesItemAndHandler) {
   EXPECT_EQ(entries(), std::vector<std::string>());
 
   EXPECT_TRUE(manager.save(1, WordsSave{{"a", "b"}}).get());
+  std::filesystem::remove(root() + "/1/default/_CAIRN");  // which knows the files as they were
   overwrite("1/default/count", "3");
   const Error restoring = error_of([&] { return manager.restore(1).get(); });
   EXPECT_EQ(restoring.code(), ErrorCode::data_loss);
@@ -116,7 +119,7 @@ TEST_P(Handlers, WhatAHandlerThrowsNamesItemAndHandler) {
 
 TEST_P(Handlers, NamesThatAFileOfAnItemCannotHaveAreRefused) {
   CheckpointManager manager(root(), with_words());
-  for (const char* what : {"slash", "marker"}) {
+  for (const char* what : {"slash", "marker", "record", "long"}) {
     const Error error = error_of([&] { return manager.save(0, WordsSave{{what}}).get(); });
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
     EXPECT_THAT(error.what(), HasSubstr("cannot have"));

@@ -16,7 +16,7 @@ constexpr std::string_view kStructure = "fuzz input";
 
 auto parts(const CairnRecord& record) {
   return std::tie(record.writer_version, record.tuples, record.unsigned_scalars,
-                  record.manifest_hash, record.strings_hash, record.metadata_hash,
+                  record.manifest_hash, record.strings_hash, record.metadata_hash, record.files,
                   record.array_metadata, record.chunk_checksums, record.codecs, record.chunks,
                   record.unknown);
 }
@@ -143,6 +143,14 @@ ArrayMetadataHash metadata_hash(std::string array) {
   return metadata;
 }
 
+FileHash file_hash(std::string name) {
+  FileHash file;
+  file.bytes = name.size();
+  file.hash = hash_of(std::as_bytes(std::span(name)));
+  file.name = std::move(name);
+  return file;
+}
+
 ChunkTraces traces() {
   ChunkTraces traces;
   for (const char* path : {"d/00ff", "d/11"}) {
@@ -186,6 +194,7 @@ Seeds seeds(const TestData&) {
   add([](CairnRecord& record) { record.manifest_hash = content_hash("manifest"); });
   add([](CairnRecord& record) { record.strings_hash = content_hash("strings"); });
   add([](CairnRecord& record) { record.metadata_hash = content_hash("metadata"); });
+  add([](CairnRecord& record) { record.files = {file_hash("metadata"), file_hash("metrics")}; });
   add([](CairnRecord& record) {
     record.array_metadata = {metadata_hash("w"), metadata_hash("opt.m")};
   });
