@@ -110,8 +110,9 @@ class CAIRN_EXPORT CheckpointManager {
 
   /// Reads a step (none = latest_committed_step(), or the newest of options.directory) and checks
   /// every checksum. Errors: not_found (lists the steps or items there are), incomplete_checkpoint,
-  /// data_loss (file, offset, array, chunk), step_deleted, not_supported. Future::cancel() stops
-  /// it.
+  /// data_loss (file, offset, array, chunk), step_deleted, not_supported, invalid_argument (the
+  /// arguments do not fit the item; or they name items where this manager has saved single ones, or
+  /// none where it has saved several). Future::cancel() stops it.
   Future<Restored> restore(std::optional<Step> step = std::nullopt, args::RestoreArgs args = {},
                            RestoreOptions options = {}) const;
 

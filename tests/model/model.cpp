@@ -302,15 +302,18 @@ Answer Model::delete_step(Step step) {
   return {};
 }
 
-std::optional<Content> Model::restore(std::optional<Step> step) {
+Model::Read Model::restore(std::optional<Step> step) {
   if (!step) step = latest_committed();
   const std::string name = step ? find(*step) : "";
-  if (name.empty()) return std::nullopt;
+  if (name.empty()) return {missing(step.value_or(-1))};
+  const Content& content = disk.at(name);
+  const bool other_mode = composite_ && *composite_ != content.composite;
+  if (other_mode) return {ErrorCode::invalid_argument, content};
   const bool older = latest() && *step < *latest();
   if (older && step != restored_) ++roll_backs_;
   restored_ = older ? step : std::nullopt;
   rolled_back_from_ = latest().value_or(-1);
-  return disk.at(name);
+  return {std::nullopt, content};
 }
 
 }  // namespace cairn::model

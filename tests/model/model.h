@@ -48,8 +48,12 @@ class Model {
   std::optional<ErrorCode> take_errors();
   [[nodiscard]] bool has_unseen() const { return !unseen_.empty(); }
   Answer delete_step(Step step);
-  /// None: there is no such step.
-  std::optional<Content> restore(std::optional<Step> step);
+  struct Read {
+    std::optional<ErrorCode> error;
+    Content content{};
+  };
+  /// Of a step that is there, by a call of the mode that it was saved in.
+  Read restore(std::optional<Step> step);
   bool reached_preemption(Step step);
 
   [[nodiscard]] std::set<Step> all_steps() const;
