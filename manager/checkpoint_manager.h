@@ -47,6 +47,8 @@ class CAIRN_EXPORT CheckpointManager {
 
   /// The root, as an absolute path.
   [[nodiscard]] const std::string& directory() const noexcept;
+  /// What it runs on: the one of the options, or the process's shared one. Its executor() is where
+  /// coroutines may await futures without another thread; other managers may use it, too.
   [[nodiscard]] const std::shared_ptr<engine::Engine>& engine() const noexcept;
 
   /// Steps, ascending; the one whose save is under way included, those chosen for deletion not.
