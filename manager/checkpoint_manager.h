@@ -98,7 +98,7 @@ class CAIRN_EXPORT CheckpointManager {
   /// The last save of a process that is about to end:
   ///
   ///     if (manager.reached_preemption(step)) {
-  ///       manager.save_before_exit(step, state()).get();
+  ///       const SaveResult last = manager.save_before_exit(step, state()).get();
   ///       return;  // ~CheckpointManager waits until the deadline at most
   ///     }
   ///
