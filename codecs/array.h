@@ -58,6 +58,7 @@ class CAIRN_EXPORT Array {
 
   /// Of the elements.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+  /// Extents, one for each dimension.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] Index size() const noexcept { return size_; }  ///< elements
   /// All elements, in C order.
@@ -106,10 +107,12 @@ class CAIRN_EXPORT ArrayView {
 
   /// Of the elements.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+  /// Extents, one for each dimension.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] const std::vector<Index>& strides() const noexcept { return strides_; }  ///< bytes
-  /// The first element; how many there are.
+  /// The first element.
   [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+  /// How many elements there are.
   [[nodiscard]] Index size() const noexcept { return size_; }
   /// True when the elements lie densely in C order.
   [[nodiscard]] bool contiguous() const noexcept { return contiguous_; }

@@ -34,6 +34,7 @@ struct Header {
   Shuffle shuffle = Shuffle::none;
   bool stored = false;  ///< the content follows as it is
   bool split = false;   ///< a block has one stream per byte of the element
+
   /// Bytes of an element, of all elements, and of a block of them.
   std::size_t typesize = 1;
   std::size_t content_bytes = 0;
@@ -61,6 +62,7 @@ struct Options {
   std::size_t typesize = 1;
   std::size_t blocksize = 0;  ///< 0: libblosc's choice
 };
+/// The frame that libblosc makes of `content`.
 [[nodiscard]] CAIRN_EXPORT std::size_t encode(std::span<const std::byte> content,
                                               const Options& options, std::span<std::byte> to);
 /// The content as it is (libblosc's level 0).

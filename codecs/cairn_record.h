@@ -128,7 +128,7 @@ struct CairnRecord {
   /// Ignorable parts of newer versions, kept for inspection: name and bytes.
   std::vector<std::pair<std::string, std::string>> unknown;
 };
-/// Throws std::invalid_argument for what decode_record() would refuse.
+/// The bytes of _CAIRN. Throws std::invalid_argument for what decode_record() would refuse.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const CairnRecord& record);
 /// The record in at most `bytes_max` bytes, and the names of the parts that it is without for that:
 /// `chunks`, `codecs`, `chunk_checksums`, `array_metadata`, in this order and no more than need be.

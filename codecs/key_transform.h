@@ -53,11 +53,15 @@ class CAIRN_EXPORT TransformRule {
 
   /// take: rename() and apply(), which have one source.
   enum class Kind : std::uint8_t { take, combine, fallback };
+  /// Which of these it is.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  /// Which leaves of the target it is for, as it was given.
   [[nodiscard]] const std::string& pattern() const noexcept { return pattern_; }
   /// One for Kind::take, none for Kind::fallback.
   [[nodiscard]] const std::vector<std::string>& sources() const noexcept { return sources_; }
+  /// Of apply(); empty without.
   [[nodiscard]] const ValueFunction& value_function() const noexcept { return value_; }
+  /// Of combine(); empty without.
   [[nodiscard]] const CombineFunction& combine_function() const noexcept { return combine_; }
 
  private:

@@ -56,6 +56,8 @@ class CAIRN_EXPORT Leaf {
   Leaf(DType dtype, Shape shape, std::vector<LeafPart> parts);
   /// The shorthand: one part that covers all.
   Leaf(DType dtype, Shape shape, std::shared_ptr<Source> source);
+
+  /// Of the whole array: what its elements are, its extents, and the parts that make it up.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] const std::vector<LeafPart>& parts() const noexcept { return parts_; }

@@ -25,6 +25,7 @@ class CAIRN_EXPORT LeafSpec {
 
   /// What is asked for; none: as saved.
   [[nodiscard]] std::optional<DType> dtype() const noexcept { return dtype_; }
+  /// Extents that are asked for; none: as saved.
   [[nodiscard]] const std::optional<Shape>& shape() const noexcept { return shape_; }
   /// A placeholder has neither dtype nor shape.
   [[nodiscard]] bool is_placeholder() const noexcept { return placeholder_; }

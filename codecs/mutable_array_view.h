@@ -40,6 +40,7 @@ class CAIRN_EXPORT MutableArrayView {
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] Index size() const noexcept { return view_.size(); }
   [[nodiscard]] bool contiguous() const noexcept { return view_.contiguous(); }
+
   /// The same elements, to read.
   [[nodiscard]] const ArrayView& view() const noexcept { return view_; }
   /// Same dtype, shape and element bytes, wherever they lie.

@@ -21,6 +21,7 @@ namespace cairn::ocdbt {
 inline constexpr std::uint32_t kManifestMagic = 0x0cdb3a2a;
 inline constexpr std::uint32_t kBtreeMagic = 0x0cdb20de;
 inline constexpr std::uint32_t kVersionTreeMagic = 0x0cdb1234;
+
 /// Of a whole key, what the nodes above strip included.
 inline constexpr std::uint64_t kMaxKeyBytes = 65535;
 
@@ -137,10 +138,11 @@ struct VersionNode {
 // Encoders throw std::invalid_argument on values the format cannot hold; decoders throw
 // FormatError. A decoder checks magic, length, checksum and every bound before it allocates, and
 // consumes every byte.
-/// The bytes of a file or node, and back.
+/// The bytes of a file or node.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Manifest& manifest);
-[[nodiscard]] CAIRN_EXPORT Manifest decode_manifest(std::string_view bytes);
 [[nodiscard]] CAIRN_EXPORT std::string encode(const Node& node, const Config& config);
+/// The manifest of these bytes.
+[[nodiscard]] CAIRN_EXPORT Manifest decode_manifest(std::string_view bytes);
 /// Bytes that nodes decoded together may take: keys and paths, prefixes undone; inline values; and,
 /// while they are being decoded, decompressed bodies. Thread-safe.
 class NodeBudget {

@@ -34,12 +34,16 @@ inline constexpr std::string_view kJaxRandomKeyHandler =
     "orbax.checkpoint._src.handlers.random_key_checkpoint_handler.JaxRandomKeyCheckpointHandler";
 inline constexpr std::string_view kNumpyRandomKeyHandler =
     "orbax.checkpoint._src.handlers.random_key_checkpoint_handler.NumpyRandomKeyCheckpointHandler";
+
 /// The key of the one array of an array item.
 inline constexpr std::string_view kArrayItemKey = "checkpoint";
+
 /// Directories of a random key's item: what it is, and, with kKeyMetadataSuffix, a JSON item.
 inline constexpr std::string_view kJaxRandomKeyFolder = "jax_random_key";
 inline constexpr std::string_view kNumpyRandomKeyFolder = "np_random_key";
 inline constexpr std::string_view kKeyMetadataSuffix = "_metadata";
+
+/// Files of an item, of a step and of the root, and what a temporary directory's name has.
 inline constexpr std::string_view kProtoFile = "proto.pbtxt";
 inline constexpr std::string_view kTemporaryInfix = ".orbax-checkpoint-tmp";
 inline constexpr std::string_view kStepMetadataFile = "_CHECKPOINT_METADATA";
@@ -75,6 +79,7 @@ struct RootMetadata {
 };
 /// Errors as encode(StepMetadata)'s.
 [[nodiscard]] CAIRN_EXPORT std::string encode(const RootMetadata& metadata);
+/// Errors as decode_step_metadata()'s.
 [[nodiscard]] CAIRN_EXPORT RootMetadata decode_root_metadata(std::string_view json);
 
 /// What a leaf is, as value_metadata.value_type has it.

@@ -98,6 +98,7 @@ struct ShardName {
   std::size_t number = 0;
   std::size_t count = 0;
 };
+/// The parts of a name that shard_name() made; none for any other name.
 [[nodiscard]] CAIRN_EXPORT std::optional<ShardName> parse_shard_name(
     std::string_view name) noexcept;
 

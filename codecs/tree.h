@@ -55,6 +55,7 @@ using KeyPath = std::vector<Key>;
 /// changed through an iterator. References to values last until an entry is added or erased.
 class CAIRN_EXPORT Dict {
  public:
+  /// A key and its value.
   using value_type = std::pair<std::string, Tree>;
   Dict() noexcept;
   /// Dict{{"w", array}, {"n", 3}}: values are moved in; of equal keys the last wins, as in Python.
@@ -65,18 +66,22 @@ class CAIRN_EXPORT Dict {
   Dict& operator=(Dict&&) noexcept;
   ~Dict();
   Tree& operator[](std::string_view key);  ///< inserts null at the end when absent
+  /// The value of a key; null where there is none.
   [[nodiscard]] const Tree* find(std::string_view key) const noexcept;
   [[nodiscard]] Tree* find(std::string_view key) noexcept;
   /// Throws std::out_of_range naming the key and the keys there are (at most ten).
   [[nodiscard]] const Tree& at(std::string_view key) const;
   [[nodiscard]] Tree& at(std::string_view key);
   bool erase(std::string_view key);  ///< O(size): later entries move up
+
+  /// How many entries there are, whether there are none, and the entries in their order.
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] const value_type* begin() const noexcept;
   [[nodiscard]] const value_type* end() const noexcept;
   [[nodiscard]] value_type* begin() noexcept;
   [[nodiscard]] value_type* end() noexcept;
+
   /// The same keys with equal values, in any order: Python's rule.
   friend CAIRN_EXPORT bool operator==(const Dict&, const Dict&);
 
@@ -113,6 +118,7 @@ struct CAIRN_EXPORT Tuple : std::vector<Tree> {
 /// be assigned to or destroyed.
 class CAIRN_EXPORT Tree {
  public:
+  /// What a node can be.
   using Value = std::variant<Null, bool, std::int64_t, std::uint64_t, double, std::string, Array,
                              ArrayView, MutableArrayView, Leaf, LeafSpec, Dict, List, Tuple>;
   Tree() noexcept = default;  ///< null
@@ -155,6 +161,7 @@ class CAIRN_EXPORT Tree {
   /// "dict", "list", "tuple", "null", "bool", "int", "uint", "float", "string", "array", "view",
   /// "memory" (of a MutableArrayView), "leaf", "spec".
   [[nodiscard]] std::string_view kind() const noexcept;
+  /// True when the node is a T, one of the types of Value.
   template <class T>
   [[nodiscard]] bool is() const noexcept {
     return std::holds_alternative<T>(value_);

@@ -36,7 +36,7 @@ struct TreeDiff {
   struct Mismatch {
     Mismatch(KeyPath p, std::string s, std::string t)
         : path(std::move(p)), saved(std::move(s)), target(std::move(t)) {}
-    KeyPath path;
+    KeyPath path;        ///< of the node, in both trees
     std::string saved;   ///< what it is there, in words: "float32[2, 3]", "a dict of 2"
     std::string target;  ///< likewise
     friend bool operator==(const Mismatch&, const Mismatch&) = default;

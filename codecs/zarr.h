@@ -37,12 +37,13 @@ struct Transpose {
   std::vector<std::size_t> order;
   friend bool operator==(const Transpose&, const Transpose&) = default;
 };
-/// Compressors, with the settings that their metadata has.
+/// A compressor, with the settings that its metadata has.
 struct Zstd {
   int level = 1;
   bool checksum = false;  ///< v3 only
   friend bool operator==(const Zstd&, const Zstd&) = default;
 };
+/// Another: gzip, or zlib.
 struct Gzip {
   int level = 5;
   bool zlib = false;  ///< v2's "zlib": RFC 1950 around the stream instead of RFC 1952
@@ -53,6 +54,7 @@ struct Bz2 {
   int level = 1;
   friend bool operator==(const Bz2&, const Bz2&) = default;
 };
+/// A Blosc frame (codecs/blosc.h).
 struct Blosc {
   blosc::Compressor compressor = blosc::Compressor::zstd;
   int level = 5;
@@ -61,6 +63,7 @@ struct Blosc {
   std::size_t blocksize = 0;  ///< 0: the encoder's choice
   friend bool operator==(const Blosc&, const Blosc&) = default;
 };
+/// The checksum of what comes before, at its end.
 struct Crc32c {
   friend bool operator==(const Crc32c&, const Crc32c&) = default;
 };
@@ -117,6 +120,7 @@ struct ArrayMetadata {
 /// (unless the member is an object with "must_understand": false). Unknown members of .zarray are
 /// passed over, as its specification asks.
 [[nodiscard]] CAIRN_EXPORT ArrayMetadata decode_metadata(std::string_view zarr_json);
+/// The same of .zarray.
 [[nodiscard]] CAIRN_EXPORT ArrayMetadata decode_v2_metadata(std::string_view zarray);
 
 /// "zarr.json" or ".zarray".
@@ -173,6 +177,7 @@ struct ByteRange {
 struct ShardIndex {
   std::vector<std::optional<ByteRange>> cells;
 };
+/// Whether its chunks are shards: the chain has a Sharding.
 [[nodiscard]] CAIRN_EXPORT bool is_sharded(const ArrayMetadata& metadata) noexcept;
 /// A shard as an array of its own: shape is the outer chunk's, chunk_shape and codecs the inner
 /// ones.

@@ -51,7 +51,9 @@ class CAIRN_EXPORT AsyncSemaphore {
   auto async_acquire(std::size_t count, Token&& token);
   /// Permits at once, or none; never overtakes a waiting request.
   [[nodiscard]] Permit try_acquire(std::size_t count);
+  /// Permits that nobody has.
   [[nodiscard]] std::size_t available() const;
+  /// Requests in the queue.
   [[nodiscard]] std::size_t waiting() const;
 
  private:

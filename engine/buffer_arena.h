@@ -37,8 +37,10 @@ class CAIRN_EXPORT Buffer {
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   /// Bytes asked for, rounded up to kBufferAlignment.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// data() and size() in one.
   [[nodiscard]] std::span<std::byte> span() const noexcept { return {data_, size_}; }
   explicit operator bool() const noexcept { return data_ != nullptr; }
+  /// Gives the memory back.
   void reset() noexcept;
 
  private:
@@ -58,7 +60,9 @@ class CAIRN_EXPORT Buffer {
 class CAIRN_EXPORT BufferArena {
  public:
   struct Stats {
+    /// Bytes that it was made with.
     std::size_t capacity_bytes = 0;
+    /// Bytes that are given out.
     std::size_t in_use_bytes = 0;
     std::size_t peak_bytes = 0;       ///< most in use at once
     std::size_t committed_bytes = 0;  ///< end of the highest range ever given out or pre-faulted
@@ -92,7 +96,9 @@ class CAIRN_EXPORT BufferArena {
   /// capacity. Blocks while it does; may be called for several parts at once and while
   /// buffers are in use. An error (ENOMEM, for one) leaves the arena usable.
   error_code prefault(std::size_t bytes, std::size_t offset = 0) noexcept;
+  /// What is in use now.
   [[nodiscard]] Stats stats() const;
+  /// Bytes that it was made with.
   [[nodiscard]] std::size_t capacity() const noexcept;
   /// The addresses that it gives out, oversize requests excepted; reserved as long as it, or a
   /// buffer out of it, lives.

@@ -98,8 +98,11 @@ class CAIRN_EXPORT QuarantineEntry {
 class CAIRN_EXPORT Quarantine : public std::enable_shared_from_this<Quarantine> {
  public:
   struct Totals {
+    /// Of all entries there are now.
     std::uint64_t tasks = 0;
+    /// What they were added with.
     std::uint64_t operations = 0;
+    /// What they were added with, bytes.
     std::uint64_t bytes = 0;
   };
 
@@ -111,6 +114,7 @@ class CAIRN_EXPORT Quarantine : public std::enable_shared_from_this<Quarantine> 
   /// Keeps `held` (may be null) until the entry is released. The counts are what stats() shows.
   [[nodiscard]] QuarantineEntry add(std::shared_ptr<void> held, std::uint64_t operations,
                                     std::uint64_t bytes);
+  /// The sums over what is in quarantine now.
   [[nodiscard]] Totals totals() const;
 
  private:

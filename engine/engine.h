@@ -85,14 +85,18 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   [[nodiscard]] BufferArena& window() noexcept;
   [[nodiscard]] CpuPool& cpu();
   [[nodiscard]] Clock& clock() noexcept;
+
   /// For what outlives the engine, as a Watchdog may.
   [[nodiscard]] std::shared_ptr<Clock> shared_clock() const noexcept;
+  /// As the options say, `automatic` included.
   [[nodiscard]] DirectIo direct_io() const noexcept;
+  /// What it has done and what it holds.
   [[nodiscard]] EngineStats stats() const;
 
   /// Hands `operation` to the backend and counts it. Completes it with -EOWNERDEAD in a forked
   /// child.
   void submit(IoOperation* operation) noexcept;
+  /// Asks that `operation` ends early, as IoBackend::cancel().
   void cancel(IoOperation* operation) noexcept;
   /// Closes `fd` without anybody waiting for it: on a dead file server a close may take for ever.
   /// In a forked child, at once.

@@ -84,6 +84,7 @@ class CAIRN_EXPORT File {
   /// Offsets, lengths and addresses of direct transfers are multiples of this, bytes; 1 when
   /// buffered.
   [[nodiscard]] std::uint32_t alignment() const noexcept { return alignment_; }
+  /// The descriptor, which the file keeps.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
@@ -97,16 +98,19 @@ class CAIRN_EXPORT File {
   /// error.
   template <class Token>
   auto async_allocate(std::uint64_t length, Token&& token);  // void(error_code)
+  /// Cuts the file off at `length` bytes, or lengthens it with zeros.
   template <class Token>
   auto async_truncate(std::uint64_t length, Token&& token);  // void(error_code)
   /// fdatasync. After a failure the file's content is unknown: give the save up.
   template <class Token>
   auto async_sync(Token&& token);  // void(error_code)
+  /// What FileStatus has of it.
   template <class Token>
   auto async_stat(Token&& token);  // void(error_code, FileStatus)
   /// flock without waiting; EWOULDBLOCK when held elsewhere. void(error_code)
   template <class Token>
   auto async_lock(bool exclusive, Token&& token);
+  /// Lets async_lock()'s lock go.
   template <class Token>
   auto async_unlock(Token&& token);  // void(error_code)
   /// void(error_code); the descriptor is gone whatever the result.
@@ -157,6 +161,7 @@ class CAIRN_EXPORT Directory {
   auto async_remove_directory(std::string name, Token&& token);
   template <class Token>
   auto async_unlink(std::string name, Token&& token);
+
   /// Never replaces: EEXIST. Where the file system cannot promise that in one step (NFS, FUSE), the
   /// target is looked for first: exclude other writers. void(error_code)
   template <class Token>
@@ -164,6 +169,7 @@ class CAIRN_EXPORT Directory {
   /// Errc::exchange_unavailable where the file system cannot. void(error_code)
   template <class Token>
   auto async_exchange(std::string name, Directory& to, std::string to_name, Token&& token);
+  /// A hard link; EEXIST as above. void(error_code)
   template <class Token>
   auto async_link(std::string name, Directory& to, std::string to_name, Token&& token);
   /// void(error_code, std::vector<DirectoryEntry>)

@@ -79,6 +79,7 @@ struct IoRequest {
   /// What is to be done, and in or to what.
   IoOp op;
   bool beneath = false;  ///< open: refuse to leave the directory (openat2 RESOLVE_BENEATH)
+
   /// As each IoOp says.
   int fd = -1;
   int fd2 = -1;
@@ -87,6 +88,7 @@ struct IoRequest {
   std::uint64_t offset = 0;  ///< bytes
   std::uint64_t length = 0;  ///< bytes
   void* buffer = nullptr;    ///< written to by read, read from by write
+
   /// Likewise.
   std::string path;
   std::string path2;
@@ -142,6 +144,7 @@ class CAIRN_EXPORT IoBackend {
   /// -ECANCELED; one that has ends when the kernel says so. A close is always carried out: its
   /// owner has let the descriptor go. A pointer that is not under way is ignored.
   virtual void cancel(IoOperation* operation) noexcept = 0;
+  /// What it is, for logs.
   [[nodiscard]] virtual BackendInfo info() const = 0;
   /// Names the memory of most transfers, so that a backend can keep it pinned. The ranges stay
   /// mapped as long as the backend. At most once, before the first submit(). A backend may ignore

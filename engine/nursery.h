@@ -70,6 +70,7 @@ class CAIRN_EXPORT Nursery {
   /// Waits for all children; see the class comment for what it throws. May be called again after
   /// spawns.
   [[nodiscard]] boost::asio::awaitable<void> join();
+  /// Children that have not ended.
   [[nodiscard]] std::size_t alive() const noexcept;
 
  private:

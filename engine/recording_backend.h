@@ -41,6 +41,7 @@ class CAIRN_EXPORT Recording {
  public:
   struct Mark {
     std::size_t position = 0;  ///< mutations recorded before it
+    /// What the test called it.
     std::string label;
   };
   /// Of the mutation with this index: true = pretend that this sync was never made.
@@ -55,6 +56,7 @@ class CAIRN_EXPORT Recording {
   /// Operations that succeeded and changed, or synced, something below the root; in order of
   /// completion.
   [[nodiscard]] std::size_t mutations() const;
+  /// What the mutation with this index was.
   [[nodiscard]] IoOp operation(std::size_t index) const;
   /// "17 rename a/b -> a/c".
   [[nodiscard]] std::string describe(std::size_t index) const;

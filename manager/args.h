@@ -39,6 +39,7 @@ namespace args {
 /// What is common to the items that are trees. Empty trees are refused.
 struct TreeSave {
   explicit TreeSave(Tree t) : tree(std::move(t)) {}
+  /// What is saved.
   Tree tree;
   std::optional<Codec> codec;    ///< none: the manager's
   CodecChooser codec_for;        ///< per leaf; may be empty
@@ -173,8 +174,9 @@ class CAIRN_EXPORT Restored {
   Restored() = default;
   Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> items);
 
-  /// The step, and what was restored of it, by name.
+  /// The step that was restored.
   [[nodiscard]] std::int64_t step() const noexcept { return step_; }
+  /// What was restored of it, by name.
   [[nodiscard]] const std::vector<std::pair<std::string, Item>>& items() const noexcept {
     return items_;
   }
@@ -188,7 +190,9 @@ class CAIRN_EXPORT Restored {
     if (T* known = std::any_cast<T>(&value)) return *known;
     refuse_type(item, value.type(), typeid(T));
   }
+  /// The same of a tree.
   [[nodiscard]] Tree& tree(std::string_view item) { return get<Tree>(item); }
+  /// The same of a JSON document.
   [[nodiscard]] boost::json::value& json(std::string_view item) {
     return get<boost::json::value>(item);
   }

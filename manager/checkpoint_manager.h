@@ -47,6 +47,8 @@ class CAIRN_EXPORT CheckpointManager {
 
   /// The root, as an absolute path.
   [[nodiscard]] const std::string& directory() const noexcept;
+  /// What it runs on: the one of the options, or the process's shared one. Its executor() is where
+  /// coroutines may await futures without another thread; other managers may use it, too.
   [[nodiscard]] const std::shared_ptr<engine::Engine>& engine() const noexcept;
 
   /// Steps, ascending; the one whose save is under way included, those chosen for deletion not.
@@ -96,7 +98,7 @@ class CAIRN_EXPORT CheckpointManager {
   /// The last save of a process that is about to end:
   ///
   ///     if (manager.reached_preemption(step)) {
-  ///       manager.save_before_exit(step, state()).get();
+  ///       const SaveResult last = manager.save_before_exit(step, state()).get();
   ///       return;  // ~CheckpointManager waits until the deadline at most
   ///     }
   ///
@@ -113,7 +115,9 @@ class CAIRN_EXPORT CheckpointManager {
   /// Reads a step (none = latest_committed_step(), or where a save under way pushes all of them out
   /// the newest of those, or the newest of options.directory) and checks every checksum. Errors:
   /// not_found (lists the steps or items there are), incomplete_checkpoint, data_loss (file,
-  /// offset, array, chunk), step_deleted, not_supported. Future::cancel() stops it.
+  /// offset, array, chunk), step_deleted, not_supported, invalid_argument (the arguments do not fit
+  /// the item; or they name items where this manager has saved single ones, or none where it has
+  /// saved several). Future::cancel() stops it.
   Future<Restored> restore(std::optional<Step> step = std::nullopt, args::RestoreArgs args = {},
                            RestoreOptions options = {}) const;
 

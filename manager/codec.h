@@ -62,9 +62,11 @@ enum class Layout : std::uint8_t {
 [[nodiscard]] CAIRN_EXPORT std::string_view to_string(Layout layout) noexcept;
 /// The layout of that name. Error(invalid_argument) where there is none.
 [[nodiscard]] CAIRN_EXPORT Layout parse_layout(std::string_view name);
+/// Whether it is a database.
 [[nodiscard]] constexpr bool uses_ocdbt(Layout layout) noexcept {
   return layout == Layout::ocdbt_zarr3 || layout == Layout::ocdbt_zarr2;
 }
+/// Whether its arrays are zarr v3's.
 [[nodiscard]] constexpr bool uses_zarr3(Layout layout) noexcept {
   return layout == Layout::ocdbt_zarr3 || layout == Layout::zarr3;
 }

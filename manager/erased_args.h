@@ -21,6 +21,7 @@ class ErasedArgs {
   [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
   /// typeid(void) where there is nothing.
   [[nodiscard]] std::type_index type() const noexcept { return value_.type(); }
+  /// The arguments, where they are of this type; null where not.
   template <class T>
   [[nodiscard]] T* get_if() noexcept {
     return std::any_cast<T>(&value_);
@@ -29,6 +30,7 @@ class ErasedArgs {
   [[nodiscard]] const T* get_if() const noexcept {
     return std::any_cast<T>(&value_);
   }
+  /// The arguments, whatever they are.
   [[nodiscard]] std::any& value() noexcept { return value_; }
   [[nodiscard]] const std::any& value() const noexcept { return value_; }
 

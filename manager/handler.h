@@ -46,8 +46,9 @@ class CAIRN_EXPORT ItemHandler : public std::enable_shared_from_this<ItemHandler
   [[nodiscard]] virtual bool reads(std::string_view recorded_name) const {
     return recorded_name == name();
   }
-  /// The types of arguments that it takes.
+  /// The types of arguments that it takes for saves.
   [[nodiscard]] virtual std::vector<std::type_index> save_args() const = 0;
+  /// The same for restores.
   [[nodiscard]] virtual std::vector<std::type_index> restore_args() const = 0;
 
  private:

@@ -36,10 +36,11 @@ namespace handlers {
 /// same handler, or by one whose items that one reads.
 class CAIRN_EXPORT HandlerRegistry {
  public:
+  /// A handler, and what it is for.
   struct Entry {
     Entry(std::optional<std::string> i, HandlerPtr h) : item(std::move(i)), handler(std::move(h)) {}
     std::optional<std::string> item;  ///< none: of any name
-    HandlerPtr handler;
+    HandlerPtr handler;               ///< what add() was given; not null
   };
 
   /// For items of any name. Throws Error(invalid_argument) where a handler for any name takes the

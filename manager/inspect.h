@@ -38,15 +38,14 @@ struct LeafInfo {
   LeafInfo() = default;
   std::string key_path;  ///< a/b[3]
   std::string kind;      ///< "array", "scalar", "string", "foreign", "null", "empty dict", ...
-  /// Of an array; where there are shards, a chunk is one.
-  DType dtype = DType::float32;
-  Shape shape;
-  Shape chunk_shape;
+  DType dtype = DType::float32;     ///< of an array
+  Shape shape;                      ///< of an array
+  Shape chunk_shape;                ///< of an array; where there are shards, a chunk is one
   int zarr_format = 0;              ///< 2 or 3; 0 for what is no zarr array: it has no chunks
   std::vector<std::string> codecs;  ///< zarr's names with their settings: "blosc(zstd,5,shuffle)"
-  std::uint64_t chunks = 0;
-  std::uint64_t bytes = 0;         ///< of elements
-  std::uint64_t stored_bytes = 0;  ///< of its chunks on disk
+  std::uint64_t chunks = 0;         ///< that are stored
+  std::uint64_t bytes = 0;          ///< of elements
+  std::uint64_t stored_bytes = 0;   ///< of its chunks on disk
   /// Why nothing more is known of an array or a foreign leaf: data_loss, or not_supported.
   std::optional<Error> fault;
 };
@@ -104,11 +103,11 @@ struct Damage {
 /// What verify found. `arrays` and `chunks` are those that were looked at.
 struct VerifyReport {
   VerifyReport() = default;
-  std::string path;
-  std::uint64_t arrays = 0;
-  std::uint64_t chunks = 0;
-  std::uint64_t bytes = 0;  ///< of stored chunks that were read
-  std::vector<Damage> damages;
+  std::string path;             ///< what was looked at
+  std::uint64_t arrays = 0;     ///< that were looked at
+  std::uint64_t chunks = 0;     ///< that were looked at
+  std::uint64_t bytes = 0;      ///< of stored chunks that were read
+  std::vector<Damage> damages;  ///< none: what could be looked at is sound
   /// What may be as good as ever, but could not be read: arrays and items of a kind that this
   /// release does not read, files behind links, files that this process may not read.
   std::vector<Damage> unchecked;
@@ -118,6 +117,7 @@ struct VerifyReport {
   /// Of safetensors, which has no checksums: that files, headers and index agree was checked, and
   /// no element was read.
   bool structure_only = false;
+  /// Whether there is no damage; `unchecked` may have entries.
   [[nodiscard]] bool ok() const noexcept { return damages.empty(); }
 };
 

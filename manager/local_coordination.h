@@ -15,7 +15,7 @@ namespace cairn {
 /// Which process this is, and where it finds the others.
 struct LocalCoordination {
   ProcessIndex index = 0;  ///< of this process, below `count`
-  ProcessIndex count = 1;
+  ProcessIndex count = 1;  ///< of all processes
   /// The socket file, at most 91 bytes: process 0 makes it (mode 0600), replaces what a dead job
   /// has left there, and removes it at the end. One path per job, in a directory that exists and
   /// that only its user can write to. Processes of other users are turned away. Not used where

@@ -31,13 +31,14 @@ struct EncodeLoad {
   std::uint64_t encoding_bytes = 0;   ///< elements of chunks that are being encoded
   std::uint64_t capturing_bytes = 0;  ///< elements that are being copied
   std::size_t workers = 1;            ///< threads that copy and encode
-  double disk_rate = 0;
-  double encode_rate = 0;  ///< of one worker, in elements
+  double disk_rate = 0;               ///< at which the disk writes
+  double encode_rate = 0;             ///< of one worker, in elements
 };
+/// What becomes of a chunk.
 enum class EncodeDecision : std::uint8_t {
-  encode,
-  store,  ///< as it is, 16 bytes more than raw
-  wait    ///< ask again when the load has changed
+  encode,  ///< by its codec
+  store,   ///< as it is, 16 bytes more than raw
+  wait     ///< ask again when the load has changed
 };
 /// Called on the engine's strand for each chunk of an array that pays to encode, and for chunks
 /// below 256 KiB (of incremental saves) some MiB at a time; in order, until it answers something
@@ -73,7 +74,7 @@ enum class OlderStep : std::uint8_t {
 /// older steps stay, and wait_until_finished() reports data_loss. A save that overwrites a step is
 /// read back before its commit, and fails with data_loss: the step keeps its old content.
 enum class VerifyBeforeDelete : std::uint8_t {
-  none,
+  none,      ///< nothing is read
   manifest,  ///< the step's metadata, and each tree's index and database
   full       ///< every byte, against its checksum
 };
@@ -98,6 +99,8 @@ struct ManagerOptions {
   /// Decides alone: exclusive with the three above (an error). See
   /// manager/save_policy.h.
   SaveDecisionPolicy save_decision_policy{};
+  /// What save() does at a step that is not above the latest one after a roll-back: by default it
+  /// fails with invalid_argument, which names this option.
   OlderStep on_older_step = OlderStep::error;
 
   // ---- which steps stay ----
@@ -112,6 +115,7 @@ struct ManagerOptions {
   /// A step's worth, from its metrics; NaN counts as no metrics. Called on threads of savers and on
   /// the engine's strand.
   MetricFn best_fn{};
+  /// Whether the largest number of best_fn is the best, or the smallest.
   BestMode best_mode = BestMode::max;
   /// With best_fn: true keeps steps without metrics; false deletes them first, once there are more
   /// steps than max_to_keep.
@@ -123,6 +127,8 @@ struct ManagerOptions {
   /// Decides alone what is kept: exclusive with the options above but best_fn, which then only
   /// ranks steps for best_step(). See manager/preservation_policy.h.
   PreservationPolicy preservation_policy{};
+  /// What must read back from the step that has just committed before others are deleted for it;
+  /// `full` reads the whole step.
   VerifyBeforeDelete verify_before_delete = VerifyBeforeDelete::manifest;
   /// Deleted steps are renamed into this directory of the root instead of removed; empty: removed.
   std::string todelete_subdir{};
@@ -139,6 +145,7 @@ struct ManagerOptions {
   bool read_only = false;
   /// Names of steps are step_prefix + "_" + the number, zero padded to step_format_fixed_length.
   std::optional<std::string> step_prefix{};
+  /// Digits of a step's name at least, filled up with zeros; none: no zeros.
   std::optional<int> step_format_fixed_length{};
   /// Overrides both. See manager/step_name.h.
   StepNameFormatPtr step_name_format{};
@@ -151,6 +158,7 @@ struct ManagerOptions {
   bool lightweight_initialize = false;
   /// Permission bits of directories that are made, less the umask; none: 0777.
   std::optional<std::uint32_t> path_permission_mode{};
+  /// How steps become visible. All managers of a root are to have the same.
   Atomicity atomicity = Atomicity::rename;
   /// User metadata of the root, written by the constructor unless there is some already; metadata()
   /// gives what is there.
@@ -165,6 +173,7 @@ struct ManagerOptions {
   bool enable_async_checkpointing = true;
   /// False: save() returns when the step's temporary directory has been made.
   bool create_directories_asynchronously = true;
+  /// Called with the step before each commit; see PostFinalizationCallback.
   PostFinalizationCallback post_finalization_callback{};
   /// A save fails with the error of an earlier one that nobody has seen, instead of reporting it as
   /// SaveResult::warning.
@@ -255,13 +264,15 @@ struct SaveOptions {
   bool overwrite =
       false;  ///< replace an existing step; it stays readable until the new one commits
   boost::json::object custom_metadata;  ///< stored in the step's metadata
+  /// How the arrays are taken over: by default they are copied, and the caller may change them from
+  /// staged() on.
   Capture capture = Capture::copy;
 };
 
 /// Of the last save before the process ends.
 struct ExitSaveOptions {
   ExitSaveOptions() = default;
-  SaveOptions save;
+  SaveOptions save;  ///< `force` is taken to be on
   /// What is not over by then, from the call, is given up; <= 0 is an error. The default leaves a
   /// little of the half minute that most clusters give.
   std::chrono::milliseconds deadline{25'000};

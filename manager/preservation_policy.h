@@ -3,6 +3,12 @@
 // here are Orbax's (preservation_policy.py). They are values: to copy, to keep, to call from any
 // thread. Constructors throw Error(invalid_argument). The manager asks through preserve(), which
 // makes times grow with the step number and does not let a policy lose everything.
+//
+//   options.preservation_policy = [](std::span<const CheckpointInfo> infos) {
+//     std::vector<bool> keep(infos.size());
+//     for (std::size_t i = 0; i < infos.size(); ++i) keep[i] = infos[i].step % 1000 == 0;
+//     return keep;
+//   };
 
 #include <cairn/export.h>
 #include <cairn/manager/checkpoint_info.h>

@@ -49,6 +49,7 @@ class CAIRN_EXPORT RandomState {
 
   /// "MT19937", "PCG64", "std::mt19937_64", ...
   [[nodiscard]] const std::string& bit_generator() const noexcept { return bit_generator_; }
+  /// The state as numpy has it.
   [[nodiscard]] const Tree& numpy() const noexcept { return numpy_; }
   /// Makes the engine go on from here. Throws Error(invalid_argument) naming both generators where
   /// they differ, data_loss where the state is none of that generator's; the engine is then as

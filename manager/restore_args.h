@@ -51,6 +51,7 @@ struct TreeRestore {
   /// a path that is not there, with names like it; invalid_argument for a range that does not lie
   /// in its array, a range of several arrays, an array that is named twice, and beside a target.
   std::vector<Selection> selection;
+  /// What to restore into: leaves say dtype, shape and place. None: the tree as saved.
   std::optional<Tree> target;
   /// False: an array may have another shape than the target's, of the same rank. Each axis is cut
   /// off at the target's extent, or filled up with zeros.

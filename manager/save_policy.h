@@ -2,6 +2,11 @@
 // When a step is saved. A policy is a function of the step, of the steps that are there and of the
 // situation; any lambda will do. Those named here are Orbax's (save_decision_policy.py). They are
 // values: to copy, to keep, to call from any thread. Constructors throw Error(invalid_argument).
+//
+//   options.save_decision_policy = [](Step step, std::span<const CheckpointInfo> previous,
+//                                     const SaveContext& context) {
+//     return context.reached_preemption || previous.empty() || step % 100 == 0;
+//   };
 
 #include <cairn/export.h>
 #include <cairn/manager/checkpoint_info.h>

@@ -26,9 +26,11 @@ struct WatchOptions {
   std::optional<Step> after;
   /// Of several new steps the newest alone, as Orbax does; false: each, as long as it is there.
   bool latest_only = false;
-  /// How steps are called there, as in ManagerOptions.
+  /// How steps are called there: the options of these names in ManagerOptions.
   std::optional<std::string> step_prefix;
+  /// Likewise.
   std::optional<int> step_format_fixed_length;
+  /// Likewise; overrides both.
   StepNameFormatPtr step_name_format;
   /// How they become visible there. With `rename` a directory with a step's name is a step.
   Atomicity atomicity = Atomicity::rename;

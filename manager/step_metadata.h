@@ -39,10 +39,14 @@ struct ItemMetadata {
 /// handler expects, are there as none.
 class CAIRN_EXPORT ItemsMetadata {
  public:
+  /// Names to what is known of them.
   using Map = std::map<std::string, std::optional<ItemMetadata>, std::less<>>;
   ItemsMetadata() = default;
   explicit ItemsMetadata(Map items) : items_(std::move(items)) {}
+
+  /// All items.
   [[nodiscard]] const Map& items() const noexcept { return items_; }
+  /// Whether the step has an item of that name.
   [[nodiscard]] bool contains(std::string_view item) const { return items_.contains(item); }
   /// Throws Error(not_found) naming the items there are.
   [[nodiscard]] const std::optional<ItemMetadata>& at(std::string_view item) const;

@@ -107,9 +107,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] bool rolled_back_below(Step step) const noexcept;
   void check_metrics(Step step, const SaveOptions& save_options);
   void check_mode(bool composite) const;
-  /// The step numbers that a save pushes out, by retention and by superseding.
+  /// The same for a restore that says what it wants.
+  void check_mode(const args::RestoreArgs& args) const;
   /// That the rules of keeping do not tell what to delete.
   void report_retention(Step step, const Error& error);
+  /// The step numbers that a save pushes out, by retention and by superseding.
   [[nodiscard]] std::vector<Step> choose_losers(const internal::StepRecord& incoming,
                                                 bool supersedes);
   void add_items(internal::SaveJob& job, args::SaveArgs args) const;

@@ -92,6 +92,19 @@ void CheckpointManager::Impl::end_lone_roll_back() {
   if (!comes) restored_older_ = kNone;
 }
 
+void CheckpointManager::Impl::check_mode(const args::RestoreArgs& args) const {
+  const auto* named = std::get_if<args::CompositeRestore>(&args.value);
+  if (named != nullptr && named->items.empty()) return;  // all there is
+  const std::lock_guard lock(mutex_);
+  if (!composite_ || *composite_ == (named != nullptr)) return;
+  throw with_operation(ErrorCode::invalid_argument,
+                       *composite_ ? "earlier saves had several items, this restore names none"
+                                   : "earlier saves had a single item, this is a CompositeRestore",
+                       "", "",
+                       *composite_ ? "Name the items in a CompositeRestore, or give no arguments"
+                                   : "Give the item's arguments alone, or none");
+}
+
 Task<std::string> CheckpointManager::Impl::path_of_step(std::string root_path, Step step) {
   FolderPtr root = co_await open_folder(engine, root_path);
   const std::optional<std::string> name = co_await find_step(root, rules, step);
@@ -111,6 +124,7 @@ Task<Restored> CheckpointManager::Impl::restore_from(std::string root_path, Step
                                                      args::RestoreArgs args) {
   const auto self = shared_from_this();
   const std::string path = co_await path_of_step(root_path, step);
+  if (root_path == directory) check_mode(args);
   co_return co_await restore_step(engine, path, step, std::move(args), reader_settings(step));
 }
 

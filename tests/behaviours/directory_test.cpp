@@ -80,13 +80,20 @@ TEST_P(B011, ALightweightManagerReadsMetricsOnReload) {
     EXPECT_TRUE(save(manager, 0, loss(1)));
     EXPECT_TRUE(save(manager, 1, loss(2)));
   }
+  std::set<double> seen;
   options.lightweight_initialize = true;
   options.best_mode = BestMode::min;
+  options.best_fn = [&seen](const boost::json::object& metrics) {
+    seen.insert(loss_of(metrics));
+    return loss_of(metrics);
+  };
   CheckpointManager manager(root(), options);
   EXPECT_EQ(manager.all_steps(), (Steps{0, 1}));
   EXPECT_EQ(manager.best_step(), std::nullopt);
+  EXPECT_EQ(seen, std::set<double>()) << "the metrics are absent";
   manager.reload();
   EXPECT_EQ(manager.best_step(), 0);
+  EXPECT_EQ(seen, (std::set<double>{1, 2})) << "they are real";
 }
 
 // test_save_preempted

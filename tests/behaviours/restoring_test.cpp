@@ -97,6 +97,8 @@ TEST_P(B110, ATreesCustomMetadataComeBack) {
   save.custom_metadata = custom;
   EXPECT_TRUE(manager.save(0, std::move(save)).get());
   EXPECT_EQ(manager.restore(0, args::LazyRestore()).get().lazy().custom_metadata(), custom);
+  EXPECT_EQ(manager.metadata(0).get().item_metadata.only().custom_metadata, custom);
+  EXPECT_EQ(manager.item_metadata(0).get().only().custom_metadata, custom);
   EXPECT_THAT(read_text("0/default/_METADATA"), HasSubstr(R"("tokenizer")"));
   EXPECT_TRUE(manager.save(1, state(1)).get());
   EXPECT_TRUE(manager.restore(1, args::LazyRestore()).get().lazy().custom_metadata().empty());

@@ -1,8 +1,12 @@
 // Behaviours: what is saved, when, and what the caller is told.
 
+#include <boost/asio/post.hpp>
+#include <future>
+#include <latch>
 #include <thread>
 
 #include "behaviours/behaviour.h"
+#include "support/settle.h"
 
 namespace cairn {
 namespace {
@@ -37,10 +41,18 @@ TEST_P(B002, ManyMayWaitForOneSave) {
   faults_->hold(FaultPlan::only({IoOp::sync_all}));
   const SaveFuture saved = manager.save(0, state(0));
   faults_->wait_until_held(1);
+  constexpr int kThreads = 10;
+  std::latch asked(kThreads);
   std::vector<std::thread> waiting;
-  for (int i = 0; i < 10; ++i) {
-    waiting.emplace_back([&] { manager.wait_until_finished().get(); });
+  for (int i = 0; i < kThreads; ++i) {
+    waiting.emplace_back([&] {
+      Future<void> finished = manager.wait_until_finished();
+      EXPECT_FALSE(finished.ready());
+      asked.count_down();
+      finished.get();
+    });
   }
+  asked.wait();
   faults_->release();
   manager.wait_until_finished().get();
   for (std::thread& thread : waiting) thread.join();
@@ -66,6 +78,24 @@ TEST_P(B007, AManagerOfOneItemRefusesSeveral) {
   EXPECT_EQ(saving.code(), ErrorCode::invalid_argument);
   EXPECT_THAT(saving.what(), HasSubstr("earlier saves had a single item"));
   EXPECT_EQ(manager.all_steps(), Steps{0});
+  const args::CompositeRestore named{{"default", args::StandardRestore()}};
+  const Error restoring = error_of([&] { static_cast<void>(manager.restore(0, named).get()); });
+  EXPECT_EQ(restoring.code(), ErrorCode::invalid_argument);
+  EXPECT_THAT(restoring.what(), HasSubstr("earlier saves had a single item"));
+  const Error newest =
+      error_of([&] { static_cast<void>(manager.restore_latest_valid(named).get()); });
+  EXPECT_EQ(newest.code(), ErrorCode::invalid_argument);
+  EXPECT_EQ(manager.restore(0, args::StandardRestore()).get().tree(), Tree(state(0)));
+}
+TEST_P(B007, AManagerThatHasSavedNothingRestoresByName) {
+  {
+    CheckpointManager writer(root(), given());
+    EXPECT_TRUE(save(writer, 0));
+  }
+  CheckpointManager manager(root(), given());
+  Restored restored =
+      manager.restore(0, args::CompositeRestore{{"default", args::StandardRestore()}}).get();
+  EXPECT_EQ(restored.tree("default"), Tree(state(0)));
 }
 
 // test_incorrect_composite_usage
@@ -78,6 +108,14 @@ TEST_P(B008, AManagerOfSeveralItemsRefusesOne) {
   const Error saving = error_of([&] { static_cast<void>(save(manager, 1)); });
   EXPECT_EQ(saving.code(), ErrorCode::invalid_argument);
   EXPECT_THAT(saving.what(), HasSubstr("earlier saves had several items"));
+  const Error restoring =
+      error_of([&] { static_cast<void>(manager.restore(0, args::StandardRestore()).get()); });
+  EXPECT_EQ(restoring.code(), ErrorCode::invalid_argument);
+  EXPECT_THAT(restoring.what(), HasSubstr("earlier saves had several items"));
+  const Error newest = error_of(
+      [&] { static_cast<void>(manager.restore_latest_valid(args::StandardRestore()).get()); });
+  EXPECT_EQ(newest.code(), ErrorCode::invalid_argument);
+  EXPECT_EQ(manager.restore(0).get().tree("params"), Tree(state(0)));
 }
 
 // test_latest_step_restore
@@ -143,6 +181,11 @@ TEST_P(B031, ATreeAloneIsTheDefaultItem) {
   EXPECT_TRUE(save(manager, 0));
   EXPECT_TRUE(exists("0/default/_METADATA"));
   EXPECT_EQ(manager.restore(0).get().tree(), Tree(state(0)));
+  args::Composite items;
+  items.add("default", args::StandardSave(Tree(state(1))));
+  const Error several = error_of([&] { static_cast<void>(manager.save(1, items).get()); });
+  EXPECT_EQ(several.code(), ErrorCode::invalid_argument) << "the mode is fixed, whatever the name";
+  EXPECT_TRUE(save(manager, 2));
 }
 
 // test_save_on_preemption
@@ -288,6 +331,27 @@ TEST_P(B100, DirectoriesAreMadeBehindTheCall) {
   manager.wait_until_finished().get();
   EXPECT_TRUE(exists("0/default/_METADATA"));
   EXPECT_TRUE(saved.get());
+}
+TEST_P(B100, TheCallItselfDoesNoIo) {
+  CheckpointManager manager(root(), given());
+  engine::Engine& engine = *manager.engine();
+  test::settle(engine, *faults_);
+  // What is done behind the call is done on the engine's strand, which stands still.
+  std::promise<void> stands, goes_on;
+  const std::shared_future<void> until = goes_on.get_future();
+  boost::asio::post(engine.executor(), [&stands, until] {
+    stands.set_value();
+    until.wait();
+  });
+  stands.get_future().wait();
+  const std::vector<std::string> names = entries();
+  const std::uint64_t calls = faults_->calls();
+  const SaveFuture saved = manager.save(0, state(0));
+  EXPECT_EQ(faults_->calls(), calls);
+  EXPECT_EQ(entries(), names);
+  goes_on.set_value();
+  EXPECT_TRUE(saved.get());
+  EXPECT_GT(faults_->calls(), calls);
 }
 TEST_P(B100, UnlessTheyAreAskedForAtOnce) {
   ManagerOptions options = given();

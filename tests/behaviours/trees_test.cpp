@@ -15,12 +15,13 @@ TEST_P(B032, ItemsOfEveryTypeAreRestoredByName) {
   array.values<std::int32_t>()[2] = 5;
   args::Composite items;
   items.add("params", args::StandardSave(Tree(state(1))));
-  items.add("arr", args::StandardSave(Tree(array)));
+  items.add("arr", args::ArraySave(array));
   items.add("meta", args::JsonSave(boost::json::object{{"a", 1}, {"b", "two"}}));
   EXPECT_TRUE(manager.save(0, items).get());
   Restored restored = manager.restore(0).get();
   EXPECT_EQ(restored.tree("params"), Tree(state(1)));
-  EXPECT_EQ(restored.tree("arr"), Tree(array));
+  EXPECT_EQ(restored.array("arr"), array);
+  EXPECT_THAT(manager.item_metadata(0).get().at("arr")->handler, HasSubstr("Array"));
   EXPECT_EQ(restored.json("meta").at("b"), "two");
 }
 

@@ -179,6 +179,15 @@ TEST_P(Api, RestoresSomeItemsOnly) {
       Error);
 }
 
+TEST_P(Api, ATreeByItselfIsAnItemOfAComposite) {
+  CheckpointManager manager(root(), options());
+  const args::Composite items{{"a", state(1)}, {"b", Dict{{"x", 2}}}};
+  EXPECT_TRUE(manager.save(0, items).get());
+  Restored restored = manager.restore(0).get();
+  EXPECT_EQ(restored.tree("a"), state(1));
+  EXPECT_EQ(restored.tree("b"), Tree(Dict{{"x", 2}}));
+}
+
 TEST_P(Api, RestoresFromAnotherRoot) {
   CheckpointManager first(root() + "/a", options());
   EXPECT_TRUE(first.save(7, state(7)).get());

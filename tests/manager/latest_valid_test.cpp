@@ -70,10 +70,11 @@ TEST_P(LatestValidTest, AnOlderStepIsARollBack) {
 }
 
 TEST_P(LatestValidTest, ArraysAndMemoryOfTheTargetServeEveryAttempt) {
-  CheckpointManager manager(root(), given());
-  save(manager, 3);
+  CheckpointManager writer(root(), given());
+  save(writer, 3);
   damage_step(3);
   damage_step(2);
+  CheckpointManager manager(root(), given());  // takes items with and without names
   Array memory(DType::float64, {50'000});
   Array own(DType::float32, {50'000});
   const std::byte* const place = own.bytes().data();

@@ -142,7 +142,9 @@ std::int64_t value_of(const CheckpointManager& manager, std::optional<Step> step
   args::ItemRestore item = args::StandardRestore();
   if (json) item = args::JsonRestore();
   const std::string name = composite ? kItem : "default";
-  Restored restored = manager.restore(step, args::CompositeRestore{{name, item}}).get();
+  args::RestoreArgs how = item;
+  if (composite) how = args::CompositeRestore{{name, item}};
+  Restored restored = manager.restore(step, std::move(how)).get();
   if (json) return restored.json(name).as_int64();
   return restored.tree(name).at("value").as<std::int64_t>();
 }

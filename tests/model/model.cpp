@@ -4,37 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "model/rules.h"
-
 namespace cairn::model {
-
-static std::optional<double> score_of(const Known& known) {
-  return known.loss == kNoScore ? std::nullopt : known.loss;
-}
-
-std::vector<Step> Model::losers(const KnownSteps& steps) const {
-  const bool own = !settings_.keep_rules.empty();
-  if (!own && !settings_.max_to_keep) return {};
-  const bool asks = own || settings_.keep_ms || settings_.best != Best::none;
-  Rows good;  // damaged steps are kept, and nobody judges them
-  std::int64_t time = std::numeric_limits<std::int64_t>::min();
-  for (const auto& [step, known] : steps) {
-    if (known.damaged || (known.unread && asks)) continue;
-    time = std::max(time, known.time_ns);  // times grow with the step
-    good.push_back({step, time, score_of(known)});
-  }
-  if (good.empty()) return {};
-  std::set<Step> kept;
-  for (const KeepRule& rule : own ? settings_.keep_rules : default_keeping(settings_))
-    kept.merge(kept_by(rule, good));
-  const bool ranked = !own && settings_.best != Best::none && !kept.empty();
-  const bool newest_may_go = !own && (settings_.max_to_keep == 0 || ranked);
-  if (settings_.keep_latest || !newest_may_go) kept.insert(good.back().step);
-  std::vector<Step> lost;
-  for (const Row& row : good)
-    if (!kept.contains(row.step)) lost.push_back(row.step);
-  return lost;
-}
 
 std::string Model::find(Step step) const {
   for (const std::string& name : names(step))
@@ -114,21 +84,6 @@ std::optional<Step> Model::latest_committed() const {
   return latest;
 }
 
-std::optional<Step> Model::best() const {
-  if (settings_.best == Best::none) return latest();
-  std::optional<Step> best;
-  double best_score = 0;
-  for (const auto& [step, known] : tracked()) {
-    const auto score = score_of(known);
-    if (!score) continue;
-    const double ahead = (*score - best_score) * (settings_.best == Best::min ? -1 : 1);
-    if (best && ahead < 0) continue;
-    best = step;
-    best_score = *score;
-  }
-  return best;
-}
-
 bool Model::reached_preemption(Step step) {
   if (noticed && !agreed_) agreed_ = step;
   return agreed_ == step;
@@ -143,9 +98,7 @@ bool Model::policy_wants(Step step, bool supersedes) {
     moment.newest = before;
     moment.newest_ns = known.time_ns;
   }
-  if (settings_.save_rules.empty()) return wanted_by(settings_, moment);
-  return std::ranges::any_of(settings_.save_rules,
-                             [&](const SaveRule& rule) { return wanted_by(rule, moment); });
+  return wanted_by(settings_, moment);
 }
 
 Model::Decision Model::decide(const SaveCall& call) {
@@ -195,7 +148,7 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
       steps.erase(std::prev(steps.end()));
     }
   steps[call.step] = save.known;
-  for (const Step step : losers(steps)) save.losers.push_back(step);
+  for (const Step step : losers_of(steps, settings_)) save.losers.push_back(step);
   chosen_.erase(call.step);  // it is wanted again
   chosen_.insert(save.losers.begin(), save.losers.end());
   saves.push_back(std::move(save));
@@ -241,7 +194,7 @@ void Model::commit(Save& save) {
   for (const Step gone : deferred_)
     if (chosen_.contains(gone)) settled.erase(gone);
   if (save.supersedes) settled.erase(settled.upper_bound(step), settled.end());
-  const std::vector<Step> lost = losers(settled);
+  const std::vector<Step> lost = losers_of(settled, settings_);
   std::vector<Step> to_delete = std::exchange(deferred_, {});
   for (const Step loser : save.losers) {
     const bool stays = settled.contains(loser) && std::ranges::count(lost, loser) == 0;
@@ -301,16 +254,19 @@ Answer Model::delete_step(Step step) {
   return {};
 }
 
-std::optional<Content> Model::restore(std::optional<Step> step) {
+Model::Read Model::restore(std::optional<Step> step) {
   if (!step) step = to_restore();
   const std::string name = step ? find(*step) : "";
-  if (name.empty()) return std::nullopt;
+  if (name.empty()) return {missing(step.value_or(-1))};
+  const Content& content = disk.at(name);
+  const bool other_mode = composite_ && *composite_ != content.composite;
+  if (other_mode) return {ErrorCode::invalid_argument, content};
   const bool again = step == restored_;
   const bool older = again || (latest_committed() && *step < *latest_committed());
   if (older && !again) ++roll_backs_;
   restored_ = older ? step : std::nullopt;
   rolled_back_from_ = latest().value_or(-1);
-  return disk.at(name);
+  return {std::nullopt, content};
 }
 
 }  // namespace cairn::model

@@ -1,12 +1,13 @@
 #pragma once
 // What a CheckpointManager does, in one place and without a disk: written from the description of
-// its members and options, step by step, and with no code of theirs.
+// its members and options, step by step, and with no code of theirs. What its rules say is in
+// model/rules.h; who plays both, and compares, in model/player.h.
 
 #include <algorithm>
 #include <map>
 #include <string>
 
-#include "model/settings.h"
+#include "model/rules.h"
 
 namespace cairn::model {
 
@@ -18,14 +19,6 @@ struct Content {
   bool composite = false;
   bool damaged = false;  ///< its metadata cannot be read
 };
-/// What a manager knows of a step.
-struct Known {
-  std::int64_t time_ns = 0;
-  std::optional<double> loss;
-  bool damaged = false;
-  bool unread = false;
-};
-using KnownSteps = std::map<Step, Known>;
 
 class Model {
  public:
@@ -48,8 +41,12 @@ class Model {
   std::optional<ErrorCode> take_errors();
   [[nodiscard]] bool has_unseen() const { return !unseen_.empty(); }
   Answer delete_step(Step step);
-  /// None: there is no such step.
-  std::optional<Content> restore(std::optional<Step> step);
+  struct Read {
+    std::optional<ErrorCode> error;
+    Content content{};
+  };
+  /// Of a step that is there, by a call of the mode that it was saved in.
+  Read restore(std::optional<Step> step);
   bool reached_preemption(Step step);
 
   [[nodiscard]] std::set<Step> all_steps() const;
@@ -60,7 +57,9 @@ class Model {
     const std::optional<Step> latest = latest_committed();
     return latest || committed_.empty() ? latest : std::optional(committed_.rbegin()->first);
   }
-  [[nodiscard]] std::optional<Step> best() const;
+  [[nodiscard]] std::optional<Step> best() const {
+    return settings_.best == Best::none ? latest() : best_of(tracked(), settings_.best);
+  }
   bool should_save(Step step);
   /// Where a step lies; empty: nowhere.
   [[nodiscard]] std::string find(Step step) const;
@@ -94,7 +93,6 @@ class Model {
   [[nodiscard]] KnownSteps tracked() const;
   [[nodiscard]] bool reads_metadata() const;
   void list(bool read);
-  [[nodiscard]] std::vector<Step> losers(const KnownSteps& steps) const;
   void commit(Save& save);
   [[nodiscard]] bool is_saving(Step step) const {
     return std::ranges::any_of(saves, [step](const Save& save) { return save.call.step == step; });

@@ -323,15 +323,13 @@ void Player::reload(bool fault) {
 
 void Player::restore(Step step) {
   const auto asked = step < 0 ? std::nullopt : std::optional(step);
-  const Step sought = asked ? step : model_.to_restore().value_or(-1);
-  const std::optional<Content> content = model_.restore(asked);
+  const Model::Read read = model_.restore(asked);
   std::string real;
-  const auto error = error_of([&] {
-    real = std::to_string(value_of(*manager_, asked, content && content->composite, json_));
-  });
+  const auto error = error_of(
+      [&] { real = std::to_string(value_of(*manager_, asked, read.content.composite, json_)); });
   if (error) real = to_string(*error);
   const std::string expected =
-      content ? std::to_string(content->value) : std::string(to_string(model_.missing(sought)));
+      read.error ? std::string(to_string(*read.error)) : std::to_string(read.content.value);
   expect_equal("restored", real, expected);
 }
 

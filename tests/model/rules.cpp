@@ -2,9 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <set>
 
 namespace cairn::model {
 namespace {
+
+/// A step that may be judged.
+struct Row {
+  Step step;
+  std::int64_t time_ns;  ///< grows with the step
+  std::optional<double> score{};
+};
+using Rows = std::vector<Row>;
 
 /// Keeps the first, and each that is `far` from the one kept before.
 template <class Far>
@@ -62,8 +72,7 @@ std::set<Step> last_of(std::set<Step> kept, std::optional<std::int64_t> limit) {
   return kept;
 }
 
-}  // namespace
-
+/// What is kept of steps in ascending order, at least one.
 std::set<Step> kept_by(const KeepRule& rule, const Rows& rows) {
   std::set<Step> kept;
   const auto keep_if = [&](const auto& keeps) {
@@ -112,6 +121,10 @@ std::vector<KeepRule> default_keeping(const Settings& settings) {
   return rules;
 }
 
+std::optional<double> score_of(const Known& known) {
+  return known.loss == kNoScore ? std::nullopt : known.loss;
+}
+
 bool wanted_by(const SaveRule& rule, const Moment& moment) {
   switch (rule.kind) {
     case SaveRule::Kind::interval:
@@ -130,7 +143,50 @@ bool wanted_by(const SaveRule& rule, const Moment& moment) {
   return false;
 }
 
+}  // namespace
+
+std::vector<Step> losers_of(const KnownSteps& steps, const Settings& settings) {
+  const bool own = !settings.keep_rules.empty();
+  if (!own && !settings.max_to_keep) return {};
+  const bool asks = own || settings.keep_ms || settings.best != Best::none;
+  Rows good;  // damaged steps are kept, and nobody judges them
+  std::int64_t time = std::numeric_limits<std::int64_t>::min();
+  for (const auto& [step, known] : steps) {
+    if (known.damaged || (known.unread && asks)) continue;
+    time = std::max(time, known.time_ns);  // times grow with the step
+    good.push_back({step, time, score_of(known)});
+  }
+  if (good.empty()) return {};
+  std::set<Step> kept;
+  for (const KeepRule& rule : own ? settings.keep_rules : default_keeping(settings))
+    kept.merge(kept_by(rule, good));
+  const bool ranked = !own && settings.best != Best::none && !kept.empty();
+  const bool newest_may_go = !own && (settings.max_to_keep == 0 || ranked);
+  if (settings.keep_latest || !newest_may_go) kept.insert(good.back().step);
+  std::vector<Step> lost;
+  for (const Row& row : good)
+    if (!kept.contains(row.step)) lost.push_back(row.step);
+  return lost;
+}
+
+std::optional<Step> best_of(const KnownSteps& steps, Best which) {
+  std::optional<Step> best;
+  double best_score = 0;
+  for (const auto& [step, known] : steps) {
+    const auto score = score_of(known);
+    if (!score) continue;
+    const double ahead = (*score - best_score) * (which == Best::min ? -1 : 1);
+    if (best && ahead < 0) continue;
+    best = step;
+    best_score = *score;
+  }
+  return best;
+}
+
 bool wanted_by(const Settings& settings, const Moment& moment) {
+  if (!settings.save_rules.empty())
+    return std::ranges::any_of(settings.save_rules,
+                               [&](const SaveRule& rule) { return wanted_by(rule, moment); });
   if (moment.last) return true;
   if (const std::int64_t n = settings.should_save_fn; n > 0)
     return (moment.step + moment.newest.value_or(0)) % n == 0;

@@ -3,27 +3,26 @@
 // policies.
 
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "model/settings.h"
 
 namespace cairn::model {
 
-/// A step that may be judged.
-struct Row {
-  Step step;
-  std::int64_t time_ns;  ///< grows with the step
-  std::optional<double> score{};
+/// What a manager knows of a step.
+struct Known {
+  std::int64_t time_ns = 0;
+  std::optional<double> loss;
+  bool damaged = false;
+  bool unread = false;
 };
-using Rows = std::vector<Row>;
+using KnownSteps = std::map<Step, Known>;
 
-/// What is kept of steps in ascending order, at least one.
-[[nodiscard]] std::set<Step> kept_by(const KeepRule& rule, const Rows& rows);
-
-/// What the options that make up the default keep by.
-[[nodiscard]] std::vector<KeepRule> default_keeping(const Settings& settings);
+/// Which of these go.
+[[nodiscard]] std::vector<Step> losers_of(const KnownSteps& steps, const Settings& settings);
+[[nodiscard]] std::optional<Step> best_of(const KnownSteps& steps, Best which);
 
 /// When somebody asks whether to save a step.
 struct Moment {
@@ -34,8 +33,6 @@ struct Moment {
   bool saving = false;           ///< a save is under way
   bool last = false;             ///< the step to save before the job ends
 };
-[[nodiscard]] bool wanted_by(const SaveRule& rule, const Moment& moment);
-/// By the options that make up the default.
 [[nodiscard]] bool wanted_by(const Settings& settings, const Moment& moment);
 
 }  // namespace cairn::model

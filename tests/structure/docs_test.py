@@ -18,6 +18,14 @@ int second(int with,
 
 int alone();
 
+/// Where several have comments of their own,
+int third();
+int wordless();
+int third(int overloads);
+/// each needs one.
+int fourth();
+int fourth(int overloads);
+
 /// So is that of a struct.
 struct Good {
   Good() = default;
@@ -39,7 +47,9 @@ struct Bad {
 /// Nobody sees what is private.
 class Closed {
  public:
-  ~Closed() = default;
+  template <class T>
+  explicit Closed(T t);
+  ~Closed();
 
   /// Words.
   template <class T>
@@ -54,7 +64,7 @@ class Closed {
 
 }  // namespace x
 '''
-FOUND = {'alone', 'lonely', 'Bad', 'member', 'silent'}
+FOUND = {'alone', 'wordless', 'lonely', 'Bad', 'member', 'silent'}
 
 
 def main():
