@@ -133,12 +133,16 @@ void raise_open_failure(const engine::error_code& code, std::string operation, s
   // What openat2 says of a link that leads out of the directory, and open of one as last component.
   const bool link = code == engine::from_errno(EXDEV) || code == engine::from_errno(ELOOP);
   if (!link) raise_failure(code, std::move(operation), std::move(path));
+  throw link_error(std::move(operation), std::move(path));
+}
+
+Error link_error(std::string operation, std::string path) {
   ErrorContext context;
   context.operation = std::move(operation);
   context.path = std::move(path);
-  context.remedy = "Put what the link leads to in its place (cp -L)";
-  throw Error(ErrorCode::not_supported,
-              "a symbolic link is here or on the way, and links are not followed", context);
+  context.remedy = "Put what the link leads to in its place (cp -L, of a directory cp -rL)";
+  return Error(ErrorCode::not_supported,
+               "a symbolic link is here or on the way, and links are not followed", context);
 }
 
 Error known_error(const std::exception_ptr& error) {

@@ -86,6 +86,8 @@ void beat(const Place& place) noexcept {
 /// is in the way, not_supported, because what it leads to may be as good as ever.
 [[noreturn]] void raise_open_failure(const engine::error_code& code, std::string operation,
                                      std::string path);
+/// That of a symbolic link at `path` or above it.
+[[nodiscard]] Error link_error(std::string operation, std::string path);
 /// Joins with exactly one slash; an empty side gives the other.
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 
