@@ -116,10 +116,11 @@ ErrorCode code_of(const FormatError& error) noexcept {
   return ErrorCode::internal;
 }
 
-Error format_failure(const FormatError& error, std::string path, std::uint64_t offset) {
+Error format_failure(const FormatError& error, std::string path,
+                     std::optional<std::uint64_t> offset) {
   ErrorContext context;
   context.path = std::move(path);
-  if (error.offset()) context.offset = offset + *error.offset();
+  context.offset = error.offset() ? offset.value_or(0) + *error.offset() : offset;
   return Error(code_of(error), error.what(), context);
 }
 

@@ -73,10 +73,11 @@ void beat(const Place& place) noexcept {
                                    std::string path,
                                    std::optional<std::uint64_t> offset = std::nullopt);
 /// The Error that stands for bytes that a decoder refused: data_loss, or not_supported where they
-/// may be sound. `offset`: where the decoded structure begins in the file.
+/// may be sound. `offset`: where the decoded structure begins in the file, which stands for the
+/// field's where that is not known; none: it is all of the file.
 [[nodiscard]] ErrorCode code_of(const FormatError& error) noexcept;
 [[nodiscard]] Error format_failure(const FormatError& error, std::string path,
-                                   std::uint64_t offset = 0);
+                                   std::optional<std::uint64_t> offset = std::nullopt);
 /// Throws it; a cancelled operation throws system_error(operation_aborted), which nurseries know
 /// from a failure.
 [[noreturn]] void raise_failure(const engine::error_code& code, std::string operation,
