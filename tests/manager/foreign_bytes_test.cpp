@@ -64,5 +64,30 @@ TEST_P(ForeignBytes, WhatARightChecksumIsOverMustDecodeToTheChunk) {
   }
 }
 
+TEST_P(ForeignBytes, ABoolIsAByteOf0Or1) {
+  // The chunk has a row that the array has not.
+  zarr::ArrayMetadata metadata = test::raw_array(DType::boolean, {2, 3}, {3, 3});
+  for (const bool compressed : {false, true}) {
+    if (compressed) metadata.codecs = {zarr::Bytes{}, zarr::Zstd{}, zarr::Crc32c{}};
+    const auto verified_with = [&](std::size_t at, unsigned value) {
+      std::vector<std::byte> elements(9, std::byte{1});
+      elements[at] = static_cast<std::byte>(value);
+      write_file(root() + "/w/zarr.json", zarr::encode_metadata(metadata));
+      write_file(root() + "/w/c/0/0", test::encoded_chunk(metadata, elements));
+      return verify_item(engine_, root()).get();
+    };
+    EXPECT_TRUE(verified_with(4, 0).ok());
+    EXPECT_TRUE(verified_with(8, 255).ok());
+    for (const unsigned value : {2u, 255u}) {
+      const VerifyReport report = verified_with(4, value);
+      ASSERT_EQ(report.damages.size(), 1u);
+      EXPECT_EQ(report.damages[0].key_path, "w");
+      EXPECT_THAT(report.damages[0].message,
+                  AllOf(HasSubstr("chunk c/0/0"),
+                        HasSubstr("element [1, 1]: found " + std::to_string(value) + "; allowed")));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn
