@@ -120,6 +120,8 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const LeafChoo
     taken.push_back(name);
     if (array) arrays.insert(name);
   }
+  // What could not be read has been reported.
+  if (paths.empty() && !database_.complete()) return;
   if (paths.empty() && !partial) {
     ErrorContext context;
     context.operation = "open";

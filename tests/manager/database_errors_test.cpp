@@ -70,5 +70,12 @@ TEST_P(DatabaseErrors, WhatIsOfNoSingleFieldHasTheOffsetOfTheNode) {
   EXPECT_EQ(error.context().offset, kNodeOffset);
 }
 
+TEST_P(DatabaseErrors, ARootThatCannotBeReadIsOneFault) {
+  test::write_nodes(root(), 0, {ocdbt::testing::sealed(ocdbt::kBtreeMagic, faulty_body())});
+  const VerifyReport report = verify_item(engine_, root()).get();
+  ASSERT_EQ(report.damages.size(), 1u);
+  EXPECT_EQ(report.damages[0].file, root() + "/d/nodes");
+}
+
 }  // namespace
 }  // namespace cairn
