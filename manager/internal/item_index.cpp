@@ -240,14 +240,17 @@ Task<void> ItemIndex::read_strings() {
   }
   for (StoredLeaf& leaf : leaves_) {
     if (leaf.type != orbax::ValueType::string) continue;
-    if (const auto* found = orbax::find_string(strings, leaf.name)) {
-      leaf.text = std::string(*found);
-      continue;
+    std::string fault = text ? "the file has no string of the name '" + leaf.name + "'"
+                             : std::string("the file with the item's strings is missing");
+    try {
+      if (const auto* found = orbax::find_string(strings, leaf.name)) {
+        leaf.text = std::string(*found);
+        continue;
+      }
+    } catch (const FormatError& error) {
+      fault = error.what();
     }
-    damage_(leaf_error(leaf, ErrorCode::data_loss,
-                       text ? "the file has no string of the name '" + leaf.name + "'"
-                            : std::string("the file with the item's strings is missing"),
-                       path));
+    damage_(leaf_error(leaf, ErrorCode::data_loss, std::move(fault), path));
   }
 }
 

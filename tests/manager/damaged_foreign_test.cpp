@@ -314,7 +314,7 @@ TEST_P(DamagedForeign, StringsThatAreMissingAreNamed) {
   write_file(path / "_strings.json", "{}");
   expect_error(path, ErrorCode::data_loss, "'text'");
   write_file(path / "_strings.json", "{\"text\": 3}");
-  expect_error(path, ErrorCode::data_loss, "_strings.json");
+  expect_error(path, ErrorCode::data_loss, "_strings.json: text: found 3; allowed: a string");
   fs::remove(path / "_strings.json");
   expect_error(path, ErrorCode::data_loss, "_strings.json");
 }
