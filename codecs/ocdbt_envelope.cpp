@@ -129,7 +129,7 @@ void OpenEnvelope::decompress(std::uint64_t max_bytes) {
 }
 
 ByteReader OpenEnvelope::reader() const {
-  return compressed_ ? ByteReader(decoded_, structure_)
+  return compressed_ ? ByteReader(decoded_, structure_, std::nullopt)
                      : ByteReader(raw_, structure_, kHeaderBytes);
 }
 

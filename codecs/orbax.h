@@ -133,7 +133,8 @@ struct TreeMetadata {
 /// that stands for nothing, and a name that is another's, or leads through another string.
 CAIRN_EXPORT void put_string(boost::json::object& strings, std::string_view name,
                              std::string_view text);
-/// The leaf of that name in the file's value; null where there is none.
+/// The leaf of that name in the file's value; null where there is none. Throws FormatError where
+/// something else than a string has the name.
 [[nodiscard]] CAIRN_EXPORT const boost::json::string* find_string(const boost::json::value& strings,
                                                                   std::string_view name);
 /// The file's bytes, as TensorStore writes them for Orbax: UTF-8, no spaces, members sorted.

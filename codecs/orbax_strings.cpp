@@ -2,6 +2,7 @@
 // (StringHandler): each string is written with TensorStore's json driver under the JSON pointer
 // (RFC 6901) "/" + name, which makes "a/b" a member of a member and gives '~' a meaning.
 
+#include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/json.h>
 #include <cairn/codecs/internal/utf8.h>
 #include <cairn/codecs/orbax.h>
@@ -106,7 +107,9 @@ const json::string* find_string(const json::value& strings, std::string_view nam
     value = object->if_contains(token);
     if (value == nullptr) return nullptr;
   }
-  return value->if_string();
+  if (const json::string* text = value->if_string()) return text;
+  throw FormatError(std::string(kStringsFile), std::string(name), internal::describe(*value),
+                    "a string");
 }
 
 std::string encode_strings(const json::object& strings) {

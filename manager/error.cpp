@@ -5,6 +5,20 @@
 namespace cairn {
 namespace {
 
+/// what() is a C string: a NUL, which a name from a file may have, would end it.
+std::string without_nul(const std::string& text) {
+  std::string shown;
+  shown.reserve(text.size());
+  for (const char c : text) {
+    if (c == '\0') {
+      shown += "\\x00";
+    } else {
+      shown += c;
+    }
+  }
+  return shown;
+}
+
 std::string compose(const std::string& reason, const ErrorContext& context) {
   std::string text = context.operation;
   auto add = [&text](std::string_view separator, std::string_view part) {
@@ -19,7 +33,7 @@ std::string compose(const std::string& reason, const ErrorContext& context) {
   add(": ", reason);
   // A reason of several lines, as a diff of trees is, ends with one.
   if (!context.remedy.empty()) add(text.ends_with('\n') ? "" : ". ", context.remedy);
-  return text;
+  return without_nul(text);
 }
 
 }  // namespace

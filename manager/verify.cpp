@@ -42,15 +42,20 @@ void take(VerifyReport& report, const std::string& item, const Error& error) {
 /// Checks the step's metadata against what is there. A restore goes by the files where the metadata
 /// cannot be read; that something is wrong with it shows here alone.
 void verify_metadata(const OpenStep& step, VerifyReport& report) {
-  const auto add = [&](const std::string& item, std::string reason) {
+  const auto add = [&](const std::string& item, std::string reason,
+                       std::optional<std::uint64_t> offset = std::nullopt) {
     ErrorContext context;
     context.operation = "read";
     context.item = item;
     context.path = join_path(step.folder->path, std::string(orbax::kStepMetadataFile));
+    context.offset = offset;
     report.damages.push_back(
         damage_of(item, Error(ErrorCode::data_loss, std::move(reason), context)));
   };
-  if (step.lock && !step.metadata) add("", "the step's metadata cannot be decoded");
+  if (!step.metadata_fault.empty()) {
+    add("", "the step's metadata cannot be decoded: " + step.metadata_fault,
+        step.metadata_fault_offset);
+  }
   if (step.items.empty()) add("", "the step has no items");
   for (const std::string& name : missing_items(step))
     add(name, "the metadata names this item, but its folder is not there");

@@ -40,13 +40,25 @@ void ByteReader::expect_room(std::uint64_t count, std::uint64_t bytes_each, cons
 
 void ByteReader::expect_end() const {
   if (remaining() == 0) return;
-  throw FormatError(std::string(structure_), "end",
-                    fmt::format("{} bytes after the last field", remaining()), "none", offset());
+  throw error("end", position_, fmt::format("{} bytes after the last field", remaining()), "none",
+              FormatError::Kind::damaged);
+}
+
+FormatError ByteReader::error(std::string field, std::uint64_t at, std::string found,
+                              std::string allowed, FormatError::Kind kind) const {
+  std::optional<std::uint64_t> offset;
+  if (start_) {
+    offset = *start_ + at;
+  } else {
+    field += fmt::format(" at byte {}", at);
+  }
+  return FormatError(std::string(structure_), std::move(field), std::move(found),
+                     std::move(allowed), offset, kind);
 }
 
 void ByteReader::fail(const Field& field, std::string found, std::string allowed) const {
-  throw FormatError(std::string(structure_), to_string(field), std::move(found), std::move(allowed),
-                    start_ + field_start_);
+  throw error(to_string(field), field_start_, std::move(found), std::move(allowed),
+              FormatError::Kind::damaged);
 }
 
 void ByteReader::reject(const Field& field, std::string found, std::string allowed) const {
@@ -55,8 +67,8 @@ void ByteReader::reject(const Field& field, std::string found, std::string allow
 }
 
 void ByteReader::unsupported(const Field& field, std::string found, std::string allowed) const {
-  throw FormatError(std::string(structure_), to_string(field), std::move(found), std::move(allowed),
-                    start_ + field_start_, FormatError::Kind::unsupported);
+  throw error(to_string(field), field_start_, std::move(found), std::move(allowed),
+              FormatError::Kind::unsupported);
 }
 
 void ByteReader::ends_early(const Field& field, std::size_t wanted) const {

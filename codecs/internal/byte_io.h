@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,8 +42,10 @@ class ByteReader {
  public:
   static constexpr bool kReads = true;
 
-  /// `structure` is for errors; `start` is where `bytes` begin in it.
-  ByteReader(std::string_view bytes, std::string_view structure, std::uint64_t start = 0)
+  /// `structure` is for errors; `start` is where `bytes` begin in it; none: they are not in it as
+  /// they are stored, so that an offset in them is for the text of an error alone.
+  ByteReader(std::string_view bytes, std::string_view structure,
+             std::optional<std::uint64_t> start = 0)
       : bytes_(bytes), structure_(structure), start_(start) {}
 
   /// Unsigned LEB128 in its shortest form, at most `max`.
@@ -85,7 +88,8 @@ class ByteReader {
   void expect_end() const;
 
   [[nodiscard]] std::size_t remaining() const noexcept { return bytes_.size() - position_; }
-  [[nodiscard]] std::uint64_t offset() const noexcept { return start_ + position_; }
+  /// From the start of the structure, or of the bytes where they are not in it.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return start_.value_or(0) + position_; }
   /// Throws about the field that was read last, or tried.
   [[noreturn]] void fail(const Field& field, std::string found, std::string allowed) const;
   /// Throws about a field that was read earlier, so that its offset is not known.
@@ -94,13 +98,15 @@ class ByteReader {
   [[noreturn]] void unsupported(const Field& field, std::string found, std::string allowed) const;
 
  private:
+  [[nodiscard]] FormatError error(std::string field, std::uint64_t at, std::string found,
+                                  std::string allowed, FormatError::Kind kind) const;
   std::uint64_t long_varint(const Field& field);
   [[noreturn]] void ends_early(const Field& field, std::size_t wanted) const;
   [[noreturn]] void too_large(const Field& field, std::uint64_t found, std::uint64_t max) const;
 
   std::string_view bytes_;
   std::string_view structure_;
-  std::uint64_t start_;
+  std::optional<std::uint64_t> start_;
   std::size_t position_ = 0;
   std::size_t field_start_ = 0;
 };

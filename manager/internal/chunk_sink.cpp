@@ -1,4 +1,5 @@
 #include <cairn/codecs/cast.h>
+#include <cairn/codecs/format_error.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_sink.h>
 
@@ -28,6 +29,24 @@ std::vector<std::byte> fill_of(const StoredArray& array) {
   std::vector<std::byte> element(size_of(array.metadata.dtype));
   std::ranges::copy(array.metadata.fill_value, element.begin());
   return element;
+}
+
+/// Throws FormatError on a byte that no bool has; what a chunk has beyond its array does not count.
+void check_bools(const PieceView& piece, std::span<const std::byte> elements) {
+  for_each_run(DType::boolean, piece.wanted, piece.box, elements.data(),
+               [&](std::span<const std::byte> run) {
+                 const auto found =
+                     std::ranges::find_if(run, [](std::byte b) { return b > std::byte{1}; });
+                 if (found == run.end()) return;
+                 const auto at = static_cast<std::uint64_t>(&*found - elements.data());
+                 Shape index = index_of(piece.box.shape, at);
+                 for (std::size_t d = 0; d < index.size(); ++d) index[d] += piece.box.origin[d];
+                 std::string text;
+                 for (const Index i : index) text += (text.empty() ? "" : ", ") + std::to_string(i);
+                 throw FormatError("chunk", "element [" + text + "]",
+                                   std::to_string(std::to_integer<unsigned>(*found)),
+                                   "0 or 1, the bytes of a bool");
+               });
 }
 
 }  // namespace
@@ -98,18 +117,25 @@ void LoadSink::begin_incomplete(const StoredLeaf& leaf) {
 }
 
 std::size_t CheckSink::scratch_bytes(const PieceView& piece) const {
-  return piece.array.verbatim || zarr::has_checksum(piece.array.metadata) ? 0
-                                                                          : piece.array.chunk_bytes;
+  // A checksum says that the bytes are those that were written, which is enough where the encoder
+  // is known; another's may have been sealed over anything.
+  const bool sealed = own_ && zarr::has_checksum(piece.array.metadata);
+  return piece.array.verbatim || sealed ? 0 : piece.array.chunk_bytes;
 }
 
 void CheckSink::take(const PieceView& piece, std::span<const std::byte> stored,
                      std::span<std::byte> scratch) {
-  if (scratch_bytes(piece) == 0) {
+  std::span<const std::byte> elements;
+  if (piece.array.verbatim) {
+    elements = verbatim_elements(piece, stored);
+  } else if (scratch_bytes(piece) == 0) {
     zarr::check_chunk(piece.array.metadata, stored);
   } else {
-    // Without a checksum, that it decodes is all there is to see.
+    elements = scratch.first(piece.array.chunk_bytes);
     zarr::decode_chunk(piece.array.metadata, stored, scratch.first(piece.array.chunk_bytes));
   }
+  // A save of ours takes whatever bytes there are.
+  if (!own_ && piece.array.metadata.dtype == DType::boolean) check_bools(piece, elements);
 }
 
 StatisticsSink::StatisticsSink(const ItemIndex& index) : index_(index) {

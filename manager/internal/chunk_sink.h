@@ -67,14 +67,19 @@ class LoadSink final : public ChunkSink {
   std::vector<LoadTarget> targets_;
 };
 
-/// Checks all that the format lets it check.
+/// Checks all that the format lets it check. `own`: Cairn wrote the item, so that what has the
+/// checksums that it was written with can be decoded.
 class CheckSink final : public ChunkSink {
  public:
+  explicit CheckSink(bool own) : own_(own) {}
   [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
   void take(const PieceView& piece, std::span<const std::byte> stored,
             std::span<std::byte> scratch) override;
   void take_absent(const PieceView&) override {}
   void begin_incomplete(const StoredLeaf&) override {}
+
+ private:
+  bool own_;
 };
 
 /// Counts elements; holds none of them.

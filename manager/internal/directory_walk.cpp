@@ -33,6 +33,24 @@ bool leaves_root(std::string_view key) {
   return false;
 }
 
+/// Whether a key may end with `name`, that of a chunk or of an array's metadata. Of a directory it
+/// shows with the key alone, and others are walked through without a word.
+bool may_name_a_file(std::string_view name) {
+  const bool number = name[0] >= '0' && name[0] <= '9';
+  return number || name == "c" || name.starts_with("c.") || name == "zarr.json" ||
+         name == ".zarray";
+}
+
+/// Whether a look found something. Throws what is neither that nor its absence.
+bool is_there(const StatusResult& found, const std::string& path) {
+  if (!found.error) return true;
+  const auto kind = engine::classify(found.error);
+  // ENOTDIR is among the invalid arguments: a key below a file is not there either.
+  if (kind == engine::ErrorKind::not_found || kind == engine::ErrorKind::invalid_argument)
+    return false;
+  raise_failure(found.error, "look at", path);
+}
+
 }  // namespace
 
 Task<void> ItemDatabase::load_directory(KeySetPtr keys) {
@@ -52,8 +70,8 @@ Task<void> ItemDatabase::look_around(engine::Nursery& nursery, ItemDatabase* sel
     if (directory.empty()) {
       nursery.spawn(self->walk(self->item_, "", "", keys, 0));
     } else if (!leaves_root(directory)) {
-      const auto status = co_await find_status(self->item_, directory);
-      if (!status || status->type != engine::FileType::directory) continue;
+      const bool there = co_await self->has_directory(directory);
+      if (!there) continue;
       nursery.spawn(self->walk(self->item_, directory, directory + "/", keys, 0));
     }
   }
@@ -77,12 +95,15 @@ Task<void> ItemDatabase::walk(FolderPtr parent, std::string name, std::string pr
   if (failure) lose(failure);
   for (const engine::DirectoryEntry& entry : entries) {
     std::string key = prefix + entry.name;
+    if (entry.type == engine::FileType::symlink && keys->meets(key + '/', prefix_end(key + '/')))
+      links_.insert(key);
     if (entry.type == engine::FileType::directory) {
+      if (may_name_a_file(entry.name) && keys->contains(key)) add_file_entry(key);
       key += '/';
       if (!keys->meets(key, prefix_end(key))) continue;
       co_await walk(folder, entry.name, std::move(key), keys, depth + 1);
-    } else if (entry.type != engine::FileType::other && keys->contains(key)) {
-      // A symlink is there, and refused when it is opened.
+    } else if (keys->contains(key)) {
+      // What is no file is there, and refused when it is opened.
       add_file_entry(std::move(key));
     }
   }
@@ -90,17 +111,41 @@ Task<void> ItemDatabase::walk(FolderPtr parent, std::string name, std::string pr
 
 Task<void> ItemDatabase::look_up(std::string key) {
   if (leaves_root(key)) co_return;
+  const bool reachable = co_await has_directory(parent_of(key));
+  if (!reachable) co_return;
   const StatusResult found = co_await status_below(item_, key);
-  if (found.error) {
-    const auto kind = engine::classify(found.error);
-    // ENOTDIR is among the invalid arguments: a key below a file is not there either.
-    if (kind == engine::ErrorKind::not_found || kind == engine::ErrorKind::invalid_argument)
-      co_return;
-    raise_failure(found.error, "look at", join_path(item_->path, key));
+  // What is no file is there, and refused when it is opened.
+  if (is_there(found, join_path(item_->path, key))) add_file_entry(std::move(key));
+}
+
+/// Component by component: a link that stays below the item would be followed otherwise.
+Task<bool> ItemDatabase::has_directory(std::string directory) {
+  for (std::size_t end = 0; end < directory.size(); ++end) {
+    end = std::min(directory.find('/', end), directory.size());
+    const std::string part = directory.substr(0, end);
+    if (directories_.contains(part)) continue;
+    const std::string path = join_path(item_->path, part);
+    const StatusResult found = co_await status_below(item_, part);
+    if (!is_there(found, path)) co_return false;
+    if (found.status.type == engine::FileType::symlink) {
+      // Said once, of all that is below.
+      if (links_.insert(part).second) lose(std::make_exception_ptr(link_error("open", path)));
+      co_return false;
+    }
+    if (found.status.type != engine::FileType::directory) co_return false;
+    directories_.insert(part);
   }
-  const engine::FileType type = found.status.type;
-  if (type == engine::FileType::regular || type == engine::FileType::symlink)
-    add_file_entry(std::move(key));
+  co_return true;
+}
+
+const std::string* ItemDatabase::link_above(std::string_view key) const {
+  if (links_.empty()) return nullptr;
+  for (std::size_t slash = key.find('/'); slash != std::string_view::npos;
+       slash = key.find('/', slash + 1)) {
+    const auto found = links_.find(std::string(key.substr(0, slash)));
+    if (found != links_.end()) return &*found;
+  }
+  return nullptr;
 }
 
 void ItemDatabase::add_file_entry(std::string key) {

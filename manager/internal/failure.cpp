@@ -116,10 +116,11 @@ ErrorCode code_of(const FormatError& error) noexcept {
   return ErrorCode::internal;
 }
 
-Error format_failure(const FormatError& error, std::string path, std::uint64_t offset) {
+Error format_failure(const FormatError& error, std::string path,
+                     std::optional<std::uint64_t> offset) {
   ErrorContext context;
   context.path = std::move(path);
-  if (error.offset()) context.offset = offset + *error.offset();
+  context.offset = error.offset() ? offset.value_or(0) + *error.offset() : offset;
   return Error(code_of(error), error.what(), context);
 }
 
@@ -133,12 +134,16 @@ void raise_open_failure(const engine::error_code& code, std::string operation, s
   // What openat2 says of a link that leads out of the directory, and open of one as last component.
   const bool link = code == engine::from_errno(EXDEV) || code == engine::from_errno(ELOOP);
   if (!link) raise_failure(code, std::move(operation), std::move(path));
+  throw link_error(std::move(operation), std::move(path));
+}
+
+Error link_error(std::string operation, std::string path) {
   ErrorContext context;
   context.operation = std::move(operation);
   context.path = std::move(path);
-  context.remedy = "Put what the link leads to in its place (cp -L)";
-  throw Error(ErrorCode::not_supported,
-              "a symbolic link is here or on the way, and links are not followed", context);
+  context.remedy = "Put what the link leads to in its place (cp -L, of a directory cp -rL)";
+  return Error(ErrorCode::not_supported,
+               "a symbolic link is here or on the way, and links are not followed", context);
 }
 
 Error known_error(const std::exception_ptr& error) {

@@ -18,10 +18,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -77,6 +79,11 @@ class ItemDatabase {
   [[nodiscard]] std::span<const DatabaseEntry> below(std::string_view prefix) const;
   /// Paths relative to the item.
   [[nodiscard]] const std::vector<std::string>& files() const noexcept { return files_; }
+  /// Keys at which a symbolic link was passed over that may lead to keys wanted: what is below
+  /// them, nobody has looked at. Of a directory; ascending.
+  [[nodiscard]] const std::set<std::string>& links() const noexcept { return links_; }
+  /// The link that is in the way to `key`; null where there is none.
+  [[nodiscard]] const std::string* link_above(std::string_view key) const;
   /// The path for messages: of the file that holds the value, or the manifest's.
   [[nodiscard]] std::string path_of(const DatabaseEntry& entry) const;
   /// Where a key would be, for messages about one that is missing.
@@ -128,6 +135,8 @@ class ItemDatabase {
   Task<void> walk(FolderPtr parent, std::string name, std::string prefix, KeySetPtr keys,
                   std::size_t depth);
   Task<void> look_up(std::string key);
+  /// Whether the directory is there. A link on the way is reported, and keys are lost with it.
+  Task<bool> has_directory(std::string directory);
   Task<void> fetch_one(std::size_t index, std::uint64_t most);
   Task<void> fetch_value(std::size_t index, std::uint64_t most);
   void add_entry(DatabaseEntry entry);
@@ -156,6 +165,8 @@ class ItemDatabase {
   std::vector<DatabaseEntry> entries_;
   std::vector<std::string> files_;
   std::unordered_map<std::string, std::uint32_t> file_indices_;
+  std::set<std::string> links_;
+  std::unordered_set<std::string> directories_;  ///< that were looked at, and are no links
 };
 
 /// The manifest that has the versions, numbered or not, and its name.

@@ -242,14 +242,17 @@ Task<void> ItemIndex::read_strings() {
   }
   for (StoredLeaf& leaf : leaves_) {
     if (leaf.type != orbax::ValueType::string) continue;
-    if (const auto* found = orbax::find_string(strings, leaf.name)) {
-      leaf.text = std::string(*found);
-      continue;
+    std::string fault = text ? "the file has no string of the name '" + leaf.name + "'"
+                             : std::string("the file with the item's strings is missing");
+    try {
+      if (const auto* found = orbax::find_string(strings, leaf.name)) {
+        leaf.text = std::string(*found);
+        continue;
+      }
+    } catch (const FormatError& error) {
+      fault = error.what();
     }
-    damage_(leaf_error(leaf, ErrorCode::data_loss,
-                       text ? "the file has no string of the name '" + leaf.name + "'"
-                            : std::string("the file with the item's strings is missing"),
-                       path));
+    damage_(leaf_error(leaf, ErrorCode::data_loss, std::move(fault), path));
   }
 }
 
@@ -294,6 +297,37 @@ void ItemIndex::set_arrays() {
     check_range(leaf);
   }
   known_.clear();
+  refuse_linked_chunks();
+}
+
+Error ItemIndex::linked_error(const StoredLeaf& leaf, const std::string& link) const {
+  const Error error = link_error("open", join_path(item_->path, link));
+  ErrorContext context = error.context();
+  context.item = name_;
+  context.key_path = to_string(leaf.path);
+  return Error(error.code(), error.reason(), context);
+}
+
+/// Chunks below a link would read as missing ones, which may stand for the fill value.
+void ItemIndex::refuse_linked_chunks() {
+  if (database_.links().empty()) return;
+  std::unordered_map<std::string_view, StoredLeaf*> by_name;
+  for (StoredLeaf& leaf : leaves_) by_name.emplace(leaf.name, &leaf);
+  for (const std::string& link : database_.links()) {
+    for (std::size_t begin = 0;;) {
+      const auto name = std::string_view(link).substr(0, begin == 0 ? 0 : begin - 1);
+      const auto found = by_name.find(name);
+      StoredLeaf* const leaf = found == by_name.end() ? nullptr : found->second;
+      if (leaf != nullptr && leaf->array &&
+          leaf->array->leads_to_chunks(std::string_view(link).substr(begin))) {
+        leaf->array = nullptr;
+        damage_(linked_error(*leaf, link));
+      }
+      const auto slash = link.find('/', begin);
+      if (slash == std::string::npos) break;
+      begin = slash + 1;
+    }
+  }
 }
 
 const DatabaseEntry* ItemIndex::find_array(const StoredLeaf& leaf, zarr::Format* format) const {
@@ -340,6 +374,7 @@ void ItemIndex::set_array(StoredLeaf& leaf) {
   if (entry != nullptr && entry->place != ValuePlace::inlined) return;
   if (entry == nullptr) {
     const std::string key = array_key(leaf.name, format);
+    if (const std::string* link = database_.link_above(key)) throw linked_error(leaf, *link);
     throw leaf_error(leaf, ErrorCode::data_loss, "there is no '" + key + "' for this array",
                      database_.path_of_missing(key));
   }
@@ -397,6 +432,7 @@ Task<void> ItemIndex::load_chunk_entries() {
   }
   keys.seal();
   co_await database_.load(std::move(keys));
+  refuse_linked_chunks();
 }
 
 }  // namespace cairn::internal

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -110,6 +111,10 @@ class ItemIndex {
   [[nodiscard]] Error foreign_error(const StoredLeaf& leaf) const;
 
  private:
+  /// Of a link in the leaf's way.
+  [[nodiscard]] Error linked_error(const StoredLeaf& leaf, const std::string& link) const;
+  void refuse_linked_chunks();
+  void refuse_linked_nodes(const std::set<std::string>& arrays) const;
   Task<void> read_metadata();
   Task<void> refuse_lost_metadata();
   Task<void> open(LeafChooser choose, Selections names);

@@ -108,6 +108,7 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const LeafChoo
   std::vector<KeyPath> paths;
   std::vector<orbax::ValueType> types;
   std::vector<std::string> taken;
+  std::set<std::string> arrays;
   for (const std::string& name : names) {
     const DatabaseEntry* v3 = database_.find(array_key(name, zarr::Format::v3));
     const DatabaseEntry* v2 = database_.find(array_key(name, zarr::Format::v2));
@@ -117,7 +118,10 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const LeafChoo
     paths.push_back(path_of(name));
     types.push_back(array ? orbax::ValueType::np_ndarray : orbax::ValueType::empty_dict);
     taken.push_back(name);
+    if (array) arrays.insert(name);
   }
+  // What could not be read has been reported.
+  if (paths.empty() && !database_.complete()) return;
   if (paths.empty() && !partial) {
     ErrorContext context;
     context.operation = "open";
@@ -126,6 +130,7 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const LeafChoo
     throw Error(ErrorCode::not_found,
                 "there is neither Orbax's _METADATA nor a zarr array or group here", context);
   }
+  refuse_linked_nodes(arrays);
   for (const Chosen& chosen : choose(paths, types)) {
     StoredLeaf leaf;
     leaf.path = paths[chosen.leaf];
@@ -133,6 +138,25 @@ void ItemIndex::take_named(const std::vector<std::string>& names, const LeafChoo
     leaf.name = taken[chosen.leaf];
     leaf.range = chosen.range;
     leaves_.push_back(std::move(leaf));
+  }
+}
+
+/// An array or a group whose directory is a link has no other sign here. What is within an array's
+/// directory is its own affair.
+void ItemIndex::refuse_linked_nodes(const std::set<std::string>& arrays) const {
+  for (const std::string& link : database_.links()) {
+    bool within = arrays.contains("");
+    for (auto slash = link.find('/'); !within && slash != std::string::npos;
+         slash = link.find('/', slash + 1)) {
+      within = arrays.contains(link.substr(0, slash));
+    }
+    // .zgroup, .zattrs, .zmetadata: files.
+    const bool file = std::string_view(link).substr(link.rfind('/') + 1).starts_with(".z");
+    if (within || file) continue;
+    const Error error = link_error("open", join_path(item_->path, link));
+    ErrorContext context = error.context();
+    context.item = name_;
+    damage_(Error(error.code(), error.reason(), context));
   }
 }
 

@@ -68,10 +68,7 @@ Task<void> ItemDatabase::check_version_node(PendingVersions pending, VersionWalk
       node = ocdbt::decode_version_node(bytes, manifest_->config, &budget);
       ocdbt::check_child(node, pending.reference);
     } catch (const FormatError& damage) {
-      const Error placed = format_failure(damage, path, where.offset);
-      ErrorContext context = placed.context();
-      if (!context.offset) context.offset = where.offset;
-      throw Error(placed.code(), placed.reason(), context);
+      throw format_failure(damage, path, where.offset);
     }
   };
   co_await engine::async_run(item_->engine->cpu(), std::move(decode), asio::use_awaitable);

@@ -49,6 +49,7 @@ Task<void> read_step_metadata(OpenStepPtr step) {
   } catch (const FormatError& fault) {
     step->metadata.reset();
     step->metadata_fault = fault.what();
+    step->metadata_fault_offset = fault.offset();
   }
 }
 

@@ -27,6 +27,7 @@ struct OpenStep {
       lock;  ///< _CHECKPOINT_METADATA under a shared lock; none where the file is absent
   std::optional<orbax::StepMetadata> metadata;
   std::string metadata_fault;  ///< why the file that is there counts as absent
+  std::optional<std::uint64_t> metadata_fault_offset;  ///< bytes into it, where that is known
   /// The step is one item itself, as Orbax's Checkpointer makes them; its name is empty.
   bool direct = false;
   std::vector<std::string> items;  ///< sub-directories, sorted; "" alone where `direct`

@@ -73,10 +73,11 @@ void beat(const Place& place) noexcept {
                                    std::string path,
                                    std::optional<std::uint64_t> offset = std::nullopt);
 /// The Error that stands for bytes that a decoder refused: data_loss, or not_supported where they
-/// may be sound. `offset`: where the decoded structure begins in the file.
+/// may be sound. `offset`: where the decoded structure begins in the file, which stands for the
+/// field's where that is not known; none: it is all of the file.
 [[nodiscard]] ErrorCode code_of(const FormatError& error) noexcept;
 [[nodiscard]] Error format_failure(const FormatError& error, std::string path,
-                                   std::uint64_t offset = 0);
+                                   std::optional<std::uint64_t> offset = std::nullopt);
 /// Throws it; a cancelled operation throws system_error(operation_aborted), which nurseries know
 /// from a failure.
 [[noreturn]] void raise_failure(const engine::error_code& code, std::string operation,
@@ -86,6 +87,8 @@ void beat(const Place& place) noexcept {
 /// is in the way, not_supported, because what it leads to may be as good as ever.
 [[noreturn]] void raise_open_failure(const engine::error_code& code, std::string operation,
                                      std::string path);
+/// That of a symbolic link at `path` or above it.
+[[nodiscard]] Error link_error(std::string operation, std::string path);
 /// Joins with exactly one slash; an empty side gives the other.
 [[nodiscard]] std::string join_path(const std::string& directory, const std::string& name);
 

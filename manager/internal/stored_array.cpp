@@ -111,6 +111,24 @@ std::optional<std::uint64_t> StoredArray::chunk_of(std::string_view key) const {
   return key.empty() ? std::optional(linear_of(grid, index)) : std::nullopt;
 }
 
+bool StoredArray::leads_to_chunks(std::string_view directory) const {
+  if (chunks == 0 || grid.empty() || metadata.key_separator != '/') return false;
+  if (!metadata.v2_keys && metadata.format != zarr::Format::v2) {
+    if (directory == "c") return true;
+    if (!directory.starts_with("c/")) return false;
+    directory.remove_prefix(2);
+  }
+  // The last number is the chunk's own file.
+  for (std::size_t d = 0; d + 1 < grid.size(); ++d) {
+    const auto number = directory.empty() ? std::nullopt : take_number(directory);
+    if (!number || *number >= grid[d]) return false;
+    if (directory.empty()) return true;
+    if (directory[0] != '/') return false;
+    directory.remove_prefix(1);
+  }
+  return false;
+}
+
 Shape index_of(const Shape& shape, std::uint64_t linear) {
   Shape index(shape.size());
   for (std::size_t d = shape.size(); d-- > 0;) {

@@ -38,6 +38,8 @@ struct StoredArray {
   [[nodiscard]] std::string chunk_key(std::uint64_t chunk) const;
   /// The chunk that `key` names, which chunk_key() would spell the same way; none for other keys.
   [[nodiscard]] std::optional<std::uint64_t> chunk_of(std::string_view key) const;
+  /// Whether files of chunks may be below this key, "c" or "c/0", taken as a directory.
+  [[nodiscard]] bool leads_to_chunks(std::string_view directory) const;
 };
 using StoredArrayPtr = std::shared_ptr<const StoredArray>;
 

@@ -1,3 +1,4 @@
+#include <cairn/codecs/format_error.h>
 #include <cairn/codecs/orbax.h>
 #include <codecs/test_data.h>
 #include <gmock/gmock.h>
@@ -50,10 +51,18 @@ TEST(Strings, OfOrbaxAreFound) {
 
 TEST(Strings, ThatAreNotThereAreNotFound) {
   const auto strings = parse_json(R"({"a": {"b": "x"}, "n": 3, "l": ["y"]})", "strings");
-  for (const std::string name : {"b", "a", "a/c", "a/b/c", "n", "l/0", "l", "a/b/", "", "~", "a~"})
+  for (const std::string name : {"b", "a/c", "a/b/c", "l/0", "a/b/", "", "~", "a~"})
     EXPECT_EQ(find_string(strings, name), nullptr) << name;
   EXPECT_EQ(find_string(boost::json::value(), "a"), nullptr);
   EXPECT_EQ(find_string(boost::json::value("x"), ""), nullptr);
+}
+
+TEST(Strings, ThatAreSomethingElseAreNamedWithIt) {
+  const auto strings = parse_json(R"({"a": {"b": 5}, "n": null, "l": ["y"]})", "strings");
+  EXPECT_THAT([&] { static_cast<void>(find_string(strings, "a/b")); },
+              ThrowsMessage<FormatError>(HasSubstr("a/b: found 5; allowed: a string")));
+  for (const std::string name : {"a", "n", "l"})
+    EXPECT_THROW(static_cast<void>(find_string(strings, name)), FormatError) << name;
 }
 
 TEST(Strings, ThatRunIntoEachOtherAreRefused) {

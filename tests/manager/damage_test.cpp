@@ -202,6 +202,17 @@ TEST_P(DamageOnDisk, StepMetadataThatIsDamagedCountsAsAbsent) {
   EXPECT_EQ(manager_->restore(0).get().tree().at("s"), Tree(1));
 }
 
+TEST_P(DamageOnDisk, WhatIsWrongWithStepMetadataIsSaid) {
+  const std::string file = root() + "/0/_CHECKPOINT_METADATA";
+  std::ofstream(file, std::ios::trunc) << R"({"item_handlers": })";
+  const VerifyReport report = verify_step(manager_->engine(), root() + "/0").get();
+  ASSERT_EQ(report.damages.size(), 1u);
+  EXPECT_EQ(report.damages[0].file, file);
+  EXPECT_EQ(report.damages[0].offset, 18u);
+  EXPECT_THAT(report.damages[0].message,
+              AllOf(HasSubstr("line 1"), HasSubstr("found"), HasSubstr("allowed")));
+}
+
 TEST_P(DamageOnDisk, AnItemWithoutARecordIsRead) {
   fs::remove(root() + "/0/default/_CAIRN");
   EXPECT_EQ(manager_->restore(0).get().tree().at("s"), Tree(1));

@@ -46,5 +46,14 @@ TEST(ErrorCodeOf, SystemCallsFailWithTheCodeThatACallerActsOn) {
   EXPECT_EQ(code_of(EIO), ErrorCode::io_error);
 }
 
+TEST(ErrorText, ANulInANameEndsNoMessage) {
+  ErrorContext context;
+  context.operation = "save";
+  context.key_path = std::string("a\0b", 3);
+  const Error error(ErrorCode::invalid_argument, std::string("no\0name", 7), context);
+  EXPECT_STREQ(error.what(), "save, key path a\\x00b: no\\x00name");
+  EXPECT_EQ(error.context().key_path, context.key_path);
+}
+
 }  // namespace
 }  // namespace cairn
