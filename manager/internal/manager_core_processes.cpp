@@ -90,10 +90,6 @@ Task<std::vector<StepRecord>> CheckpointManager::Impl::list_by_role(bool create,
     records = co_await list_root(false, read);
     co_return records;
   }
-  if (!opened_) {
-    const FolderPtr root = co_await open_folder(engine, directory);
-    static_cast<void>(root);
-  }
   co_return decode_records(told);
 }
 

@@ -110,7 +110,8 @@ TEST(OcdbtVersionNode, RefusesAnArityThatIsNotTheManifests) {
     static_cast<void>(decode_version_node(bytes, Config{}));
     ADD_FAILURE();
   } catch (const FormatError& error) {
-    EXPECT_EQ(error.field(), "version_tree_arity_log2");
+    // Where it is in what was compressed.
+    EXPECT_EQ(error.field(), "version_tree_arity_log2 at byte 0");
     EXPECT_EQ(error.found(), "2");
     EXPECT_EQ(error.allowed(), "4, as the manifest says");
   }
