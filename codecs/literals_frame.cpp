@@ -97,6 +97,20 @@ HuffmanCode with_rare_symbols(const Histogram& histogram, const HuffmanCode& bef
   return make_code(all);
 }
 
+// Whether another distribution of the same symbols shows in the coded size: not where all take
+// about the same. Two symbols take a bit each, and no code is shorter.
+bool size_tells(const HuffmanCode& code) {
+  std::size_t symbols = 0;
+  unsigned shortest = kCodeBitsMax, longest = 0;
+  for (const unsigned length : code.lengths) {
+    if (length == 0) continue;
+    ++symbols;
+    shortest = std::min(shortest, length);
+    longest = std::max(longest, length);
+  }
+  return symbols == 2 || longest > shortest + 1;
+}
+
 // Whether Huffman codes pay; if so, code_ says how.
 bool Frame::choose_code(const Histogram& histogram, std::size_t bytes) {
   const auto bits_in = [&](const HuffmanCode& code) {
@@ -124,6 +138,7 @@ bool Frame::choose_code(const Histogram& histogram, std::size_t bytes) {
       code_.description_bytes != 0 &&
       bits / 8 + description_bytes + kLiteralsOverhead <= bytes - (bytes >> kGainShift);
   if (!pays) code_.bits_per_symbol = 0;
+  code_.size_tells = size_tells(code);
   return pays;
 }
 
@@ -175,7 +190,7 @@ std::size_t Frame::put_literals(std::span<const std::byte> part, bool last) {
 bool Frame::add_uncounted(std::span<const std::byte> part, bool last) {
   if (code_.bits_per_symbol == 0 || part.size() < kUncountedFrom) return false;
   // One byte repeated needs no code, which of two symbols could not be told by the size.
-  if (code_.uncounted == kUncountedMax || is_constant(part)) return false;
+  if (!code_.size_tells || code_.uncounted == kUncountedMax || is_constant(part)) return false;
   if (code_.pause > 0) {
     --code_.pause;
     return false;
@@ -227,6 +242,7 @@ std::size_t encode_literals_frame(std::span<const std::byte> content, std::size_
                                   std::size_t limit) noexcept {
   Frame frame(encode_stream, before, to, limit);
   put_frame_header(frame.at(), content.size());
+  if (static_cast<std::size_t>(frame.at() - to) > limit) return 0;
   if (plane_bytes == 0) plane_bytes = content.size();
   while (!content.empty()) {
     auto plane = content.first(std::min(plane_bytes, content.size()));

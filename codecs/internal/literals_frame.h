@@ -25,9 +25,10 @@ struct PlaneCode {
   double bits_per_symbol = 0;  ///< in the block that it was made for; 0: there is no code yet
   std::size_t description_bytes = 0;
   std::array<std::byte, kDescriptionBytesMax> description{};
-  unsigned uncounted = 0;  ///< blocks coded since one was counted
-  unsigned pause = 0;      ///< blocks to count before one is tried uncounted again
-  unsigned misses = 0;     ///< tries in a row whose size told of another distribution
+  bool size_tells = false;  ///< whether a block's size would show another distribution
+  unsigned uncounted = 0;   ///< blocks coded since one was counted
+  unsigned pause = 0;       ///< blocks to count before one is tried uncounted again
+  unsigned misses = 0;      ///< tries in a row whose size told of another distribution
 };
 
 /// Codes `content`, whose parts of `plane_bytes` (all of it for 0) have statistics of their own, as

@@ -85,7 +85,7 @@ TEST(LiteralsFrame, PlanesHaveTablesOfTheirOwn) {
 TEST(LiteralsFrame, KeepsToItsLimit) {
   const auto content = exponents(200'000);
   const auto size = frame_of(content).size();
-  for (const auto limit : {size - 1, size / 2, std::size_t{20}, size}) {
+  for (const auto limit : {size - 1, size / 2, std::size_t{20}, std::size_t{3}, size}) {
     Bytes frame(limit + kFrameSlack);
     PlaneCode before;
     const auto got =
@@ -136,10 +136,14 @@ TEST(LiteralsFrame, CodesOfFramesBeforeCostNextToNothingWhateverComes) {
   const Bytes one = block([](std::size_t) { return 1; });
   const Bytes mostly_one = block([](std::size_t i) { return i % 1'000 == 0 ? i % 7 : 1; });
   const Bytes even = block([](std::size_t i) { return i * 37 % 251; });
+  const Bytes sixteen = block([](std::size_t i) { return i * 7 % 16; });
+  const Bytes mostly_zero = block([](std::size_t i) { return i % 100 == 0 ? i / 100 % 16 : 0; });
   std::vector<Bytes> parts;
   for (int round = 0; round < 30; ++round) parts.push_back(weights);
-  for (const auto& part : {rare, others, weights, two, one, two, mostly_one, two, one, weights,
-                           even, weights, others, weights, others, weights, rare, rare}) {
+  for (const auto& part :
+       {rare, others,  weights, two,         one,     two,        mostly_one, two,
+        one,  weights, even,    weights,     others,  weights,    others,     weights,
+        rare, rare,    sixteen, mostly_zero, sixteen, mostly_zero}) {
     parts.push_back(part);
   }
   for (const auto encode_stream : stream_encoders()) {

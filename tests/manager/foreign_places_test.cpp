@@ -11,6 +11,7 @@
 #include <string>
 
 #include "manager/expected_tree.h"
+#include "manager/stored_samples.h"
 #include "support/manager_fixture.h"
 
 namespace cairn {
@@ -18,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using test::write_file;
 
 const std::string kArray =
     R"({"zarr_format":3,"node_type":"array","shape":[4],"data_type":"int32",)"
@@ -25,11 +27,6 @@ const std::string kArray =
     R"("chunk_key_encoding":{"name":"default"},)"
     R"("codecs":[{"name":"bytes","configuration":{"endian":"little"}}],"fill_value":0})";
 const std::string kGroup = R"({"zarr_format":3,"node_type":"group","attributes":{}})";
-
-void write_file(const fs::path& path, std::string_view bytes) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
