@@ -39,6 +39,11 @@ struct CheckedItem {
                      describe(recorded.bytes, recorded.hash),
                  "Restore another step; if it was removed on purpose, remove the item's _CAIRN");
   }
+  [[nodiscard]] Error unread(const Error& failure) const {
+    ErrorContext context = failure.context();
+    context.item = item;
+    return Error(failure.code(), failure.reason(), context);
+  }
   /// Nothing, or what is wrong.
   [[nodiscard]] std::vector<Error> compare(const FileHash& recorded, std::string_view bytes) const {
     const ContentHash found = hash_of_text(bytes);
@@ -130,8 +135,18 @@ Task<void> verify_recorded_files(FolderPtr folder, std::string item, DamageSink 
   const CheckedItem of(folder->path, item);
   const std::vector<FileHash> recorded = co_await read_recorded(folder, of, damage);
   for (const FileHash& file : recorded) {
-    const std::optional<std::string> bytes =
-        co_await read_file_if_there(folder, file.name, kItemFileBytesMax);
+    std::optional<std::string> bytes;
+    std::optional<Error> unread;
+    try {
+      bytes = co_await read_file_if_there(folder, file.name, kItemFileBytesMax);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::cancelled) throw;
+      unread = of.unread(error);
+    }
+    if (unread) {
+      damage(*unread);  // the other files are looked at all the same
+      continue;
+    }
     if (!bytes) {
       damage(of.missing(file));
       continue;

@@ -351,7 +351,6 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
   job->options.overwrite = plan.overwrite;
   job->roll_back = roll_backs_;
-  const std::vector<JobPtr> hurried = queue_.push(job, first);
   StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers);
   job->listed = begun.id;
   job->losers = std::move(begun.losers);
@@ -359,6 +358,8 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->supersedes = plan.decision.supersedes;
   ++saving_;
   board.begin();
+  // Last: whoever finds it in the queue may give it up.
+  const std::vector<JobPtr> hurried = queue_.push(job, first);
   asio::post(engine->executor(), [self = shared_from_this(), job, hurried] {
     ++self->writers_;
     for (const JobPtr& one : hurried) self->begin_hurry(one);

@@ -81,7 +81,7 @@ void CheckpointManager::Impl::note_restored(Step step) noexcept {
 }
 
 void CheckpointManager::Impl::end_lone_roll_back() {
-  const Step restored = restored_older_;
+  Step restored = restored_older_;
   if (restored == kNone) return;
   if (index.latest_on_disk().value_or(kNone) > restored) return;
   // Nor is one to come that the run before it saves.
@@ -89,7 +89,8 @@ void CheckpointManager::Impl::end_lone_roll_back() {
   const bool comes = std::ranges::any_of(jobs, [&](const JobPtr& job) {
     return !job->settled && job->step > restored && job->roll_back != roll_backs_;
   });
-  if (!comes) restored_older_ = kNone;
+  // A restore may begin another meanwhile.
+  if (!comes) restored_older_.compare_exchange_strong(restored, kNone);
 }
 
 void CheckpointManager::Impl::check_mode(const args::RestoreArgs& args) const {

@@ -2,6 +2,7 @@
 #include <cairn/manager/internal/part_chunks.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace cairn::internal {
@@ -64,8 +65,12 @@ Shape chunk_of_parts(const Leaf& leaf, DType dtype, std::size_t bytes_max) {
   std::vector<IndexRange> boxes;
   boxes.reserve(leaf.parts().size());
   for (const LeafPart& part : leaf.parts()) boxes.push_back(part.range);
+  const Shape whole =
+      common_chunk(dtype, leaf.shape(), boxes, std::numeric_limits<std::size_t>::max());
   Shape chunk = common_chunk(dtype, leaf.shape(), boxes, bytes_max);
-  if (byte_count(dtype, chunk) < kPartChunkBytesMin) return {};
+  // A prime number of rows between two edges has no divisor near the target.
+  const std::size_t aim = std::min(bytes_max, byte_count(dtype, whole));
+  if (byte_count(dtype, chunk) < std::max(kPartChunkBytesMin, aim / kSmallerAtMost)) return {};
   return chunk;
 }
 

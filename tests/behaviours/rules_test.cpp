@@ -181,6 +181,11 @@ TEST_P(UserRules, MetricsThatAreMissingAreWarnedOfWhereTheyMayBe) {
 
 // ---- roll-backs ---------------------------------------------------------------------------------
 
+ManagerOptions superseding(ManagerOptions options) {
+  options.on_older_step = OlderStep::supersede;
+  return options;
+}
+
 CAIRN_BEHAVIOUR(RolledBack);
 TEST_P(RolledBack, TheRollBackIsOverOnceTheRunHasPassedWhereItWas) {
   CheckpointManager manager(root(), given());
@@ -192,9 +197,7 @@ TEST_P(RolledBack, TheRollBackIsOverOnceTheRunHasPassedWhereItWas) {
   EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
 }
 TEST_P(RolledBack, TheRollBackIsOverOnceItsRunHasTakenThePlace) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   save_all(manager, 0, 5);
   EXPECT_EQ(value_of(manager, 1), 1);
   save_all(manager, 2, 4);
@@ -204,9 +207,7 @@ TEST_P(RolledBack, TheRollBackIsOverOnceItsRunHasTakenThePlace) {
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2, 3, 4}));
 }
 TEST_P(RolledBack, WhatARunHasSupersededDoesNotComeBackWhereItsReplacementFails) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   save_all(manager, 0, 3);
   EXPECT_EQ(value_of(manager, 1), 1);
   faults_->hold(FaultPlan::only({IoOp::write}));
@@ -226,9 +227,7 @@ TEST_P(RolledBack, WhatARunHasSupersededDoesNotComeBackWhereItsReplacementFails)
   EXPECT_TRUE(save(manager, 3));
 }
 TEST_P(RolledBack, OfTheSupersededStepsTheLatestGoesFirst) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   save_all(manager, 0, 1);
   save_all(manager, 3, 5);
   EXPECT_EQ(value_of(manager, 1), 1);
@@ -243,9 +242,7 @@ TEST_P(RolledBack, OfTheSupersededStepsTheLatestGoesFirst) {
   EXPECT_EQ(next.all_steps(), (Steps{0, 1, 2, 3, 4})) << "no gap in what is left of the old run";
 }
 TEST_P(RolledBack, ToRestoreTheLatestCommittedStepIsNoneWhateverIsUnderWay) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   for (const Step step : {0, 10, 20}) EXPECT_TRUE(save(manager, step));
   faults_->hold(FaultPlan::only({IoOp::write}));
   const SaveFuture next = manager.save(30, state(30));
@@ -299,9 +296,7 @@ TEST_P(RolledBack, ADeletionThatFailsEndsNone) {
   EXPECT_EQ(error_of(manager.save(2, state(2))).code(), ErrorCode::invalid_argument);
 }
 TEST_P(RolledBack, ItsStepMayBeReadAgainWhileItsRunTakesThePlace) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   save_all(manager, 0, 3);
   EXPECT_EQ(value_of(manager, 1), 1);
   faults_->hold(FaultPlan::only({IoOp::write}));
@@ -313,9 +308,7 @@ TEST_P(RolledBack, ItsStepMayBeReadAgainWhileItsRunTakesThePlace) {
   EXPECT_EQ(manager.save(2, state(2)).get().outcome, SaveOutcome::skipped_older_step);
 }
 TEST_P(RolledBack, ItsStepReadAgainIsOneStillWhereTheSaveUnderWayFails) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   save_all(manager, 0, 1);
   EXPECT_TRUE(save(manager, 3));
   EXPECT_EQ(value_of(manager, 1), 1);
@@ -332,9 +325,7 @@ TEST_P(RolledBack, ItsStepReadAgainIsOneStillWhereTheSaveUnderWayFails) {
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
 }
 TEST_P(RolledBack, OneFurtherBackIsNotEndedByARunThatWasUnderWay) {
-  ManagerOptions options = given();
-  options.on_older_step = OlderStep::supersede;
-  CheckpointManager manager(root(), options);
+  CheckpointManager manager(root(), superseding(given()));
   save_all(manager, 0, 3);
   EXPECT_EQ(value_of(manager, 1), 1);
   faults_->hold(FaultPlan::only({IoOp::write}));

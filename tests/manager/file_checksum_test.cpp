@@ -4,6 +4,7 @@
 #include <cairn/codecs/cairn_record.h>
 #include <cairn/codecs/crc32c.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <random>
@@ -170,6 +171,19 @@ TEST_P(FileChecksums, AMissingFileOfTheRecordIsDamage) {
     test::write_file(path, whole);
   }
   expect_sound();
+}
+
+TEST_P(FileChecksums, AFileThatCannotBeReadHidesNoOther) {
+  const fs::path item = fs::path(step_path()) / "notes";
+  fs::remove(item / "author");
+  ASSERT_EQ(::mkfifo((item / "author").c_str(), 0600), 0);
+  test::write_file(item / "notes.txt", "another note");
+  std::vector<std::string> found;
+  for (const Damage& damage : verify().damages) {
+    EXPECT_EQ(damage.item, "notes");
+    found.push_back(fs::path(damage.file).filename());
+  }
+  EXPECT_THAT(found, ElementsAre("author", "notes.txt"));
 }
 
 TEST_P(FileChecksums, MetricsAreCheckedWhereverTheyAreRead) {

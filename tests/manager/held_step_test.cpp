@@ -11,7 +11,18 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 
-class HeldStepTest : public WatcherTest {};
+class HeldStepTest : public WatcherTest {
+ protected:
+  // Saves step 0, which somebody may hold, anew.
+  void overwrite_held(CheckpointManager& manager) {
+    SaveOptions again;
+    again.overwrite = true;
+    again.force = true;
+    EXPECT_TRUE(manager.save(0, state(9), again).get());
+    manager.wait_until_finished().get();
+    EXPECT_EQ(count_trash(), 1u);
+  }
+};
 CAIRN_ON_EVERY_BACKEND(HeldStepTest);
 
 TEST_P(HeldStepTest, TheCurrentStepIsNotDeleted) {
@@ -50,12 +61,7 @@ TEST_P(HeldStepTest, AHeldStepThatIsOverwrittenStaysReadable) {
   StepIterator steps(root(), watcher());
   EXPECT_EQ(steps.next().get(), Found(0));
   const Tree before = open_tree(engine_, steps.current().path()).get();
-  SaveOptions again;
-  again.overwrite = true;
-  again.force = true;
-  EXPECT_TRUE(manager.save(0, state(9), again).get());
-  manager.wait_until_finished().get();
-  EXPECT_EQ(count_trash(), 1u);
+  overwrite_held(manager);
   save(manager, 1);
   EXPECT_EQ(count_trash(), 1u) << "the next writer asks again";
   EXPECT_EQ(read_tree(engine_, root() + "/0").get(), state(9));
@@ -72,12 +78,7 @@ TEST_P(HeldStepTest, WhatIsLeftOfAnOverwrittenStepGoesWithTheNextSave) {
   {
     StepIterator steps(root(), watcher());
     EXPECT_EQ(steps.next().get(), Found(0));
-    SaveOptions again;
-    again.overwrite = true;
-    again.force = true;
-    EXPECT_TRUE(manager.save(0, state(9), again).get());
-    manager.wait_until_finished().get();
-    EXPECT_EQ(count_trash(), 1u);
+    overwrite_held(manager);
   }
   save(manager, 1);
   EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1"));
@@ -116,12 +117,7 @@ TEST_P(HeldStepTest, AnOverwrittenStepStaysWhereNobodyCanTellWhetherItIsHeld) {
   StepIterator steps(root(), watcher());
   EXPECT_EQ(steps.next().get(), Found(0));
   trainer_faults_->fail(opens_lock_in("-deleted-"), 1, EMFILE, engine::FaultPlan::kForever);
-  SaveOptions again;
-  again.overwrite = true;
-  again.force = true;
-  EXPECT_TRUE(manager.save(0, state(9), again).get());
-  manager.wait_until_finished().get();
-  EXPECT_EQ(count_trash(), 1u);
+  overwrite_held(manager);
   trainer_faults_->clear();
   steps.release();
   save(manager, 1);

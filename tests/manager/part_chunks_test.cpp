@@ -42,6 +42,22 @@ TEST(PartChunks, PartsWithoutElementsHaveNoEdges) {
             Shape{6});
 }
 
+TEST(PartChunks, EdgesThatLeaveFarSmallerChunksThanAimedAtAreCrossed) {
+  // Between edges 251 rows, a prime: divided, they would be one by one.
+  constexpr Index kRows = 251, kColumns = 40 << 10;
+  const Array array(DType::int8, {2 * kRows, kColumns});
+  std::vector<LeafPart> parts;
+  for (const Index row : {Index{0}, kRows}) {
+    const auto* at = array.bytes().subspan(static_cast<std::size_t>(row * kColumns)).data();
+    parts.emplace_back(IndexRange({row, 0}, {kRows, kColumns}),
+                       ArrayView(DType::int8, {kRows, kColumns}, at));
+  }
+  const Leaf leaf(DType::int8, array.shape(), std::move(parts));
+  EXPECT_EQ(internal::chunk_of_parts(leaf, DType::int8, 4 * kMiBOfChunk), Shape{});
+  EXPECT_EQ(internal::chunk_of_parts(leaf, DType::int8, 16 * kMiBOfChunk),
+            (Shape{kRows, kColumns}));
+}
+
 class LeafInParts : public test::ManagerTest {
  protected:
   static constexpr Index kColumns = 100;
