@@ -142,8 +142,8 @@ bool Frame::choose_code(const Histogram& histogram, std::size_t bytes) {
   return pays;
 }
 
-// Writes a block of literals in code_. Returns the bytes of its streams; 0, with nothing written,
-// where a symbol has no code or nothing is gained.
+// Writes a block of literals in code_, unless a symbol has no code or nothing is gained: then at_
+// stays. Returns the bytes that its streams take; 0 where a symbol has no code.
 std::size_t Frame::put_literals(std::span<const std::byte> part, bool last) {
   const auto format = size_format(part.size());
   std::byte* const literals = at_ + kBlockHeaderBytes;
@@ -171,7 +171,7 @@ std::size_t Frame::put_literals(std::span<const std::byte> part, bool last) {
     }
   }
   const auto coded_bytes = static_cast<std::size_t>(to - begin);
-  if (coded_bytes >= part.size()) return 0;
+  if (coded_bytes >= part.size()) return streams_bytes;
   const auto type = described_ ? LiteralsType::treeless : LiteralsType::compressed;
   std::byte* header = literals;
   put(header,
@@ -199,7 +199,8 @@ bool Frame::add_uncounted(std::span<const std::byte> part, bool last) {
   std::byte* const header = at_;
   const bool described = described_;
   const auto bits = 8 * static_cast<double>(put_literals(part, last));
-  if (at_ <= end_ && is_like(bits, code_.bits_per_symbol * static_cast<double>(part.size()))) {
+  const bool fits = at_ != header && at_ <= end_;
+  if (fits && is_like(bits, code_.bits_per_symbol * static_cast<double>(part.size()))) {
     ++code_.uncounted;
     code_.misses = 0;
     return true;
@@ -232,7 +233,8 @@ bool Frame::add_block(std::span<const std::byte> part, bool last) {
   }
   // Fields and the streams' last bytes are within the slack.
   if (!has_room(coded_symbols(histogram, code_.code).bits / 8)) return false;
-  return put_literals(part, last) != 0 && at_ <= end_;
+  put_literals(part, last);
+  return at_ != header && at_ <= end_;
 }
 
 }  // namespace

@@ -105,7 +105,9 @@ class CAIRN_EXPORT CheckpointManager {
   /// Saves whatever the policy of should_save() says and goes before every save that does not write
   /// yet (see ARCHITECTURE.md); after a roll-back on_older_step applies as to every save. Where the
   /// step is being saved already, the newest such save takes this one's place and the future is
-  /// its; where it has been saved, the save is skipped. From the call on the manager deletes
+  /// its, unless that is cancelled, has failed or is of the run that a roll-back gave up (with
+  /// several processes a failure is told by the future: call it again); where the step has been
+  /// saved, the save is skipped. From the call on the manager deletes
   /// nothing more, but that superseded steps lose their names: what it was deleting is left to the
   /// next writer of the root, and delete_step() fails with `cancelled`. At options.deadline
   /// everything that is not over, other saves included, fails with timed_out (commit_unknown where

@@ -99,6 +99,11 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     by_step,  ///< where its step is the one to save before the job ends
     last      ///< of a process that is about to end: it goes first in any case
   };
+  /// How a save is called.
+  struct Call {
+    Urgency urgency = Urgency::by_step;
+    JobPtr instead_of;  ///< a save of the step that will not commit: this one does what it would
+  };
   /// `reached`: what wait_reached() says; none: it is asked.
   [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options, Urgency urgency,
                                 std::optional<bool> reached) const;
@@ -120,7 +125,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void check_binding(const std::string& item, const HandlerPtr& handler) const;
   void check_layout_for_processes(const args::ItemSave& item) const;
   [[nodiscard]] internal::TreeSettings tree_settings(const internal::SaveJob& job) const;
-  SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency);
+  SaveFuture save(Step step, args::SaveArgs args, SaveOptions save_options, const Call& call);
   /// What a call of save() comes to, as things are.
   struct Plan {
     explicit Plan(Step step) : record(step) {}
@@ -131,10 +136,10 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   };
   /// Asks the rules, and makes the job's items from `args` where there are none yet. Throws why the
   /// save is refused.
-  [[nodiscard]] Plan plan_save(internal::SaveJob& job, args::SaveArgs& args, Urgency urgency,
+  [[nodiscard]] Plan plan_save(internal::SaveJob& job, args::SaveArgs& args, const Call& call,
                                std::optional<bool> reached);
   /// Queues it; null where it was skipped.
-  JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
+  JobPtr begin_save(Step step, args::SaveArgs args, SaveOptions save_options, const Call& call,
                     const std::shared_ptr<internal::SaveState>& state,
                     const internal::GroupScopePtr& scope);
   /// Nothing is to be saved, for this reason.
@@ -201,9 +206,18 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void end_hurry(const JobPtr& job);
   /// Removes nothing more, and gives up at the deadline what is not over.
   void begin_leaving(std::chrono::milliseconds deadline);
-  /// After save_before_exit() nothing is deleted any more but this: later steps that were
-  /// superseded lose their names, or the next process would go on from one of them. Throws nothing.
-  internal::Task<void> retire_superseded(JobPtr job);
+  /// What a save under way is worth to save_before_exit() of its step.
+  enum class Standing : std::uint8_t {
+    sound,    ///< it is what is asked for
+    doomed,   ///< it has failed, or is cancelled, and is not over
+    given_up  ///< it is of a run that a roll-back has given up
+  };
+  [[nodiscard]] Standing standing_of(const internal::SaveJob& job) const;
+  /// After save_before_exit() nothing is deleted any more but this: steps that were superseded lose
+  /// their names, or the next process would go on from one of them. Returns them. Throws nothing.
+  internal::Task<std::vector<Step>> retire_superseded(JobPtr job);
+  /// The new step does not read back, for that reason.
+  void report_unverified(internal::SaveJob& job, const std::exception_ptr& reason);
   /// Throws where the new step does not read back, or it cannot be told.
   internal::Task<void> verify_step(JobPtr job, const char* consequence);
   void give_up_all(std::chrono::milliseconds deadline);
@@ -323,10 +337,21 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   struct Deferred {
     Step step;
     internal::StepIndex::SaveId by;
+    bool superseded = false;  ///< it is of a run that was given up
+    bool confirmed = false;   ///< and the step that it goes for has read back
   };
+  /// Of a step that the save pushes out.
+  [[nodiscard]] static Deferred deferral(const internal::SaveJob& job, Step step) {
+    return {step, job.listed, job.supersedes && step > job.step};
+  }
   /// False once the step is wanted again.
   [[nodiscard]] bool is_due(const Deferred& deletion) const {
     return index.is_condemned(deletion.step, deletion.by);
+  }
+  /// What a run has superseded must not come back where the save that is to replace it fails: then
+  /// it goes although the step is wanted again.
+  [[nodiscard]] bool is_replaced(const Deferred& deletion) const {
+    return deletion.superseded && index.is_taken_back(deletion.step, deletion.by);
   }
   std::vector<Deferred> deferred_;                           ///< strand
   std::set<std::shared_ptr<internal::CancelSwitch>> waits_;  ///< strand: for new steps

@@ -10,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cassert>
+#include <functional>
 #include <iterator>
 
 namespace cairn {
@@ -63,6 +64,15 @@ Task<void> CheckpointManager::Impl::verify_step(JobPtr job, const char* conseque
   refuse_damaged(report, job->step, consequence);
 }
 
+void CheckpointManager::Impl::report_unverified(SaveJob& job, const std::exception_ptr& reason) {
+  job.distrusted = true;
+  index.distrust(job.step);
+  const std::exception_ptr unverified =
+      as_error(reason, "verify step " + std::to_string(job.step), directory);
+  log(LogLevel::error, "verify", job.step, message_of(unverified));
+  board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
+}
+
 Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     JobPtr job, std::optional<std::string> replaced) {
   if (!is_primary()) {
@@ -72,8 +82,11 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   if (!job->losers.empty()) confirm_losers(*job);
   if (removals_wait()) {
     // The save that is in a hurry does it, once it has committed.
-    for (const Step step : std::exchange(job->losers, {})) deferred_.push_back({step, job->listed});
+    for (const Step step : std::exchange(job->losers, {})) {
+      deferred_.push_back(deferral(*job, step));
+    }
   }
+  std::vector<Step> superseded = co_await retire_superseded(job);
   std::exception_ptr unverified;
   bool background = false;
   try {
@@ -85,14 +98,12 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     // Not one of them is deleted: they are what there is if the new step is bad.
     for (const Step step : std::exchange(job->losers, {})) index.spare(step);
     for (const Deferred& deletion : std::exchange(deferred_, {})) index.spare(deletion.step);
-    index.distrust(job->step);
-    unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
-    log(LogLevel::error, "verify", job->step, message_of(unverified));
-    board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
+    report_unverified(*job, unverified);
   }
   std::exception_ptr trouble;
   try {
     Retired retired = co_await retire_losers(job);
+    retired.steps.insert(retired.steps.end(), superseded.begin(), superseded.end());
     if (replaced) replaced_.push_back(*replaced);
     const std::vector<std::string> overwritten = std::exchange(replaced_, {});
     for (const std::string& name : overwritten) {
@@ -122,18 +133,21 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
 
 Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(JobPtr job) {
   std::vector<Deferred> losers = std::exchange(deferred_, {});
-  for (const Step step : job->losers) losers.push_back({step, job->listed});
+  for (const Step step : job->losers) losers.push_back(deferral(*job, step));
+  // The superseded ones go first, from the highest down: should the process die, what is left ends
+  // where the run began.
+  std::ranges::stable_sort(losers, std::greater(), [](const Deferred& deletion) {
+    return deletion.superseded ? deletion.step : kNone;
+  });
   Retired retired;
   for (const Deferred& deletion : losers) {
     const Step step = deletion.step;
-    // What a run has superseded must not come back where the save that is to replace it fails.
-    const bool superseded =
-        job->supersedes && step > job->step && index.is_taken_back(step, deletion.by);
+    const bool replaced = is_replaced(deletion);
     // A later save of the same number takes it back, or has replaced it; perhaps since the last
     // one's turn.
-    if (!superseded && !is_due(deletion)) continue;
+    if (!replaced && !is_due(deletion)) continue;
     // One that is being saved is deleted, or has been replaced, when that save has ended.
-    if (removals_wait() || (index.is_saving(step) && !superseded)) {
+    if (removals_wait() || (index.is_saving(step) && !replaced)) {
       deferred_.push_back(deletion);
       continue;
     }
@@ -141,7 +155,7 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     try {
       co_await retire(job->root(), step, &retired.trash);
       retired.steps.push_back(step);
-      superseded ? index.lose(step) : index.forget(step);
+      replaced ? index.lose(step) : index.forget(step);
     } catch (...) {
       trouble = std::current_exception();
     }

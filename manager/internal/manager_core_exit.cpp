@@ -42,12 +42,19 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
   if (engine->forked() || options.read_only || RuleScope::inside(this)) {
-    return save(step, std::move(args), std::move(save_options), Urgency::last);
+    Call call;
+    call.urgency = Urgency::last;
+    return save(step, std::move(args), std::move(save_options), call);
   }
   asio::post(engine->executor(), [self = shared_from_this(), deadline = exit_options.deadline] {
     self->begin_leaving(deadline);
   });
-  if (const JobPtr under_way = queue_.newest_of(step)) {
+  Call call;
+  call.urgency = Urgency::last;
+  const JobPtr under_way = queue_.newest_of(step);
+  const Standing standing = under_way ? standing_of(*under_way) : Standing::given_up;
+  if (standing == Standing::doomed) call.instead_of = under_way;
+  if (standing == Standing::sound) {
     if (group_) {
       // Where it has committed already, this counts as a call of save().
       static_cast<void>(next_scope("save." + std::to_string(step), saves_));
@@ -60,7 +67,14 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
     const auto& state = under_way->state;
     return SaveFuture(state, state->staged_state, state->committed_state);
   }
-  return save(step, std::move(args), std::move(save_options), Urgency::last);
+  return save(step, std::move(args), std::move(save_options), call);
+}
+
+CheckpointManager::Impl::Standing CheckpointManager::Impl::standing_of(const SaveJob& job) const {
+  const bool rolled_back = job.roll_back != roll_backs_ && rolled_back_below(job.step);
+  if (rolled_back || index.is_condemned(job.step)) return Standing::given_up;
+  // With several processes it is not doomed everywhere yet: its failure is told to all of them.
+  return job.state->doomed && !group_ ? Standing::doomed : Standing::sound;
 }
 
 void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) {
@@ -75,32 +89,38 @@ void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) 
                                                       limits, std::move(expired));
 }
 
-Task<void> CheckpointManager::Impl::retire_superseded(JobPtr job) {
-  if (!writer_->removals->closed() || !is_primary()) co_return;
-  std::vector<Deferred> later = deferred_;
-  if (job->supersedes) {
-    for (const Step step : job->losers) later.push_back({step, job->listed});
+Task<std::vector<Step>> CheckpointManager::Impl::retire_superseded(JobPtr job) {
+  std::vector<Step> gone;
+  if (!writer_->removals->closed() || !is_primary()) co_return gone;
+  const auto unconfirmed = [](const Deferred& deletion) {
+    return deletion.superseded && !deletion.confirmed;
+  };
+  if (std::ranges::any_of(deferred_, unconfirmed)) {
+    std::exception_ptr unverified;
+    try {
+      co_await verify_step(job, "later steps are kept");
+    } catch (...) {
+      unverified = std::current_exception();
+    }
+    if (unverified) {
+      for (const Deferred& deletion : deferred_) {
+        if (unconfirmed(deletion)) index.spare(deletion.step);
+      }
+      std::erase_if(deferred_, unconfirmed);
+      report_unverified(*job, unverified);
+    }
+    for (Deferred& deletion : deferred_) deletion.confirmed = true;
   }
-  std::erase_if(later, [&](const Deferred& deletion) {
-    return deletion.step <= job->step || !is_due(deletion);
+  // One that is still being saved goes when that save has ended.
+  std::vector<Deferred> later = deferred_;
+  std::erase_if(later, [this](const Deferred& deletion) {
+    const bool due = is_due(deletion) && !index.is_saving(deletion.step);
+    return !deletion.superseded || !(due || is_replaced(deletion));
   });
-  if (later.empty()) co_return;
   // From the highest down: should the process die, what is left ends where the run began.
   std::ranges::sort(later, std::greater(), &Deferred::step);
-  std::exception_ptr unverified;
-  try {
-    co_await verify_step(job, "later steps are kept");
-  } catch (...) {
-    unverified = std::current_exception();
-  }
-  if (unverified) {
-    unverified = as_error(unverified, "verify step " + std::to_string(job->step), directory);
-    log(LogLevel::error, "verify", job->step, message_of(unverified));
-    board.fail(std::make_shared<ErrorBoard::Entry>(impl::own_copy(unverified)));
-    co_return;
-  }
-  // They stay what they were: steps that are not listed, and to be deleted.
   for (const Deferred& deletion : later) {
+    const bool replaced = is_replaced(deletion);
     std::exception_ptr trouble;
     std::vector<std::string> left;  // the next writer removes it
     try {
@@ -108,8 +128,15 @@ Task<void> CheckpointManager::Impl::retire_superseded(JobPtr job) {
     } catch (...) {
       trouble = std::current_exception();
     }
-    if (trouble) log(LogLevel::warning, "delete", deletion.step, message_of(trouble));
+    if (trouble) {
+      log(LogLevel::warning, "delete", deletion.step, message_of(trouble));
+      continue;
+    }
+    replaced ? index.lose(deletion.step) : index.forget(deletion.step);
+    gone.push_back(deletion.step);
+    std::erase_if(deferred_, [&](const Deferred& other) { return other.step == deletion.step; });
   }
+  co_return gone;
 }
 
 void CheckpointManager::Impl::give_up_all(std::chrono::milliseconds deadline) {

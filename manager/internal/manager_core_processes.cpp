@@ -118,6 +118,7 @@ Task<void> CheckpointManager::Impl::tell_losers(JobPtr job, std::vector<Step> go
   std::vector<Step> deferred;
   for (const Deferred& deletion : deferred_) deferred.push_back(deletion.step);
   put_steps(text, deferred);
+  text.number(job->distrusted ? 1 : 0);
   std::string bytes = text.take();
   std::exception_ptr untold;
   try {
@@ -139,6 +140,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
     WireReader from(told);
     gone = get_steps(from);
     deferred = get_steps(from);
+    if (from.at_most(1) == 1) index.distrust(job->step);
     from.end();
   } catch (...) {
     unheard = std::current_exception();
@@ -157,7 +159,8 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   // What the primary had deferred, and has taken back since, is listed again here, too.
   const std::vector<Deferred> before = std::exchange(deferred_, {});
   for (const Step step : deferred) deferred_.push_back({step, job->listed});
-  for (const auto [step, by] : before) {
+  for (const Deferred& deletion : before) {
+    const Step step = deletion.step;
     const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
                          std::ranges::find(gone, step) != gone.end();
     if (!pending) index.spare(step);

@@ -202,16 +202,20 @@ std::vector<Step> CheckpointManager::Impl::choose_losers(const StepRecord& incom
 }
 
 CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, args::SaveArgs& args,
-                                                                 Urgency urgency,
+                                                                 const Call& call,
                                                                  std::optional<bool> reached) {
   const Step step = job.step;
   Plan plan(step);
   if (closed_) throw with_operation(ErrorCode::closed, "the manager is closed", "", "");
   if (options.strict_errors) board.check_failures();
   check_mode(job.composite);
-  plan.decision = decide(step, job.options, urgency, reached);
-  const bool replaces = job.options.overwrite || plan.decision.supersedes;
-  if (urgency == Urgency::last && index.contains(step) && !replaces) {
+  if (call.instead_of) {
+    plan.decision.supersedes = call.instead_of->supersedes;
+  } else {
+    plan.decision = decide(step, job.options, call.urgency, reached);
+  }
+  const bool replaces = job.options.overwrite || plan.decision.supersedes || call.instead_of;
+  if (call.urgency == Urgency::last && index.contains(step) && !replaces) {
     plan.decision.outcome = SaveOutcome::skipped_older_step;
   }
   if (plan.decision.refused) {
@@ -243,7 +247,7 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
 }
 
 CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
-    Step step, args::SaveArgs args, SaveOptions save_options, Urgency urgency,
+    Step step, args::SaveArgs args, SaveOptions save_options, const Call& call,
     const std::shared_ptr<SaveState>& state, const GroupScopePtr& scope) {
   check_usable();
   if (RuleScope::inside(this)) throw rule_error("save step " + std::to_string(step));
@@ -273,13 +277,13 @@ CheckpointManager::Impl::JobPtr CheckpointManager::Impl::begin_save(
   const RuleScope inside(this);
   while (true) {
     const std::uint64_t calls = calls_begun_;
-    Plan plan = plan_save(*job, args, urgency, reached);
+    Plan plan = plan_save(*job, args, call, reached);
     if (plan.decision.outcome != SaveOutcome::saved) {
       skip(*job, plan.decision.outcome);
       return nullptr;
     }
     // Several processes would not pass the same saves: with them each waits for its turn.
-    const bool first = !group_ && (urgency == Urgency::last || preemption_step_ == step);
+    const bool first = !group_ && (call.urgency == Urgency::last || preemption_step_ == step);
     if (enqueue(job, std::move(plan), first, calls)) return job;
   }
 }
@@ -296,16 +300,16 @@ void CheckpointManager::Impl::skip(const SaveJob& job, SaveOutcome outcome) {
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options) {
-  return save(step, std::move(args), std::move(save_options), Urgency::by_step);
+  return save(step, std::move(args), std::move(save_options), Call());
 }
 
 SaveFuture CheckpointManager::Impl::save(Step step, args::SaveArgs args, SaveOptions save_options,
-                                         Urgency urgency) {
+                                         const Call& call) {
   auto state = std::make_shared<SaveState>(engine, writer_->heart);
   const GroupScopePtr scope = next_scope("save." + std::to_string(step), saves_);
   try {
     const JobPtr job =
-        begin_save(step, std::move(args), std::move(save_options), urgency, state, scope);
+        begin_save(step, std::move(args), std::move(save_options), call, state, scope);
     if (job) wait_as_asked(job);
   } catch (...) {
     refuse(*state, step, std::current_exception(), scope);
@@ -351,7 +355,7 @@ bool CheckpointManager::Impl::enqueue(const JobPtr& job, Plan plan, bool first,
   job->before_capture = [this, raw = job.get()] { return queue_.begin_capture(*raw); };
   job->options.overwrite = plan.overwrite;
   job->roll_back = roll_backs_;
-  StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers);
+  StepIndex::BegunSave begun = index.begin_save(plan.record, plan.losers, plan.decision.supersedes);
   job->listed = begun.id;
   job->losers = std::move(begun.losers);
   job->record = std::move(plan.record);
@@ -378,6 +382,7 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
     replaced = co_await job->run();
   } catch (...) {
     failure = std::current_exception();
+    job->state->doomed = true;
   }
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   std::exception_ptr trouble;
@@ -397,10 +402,7 @@ Task<void> CheckpointManager::Impl::run_save(JobPtr job) {
   const bool deletes = !failure && !job->settled;
   settle(job, failure);
   watchdog = watch(job, &Impl::expire_clean_up);
-  if (deletes) {
-    co_await retire_superseded(job);
-    trouble = co_await follow_commit(job, replaced);
-  }
+  if (deletes) trouble = co_await follow_commit(job, replaced);
   if (trouble) log(LogLevel::warning, "cleanup", job->step, message_of(trouble));
   job->items.clear();
   job->end_turn();
@@ -440,6 +442,13 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   if (job->scope) job->scope->fail(failure);
+  const JobPtr heir = job->supersedes ? queue_.newest_of(job->step) : nullptr;
+  if (heir && heir->supersedes) {
+    // What this one was to delete is the other's now: it could not see that when it was called.
+    heir->losers.insert(heir->losers.end(), job->losers.begin(), job->losers.end());
+    job->losers.clear();
+    index.hand_over(job->listed, heir->listed);
+  }
   index.abort(job->listed, job->losers);
   end_lone_roll_back();
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;

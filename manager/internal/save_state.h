@@ -85,6 +85,7 @@ class SaveState : public std::enable_shared_from_this<SaveState> {
   CallerMemory memory;                      ///< strand
   boost::asio::cancellation_signal signal;  ///< strand
   bool cancel_requested = false;            ///< strand
+  std::atomic<bool> doomed{false};          ///< it has failed, or is cancelled: not to be relied on
   bool past_recall = false;                 ///< strand: the commit's rename is issued
   std::shared_ptr<impl::SharedState<void>> staged_state =
       std::make_shared<impl::SharedState<void>>();

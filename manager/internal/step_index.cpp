@@ -22,6 +22,11 @@ bool StepIndex::visible(Step step) const {
   return stays(step) || (saving(step) && !condemned_.contains(step));
 }
 
+bool StepIndex::is_older(Step step, SaveId by) const {
+  const auto saved_by = saved_by_.find(step);
+  return saved_by == saved_by_.end() || saved_by->second <= by;
+}
+
 void StepIndex::erase(Step step) {
   committed_.erase(step);
   saved_by_.erase(step);
@@ -93,8 +98,7 @@ bool StepIndex::is_condemned(Step step) const {
 
 bool StepIndex::is_condemned(Step step, SaveId by) const {
   const std::lock_guard lock(mutex_);
-  const auto saved_by = saved_by_.find(step);
-  return condemned_.contains(step) && (saved_by == saved_by_.end() || saved_by->second <= by);
+  return condemned_.contains(step) && is_older(step, by);
 }
 
 bool StepIndex::is_saving(Step step) const {
@@ -185,17 +189,22 @@ bool StepIndex::contains(Step step) const {
 }
 
 StepIndex::BegunSave StepIndex::begin_save(const StepRecord& record,
-                                           const std::vector<Step>& losers) {
+                                           const std::vector<Step>& losers, bool supersedes) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
   BegunSave begun;
   begun.id = SaveId{++saves_};
-  saving_.push_back({begun.id, record});
-  condemned_.erase(record.info.step);
+  const Step step = record.info.step;
+  saving_.push_back({begun.id, record, std::nullopt});
+  const auto condemned = condemned_.find(step);
+  if (condemned != condemned_.end()) {
+    if (condemned->second.superseded) saving_.back().took_back = condemned->second.by;
+    condemned_.erase(condemned);
+  }
   for (const Step loser : losers) {
     if (!visible(loser)) continue;
     begun.losers.push_back(loser);
-    condemned_.insert(loser);
+    condemned_.insert_or_assign(loser, Condemnation{begun.id, supersedes && loser > step});
   }
   return begun;
 }
@@ -215,14 +224,48 @@ void StepIndex::commit(SaveId save, StepRecord record) {
 void StepIndex::abort(SaveId save, const std::vector<Step>& losers) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  std::erase_if(saving_, [save](const Saving& entry) { return entry.id == save; });
-  for (const Step loser : losers) condemned_.erase(loser);
+  const auto aborted =
+      std::ranges::find_if(saving_, [save](const Saving& entry) { return entry.id == save; });
+  if (aborted != saving_.end()) {
+    const Step step = aborted->record.info.step;
+    const std::optional<SaveId> took_back = aborted->took_back;
+    saving_.erase(aborted);
+    if (took_back) condemn_again(step, *took_back);
+  }
+  for (const Step loser : losers) uncondemn(loser);
+}
+
+void StepIndex::condemn_again(Step step, SaveId by) {
+  const auto other = std::ranges::find_if(
+      saving_, [step](const Saving& entry) { return entry.record.info.step == step; });
+  if (other != saving_.end()) {
+    if (!other->took_back) other->took_back = by;  // it is to replace the step now
+  } else if (committed_.contains(step) && is_older(step, by)) {
+    condemned_.try_emplace(step, Condemnation{by, true});
+  }
+}
+
+void StepIndex::hand_over(SaveId from, SaveId to) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [step, condemnation] : condemned_) {
+    if (condemnation.by == from) condemnation.by = to;
+  }
+  for (Saving& entry : saving_) {
+    if (entry.took_back == from) entry.took_back = to;
+  }
+}
+
+void StepIndex::uncondemn(Step step) {
+  condemned_.erase(step);
+  for (Saving& entry : saving_) {
+    if (entry.record.info.step == step) entry.took_back.reset();
+  }
 }
 
 void StepIndex::spare(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  condemned_.erase(step);
+  uncondemn(step);
 }
 
 void StepIndex::forget(Step step) {
@@ -234,9 +277,8 @@ void StepIndex::forget(Step step) {
 
 bool StepIndex::is_taken_back(Step step, SaveId by) const {
   const std::lock_guard lock(mutex_);
-  const auto saved_by = saved_by_.find(step);
-  return committed_.contains(step) && saving(step) &&
-         (saved_by == saved_by_.end() || saved_by->second <= by);
+  return committed_.contains(step) && saving(step) && !condemned_.contains(step) &&
+         is_older(step, by);
 }
 
 void StepIndex::lose(Step step) {

@@ -68,13 +68,17 @@ class StepIndex {
     std::vector<Step> losers;
   };
   /// Begins a save: the step counts at once. Of `losers` those that are there, itself included,
-  /// leave the list, and are returned.
-  [[nodiscard]] BegunSave begin_save(const StepRecord& record, const std::vector<Step>& losers);
+  /// leave the list, and are returned. `supersedes`: the later ones are of a run that was given up.
+  [[nodiscard]] BegunSave begin_save(const StepRecord& record, const std::vector<Step>& losers,
+                                     bool supersedes = false);
   /// The save is durable, and this is known of its step now. A step that it, or a later save,
   /// pushed out is not listed again. After abort(), too: a save may commit after its deadline.
   void commit(SaveId save, StepRecord record);
-  /// The save failed: it goes, what it had pushed out comes back.
+  /// The save failed: it goes, what it had pushed out comes back. A superseded step that it was to
+  /// replace is superseded again.
   void abort(SaveId save, const std::vector<Step>& losers);
+  /// What `from` has pushed out is pushed out by `to`.
+  void hand_over(SaveId from, SaveId to);
   /// A step that a save pushed out need not go: it comes back.
   void spare(Step step);
   /// It is gone.
@@ -114,6 +118,11 @@ class StepIndex {
   [[nodiscard]] bool stays(Step step) const;
   [[nodiscard]] bool visible(Step step) const;
   void erase(Step step);
+  void uncondemn(Step step);
+  /// A save of the step that took it back from `by` has failed.
+  void condemn_again(Step step, SaveId by);
+  /// What is committed of it is older than `by`.
+  [[nodiscard]] bool is_older(Step step, SaveId by) const;
   void mark_distrusted();
   void leave_listing();
   void note(Step step, std::optional<StepRecord> record);
@@ -122,6 +131,7 @@ class StepIndex {
   struct Saving {
     SaveId id;
     StepRecord record;
+    std::optional<SaveId> took_back;  ///< from this save, which had superseded the step
   };
   std::vector<Saving> saving_;  ///< in the order of their calls
   std::uint64_t saves_ = 0;     ///< begun so far
@@ -130,10 +140,14 @@ class StepIndex {
   std::uint64_t listed_ = 0;         ///< the number of the listing that committed_ is from
   std::vector<Change> changes_;      ///< since the oldest of them began
   std::map<Step, SaveId> saved_by_;  ///< which save of this manager has committed it, if any
-  std::set<Step> condemned_;         ///< pushed out by saves; on disk or being saved
-  std::set<Step> distrusted_;        ///< committed, and not readable
-  std::vector<Deletion> deleting_;   ///< those of the user's that are due
-  std::uint64_t deletes_ = 0;        ///< begun so far
+  struct Condemnation {
+    SaveId by;
+    bool superseded;
+  };
+  std::map<Step, Condemnation> condemned_;  ///< pushed out by saves; on disk or being saved
+  std::set<Step> distrusted_;               ///< committed, and not readable
+  std::vector<Deletion> deleting_;          ///< those of the user's that are due
+  std::uint64_t deletes_ = 0;               ///< begun so far
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made
 };
 

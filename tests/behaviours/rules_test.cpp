@@ -186,6 +186,10 @@ ManagerOptions superseding(ManagerOptions options) {
   return options;
 }
 
+bool makes_step_3(const engine::IoRequest& request) {
+  return request.op == IoOp::make_directory && request.path == "3.orbax-checkpoint-tmp";
+}
+
 CAIRN_BEHAVIOUR(RolledBack);
 TEST_P(RolledBack, TheRollBackIsOverOnceTheRunHasPassedWhereItWas) {
   CheckpointManager manager(root(), given());
@@ -214,17 +218,54 @@ TEST_P(RolledBack, WhatARunHasSupersededDoesNotComeBackWhereItsReplacementFails)
   const SaveFuture second = manager.save(2, state(2));
   const SaveFuture third = manager.save(3, state(3));  // in place of one that is there
   faults_->wait_until_held(1);
-  faults_->fail(
-      [](const engine::IoRequest& request) {
-        return request.op == IoOp::make_directory && request.path == "3.orbax-checkpoint-tmp";
-      },
-      1, EIO);
+  faults_->fail(makes_step_3, 1, EIO);
   faults_->release();
   EXPECT_TRUE(second.get());
   EXPECT_EQ(error_of(third).code(), ErrorCode::io_error);
   manager.wait_until_finished().get();
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
   EXPECT_TRUE(save(manager, 3));
+}
+TEST_P(RolledBack, NorWhereItIsCancelledWhileTheOneThatSupersedesIsUnderWay) {
+  CheckpointManager manager(root(), superseding(given()));
+  save_all(manager, 0, 3);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  const SaveFuture second = manager.save(2, state(2));
+  faults_->wait_until_held(1);
+  const SaveFuture third = manager.save(3, state(3));
+  third.cancel();
+  EXPECT_EQ(error_of(third).code(), ErrorCode::cancelled);
+  EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
+  faults_->release();
+  EXPECT_TRUE(second.get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 2}));
+  EXPECT_TRUE(save(manager, 3));
+}
+TEST_P(RolledBack, WhatWasToBeReplacedComesBackWithTheRestWhereTheOneThatSupersedesFailsToo) {
+  CheckpointManager manager(root(), superseding(given()));
+  save_all(manager, 0, 4);
+  EXPECT_EQ(value_of(manager, 1), 1);
+  for (const bool replacement_first : {true, false}) {
+    SCOPED_TRACE(replacement_first);
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    const SaveFuture second = manager.save(2, state(2));
+    faults_->wait_until_held(1);
+    const SaveFuture third = manager.save(3, state(3));
+    if (replacement_first) {
+      third.cancel();
+      EXPECT_EQ(error_of(third).code(), ErrorCode::cancelled);
+    } else {
+      faults_->fail(makes_step_3, 1, EIO);
+    }
+    second.cancel();
+    faults_->release();
+    EXPECT_EQ(error_of(second).code(), ErrorCode::cancelled);
+    if (!replacement_first) EXPECT_EQ(error_of(third).code(), ErrorCode::io_error);
+    manager.wait_until_finished().get();
+    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2, 3, 4}));
+  }
 }
 TEST_P(RolledBack, OfTheSupersededStepsTheLatestGoesFirst) {
   CheckpointManager manager(root(), superseding(given()));

@@ -13,6 +13,7 @@ namespace {
 
 using engine::FaultPlan;
 using engine::IoOp;
+using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -170,6 +171,132 @@ TEST_P(LastSave, WithoutARollBackMayLieBelowTheLatestStep) {
   save_all(manager, 5, 5);
   EXPECT_TRUE(manager.save_before_exit(3, state(3)).get());
   EXPECT_EQ(manager.all_steps(true), (Steps{0, 1, 3, 5}));
+}
+
+// ---- saves under way ----------------------------------------------------------------------------
+
+TEST_P(LastSave, IsMadeWhereTheOneOfItsStepIsCancelled) {
+  {
+    CheckpointManager manager(root(), given());
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    const SaveFuture before = manager.save(1, state(1));
+    faults_->wait_until_held(1);
+    before.cancel();
+    const SaveFuture last = manager.save_before_exit(1, state(11));
+    faults_->release();
+    EXPECT_EQ(error_of(before).code(), ErrorCode::cancelled);
+    EXPECT_EQ(last.get().outcome, SaveOutcome::saved);
+  }
+  expect_resumed(1, 11);
+}
+
+TEST_P(LastSave, IsMadeWhereTheOneOfItsStepHasFailedAndCleansUp) {
+  {
+    ManagerOptions once = given();
+    once.post_finalization_callback = [calls = 0](Step) mutable {
+      if (calls++ == 0) throw std::runtime_error("the first one");
+    };
+    CheckpointManager manager(root(), once);
+    faults_->hold(FaultPlan::only({IoOp::unlink}));
+    const SaveFuture before = manager.save(1, state(1));
+    faults_->wait_until_held(1);
+    const SaveFuture last = manager.save_before_exit(1, state(11));
+    faults_->release();
+    EXPECT_THAT(error_of(before).what(), HasSubstr("the first one"));
+    EXPECT_EQ(last.get().outcome, SaveOutcome::saved);
+    // Its error, which the future has told, is no reason to end with one.
+    manager.close().get();
+  }
+  expect_resumed(1, 11);
+}
+
+TEST_P(LastSave, SupersedesWhatTheCancelledOneOfItsStepWasTo) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 4);
+    roll_back(manager, 1);
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    const SaveFuture before = manager.save(2, state(2));
+    faults_->wait_until_held(1);
+    before.cancel();
+    const SaveFuture last = manager.save_before_exit(2, state(22));
+    faults_->release();
+    EXPECT_EQ(error_of(before).code(), ErrorCode::cancelled);
+    EXPECT_EQ(last.get().outcome, SaveOutcome::saved);
+    manager.close().get();
+    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
+  }
+  expect_resumed(2, 22);
+}
+
+TEST_P(LastSave, IsMadeWhereTheOneOfItsStepIsOfTheRunThatWasGivenUp) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 2);
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    const SaveFuture before = manager.save(3, state(3));
+    faults_->wait_until_held(1);
+    roll_back(manager, 1);
+    const SaveFuture last = manager.save_before_exit(3, state(33));
+    faults_->release();
+    EXPECT_TRUE(before.get());
+    EXPECT_EQ(last.get().outcome, SaveOutcome::saved);
+  }
+  expect_resumed(3, 33);
+}
+
+TEST_P(LastSave, TakesTheNamesOfSupersededStepsThatCommitAfterIt) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 1);
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    const SaveFuture writing = manager.save(4, state(4));
+    faults_->wait_until_held(1);
+    const SaveFuture waiting = manager.save(5, state(5));
+    roll_back(manager, 0);
+    const SaveFuture last = manager.save_before_exit(2, state(22));
+    faults_->release();
+    for (const SaveFuture& save : {writing, last, waiting}) EXPECT_TRUE(save.get());
+    manager.close().get();
+    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
+  }
+  EXPECT_THAT(entries(), Not(AnyOf(Contains("4"), Contains("5"))));
+  expect_resumed(2, 22);
+}
+
+TEST_P(LastSave, KeepsGoneWhatItsRunHasSupersededWhereTheReplacementFails) {
+  for (const bool before_the_commit : {true, false}) {
+    SCOPED_TRACE(before_the_commit);
+    std::filesystem::remove_all(root());
+    {
+      CheckpointManager manager(root(), given(OlderStep::supersede));
+      save_all(manager, 0, 4);
+      roll_back(manager, 1);
+      faults_->clear();
+      faults_->hold(FaultPlan::only({IoOp::write}));
+      const SaveFuture second = manager.save(2, state(22));
+      faults_->wait_until_held(1);
+      const SaveFuture third = manager.save(3, state(33));  // in place of one that is there
+      const SaveFuture last = manager.save_before_exit(2, state(0));
+      if (before_the_commit) {
+        third.cancel();
+        EXPECT_EQ(error_of(third).code(), ErrorCode::cancelled);
+      } else {
+        const auto makes_it = [](const engine::IoRequest& request) {
+          return request.op == IoOp::make_directory && request.path == "3.orbax-checkpoint-tmp";
+        };
+        faults_->fail(makes_it, 1, EIO);
+      }
+      faults_->release();
+      EXPECT_TRUE(last.get());
+      EXPECT_TRUE(second.get());
+      if (!before_the_commit) EXPECT_EQ(error_of(third).code(), ErrorCode::io_error);
+      manager.close().get();
+      EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
+    }
+    EXPECT_THAT(entries(), Not(AnyOf(Contains("3"), Contains("4"))));
+    expect_resumed(2, 22);
+  }
 }
 
 // ---- what earlier processes left ----------------------------------------------------------------

@@ -286,6 +286,35 @@ TEST_P(SeveralProcesses, ADamagedStepIsSkippedByAll) {
   });
 }
 
+TEST_P(SeveralProcesses, AStepThatDoesNotReadBackIsTheBestOneForNone) {
+  run(2, [&](const Process& process) {
+    ManagerOptions given = options_of(process);
+    given.max_to_keep = 1;
+    given.best_mode = BestMode::min;
+    given.best_fn = [](const boost::json::object& metrics) {
+      return metrics.at("loss").to_number<double>();
+    };
+    // As a disk that loses what it has confirmed.
+    given.post_finalization_callback = [this, &process](Step step) {
+      const std::string manifest = root() + "/1.orbax-checkpoint-tmp/default/manifest.ocdbt";
+      if (step == 1 && process.index == 0) std::filesystem::resize_file(manifest, 1);
+    };
+    CheckpointManager manager(root(), given);
+    for (Step step = 0; step < 2; ++step) {
+      SaveOptions measured;
+      measured.metrics = {{"loss", 10.0 - static_cast<double>(step)}};
+      const Part part(process, step);
+      EXPECT_TRUE(manager.save(step, part.tree(), measured).get());
+      const bool damaged = step == 1 && process.index == 0;
+      if (!damaged) manager.wait_until_finished().get();
+      if (damaged) EXPECT_EQ(error_of(manager.wait_until_finished()).code(), ErrorCode::data_loss);
+    }
+    EXPECT_EQ(manager.best_step(), 0);
+    EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0, 1}));
+    process.meet("looked");
+  });
+}
+
 TEST_P(SeveralProcesses, OneListsForAllWhereItIsAskedTo) {
   run(2, [&](const Process& process) {
     ManagerOptions given = options_of(process);
