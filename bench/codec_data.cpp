@@ -69,6 +69,7 @@ std::uint16_t bfloat16_of(double value) {
 template <class Bits>
 Bits small_float_of(double value, int mantissa_bits, int exponent_min, unsigned bits_max) {
   const double magnitude = std::abs(value);
+  if (magnitude == 0) return 0;  // the exponent of 0 is not the least
   int exponent = 0;
   std::frexp(magnitude, &exponent);
   exponent = std::max(exponent - 1, exponent_min);
@@ -85,10 +86,13 @@ std::uint16_t float16_of(double value) {
 std::uint8_t float8_e4m3_of(double value) {
   return small_float_of<std::uint8_t>(value, 3, -6, 0x7e);
 }
+std::uint8_t float8_e5m2_of(double value) {
+  return small_float_of<std::uint8_t>(value, 2, -14, 0x7b);
+}
 
 template <class T, class Make>
-DataSet fill(std::size_t bytes, Make make) {
-  DataSet data{"", sizeof(T), std::vector<std::byte>(bytes / sizeof(T) * sizeof(T))};
+DataSet fill(DType dtype, std::size_t bytes, Make make) {
+  DataSet data{"", dtype, std::vector<std::byte>(bytes / sizeof(T) * sizeof(T))};
   for (std::size_t i = 0; i < data.content.size() / sizeof(T); ++i) {
     const T value = make(i);
     std::memcpy(&data.content[i * sizeof(T)], &value, sizeof(T));
@@ -98,7 +102,7 @@ DataSet fill(std::size_t bytes, Make make) {
 
 constexpr double kWeightSigma = 0.02;
 /// float8 weights are scaled so that the largest of a tensor uses the format's range.
-constexpr double kFloat8Scale = 448 / 6.0;
+constexpr double kFloat8E4m3Scale = 448 / 6.0, kFloat8E5m2Scale = 57'344 / 6.0;
 /// Scales of single parameters' gradients: log-normal.
 constexpr double kGradientScale = 1e-4, kGradientSpread = 1.0;
 /// Of Adam: what an average over N(0, s^2), or over its square, spreads by.
@@ -110,7 +114,8 @@ double gradient(Random& random) {
 }
 
 DataSet bfloats(std::size_t bytes, Random& random, double sigma) {
-  return fill<std::uint16_t>(bytes, [&](auto) { return bfloat16_of(sigma * random.normal()); });
+  return fill<std::uint16_t>(DType::bfloat16, bytes,
+                             [&](auto) { return bfloat16_of(sigma * random.normal()); });
 }
 
 using Generate = std::function<DataSet(std::size_t bytes, Random& random)>;
@@ -121,61 +126,73 @@ const std::vector<std::pair<std::string, Generate>>& generators() {
       {"bf16 normal sigma 1", [](auto bytes, auto& r) { return bfloats(bytes, r, 1); }},
       {"fp16 normal",
        [](auto bytes, auto& r) {
-         return fill<std::uint16_t>(bytes,
+         return fill<std::uint16_t>(DType::float16, bytes,
                                     [&](auto) { return float16_of(kWeightSigma * r.normal()); });
        }},
       {"fp32 normal",
        [](auto bytes, auto& r) {
-         return fill<float>(bytes,
+         return fill<float>(DType::float32, bytes,
                             [&](auto) { return static_cast<float>(kWeightSigma * r.normal()); });
        }},
       {"fp8_e4m3 normal",
        [](auto bytes, auto& r) {
-         return fill<std::uint8_t>(bytes,
-                                   [&](auto) { return float8_e4m3_of(kFloat8Scale * r.normal()); });
+         return fill<std::uint8_t>(DType::float8_e4m3fn, bytes, [&](auto) {
+           return float8_e4m3_of(kFloat8E4m3Scale * r.normal());
+         });
+       }},
+      {"fp8_e5m2 normal",
+       [](auto bytes, auto& r) {
+         return fill<std::uint8_t>(DType::float8_e5m2, bytes, [&](auto) {
+           return float8_e5m2_of(kFloat8E5m2Scale * r.normal());
+         });
        }},
       {"fp32 adam first moment",
        [](auto bytes, auto& r) {
          const double share = std::sqrt((1 - kBeta1) / (1 + kBeta1));
-         return fill<float>(bytes, [&](auto) { return static_cast<float>(share * gradient(r)); });
+         return fill<float>(DType::float32, bytes,
+                            [&](auto) { return static_cast<float>(share * gradient(r)); });
        }},
       {"fp32 adam second moment",
        [](auto bytes, auto& r) {
          const double noise = std::sqrt(2 * (1 - kBeta2) / (1 + kBeta2));
-         return fill<float>(bytes, [&](auto) {
+         return fill<float>(DType::float32, bytes, [&](auto) {
            const double scale = kGradientScale * std::exp(kGradientSpread * r.normal());
            return static_cast<float>(scale * scale * std::abs(1 + noise * r.normal()));
          });
        }},
       {"bf16 gradients",
        [](auto bytes, auto& r) {
-         return fill<std::uint16_t>(bytes, [&](auto) { return bfloat16_of(gradient(r)); });
+         return fill<std::uint16_t>(DType::bfloat16, bytes,
+                                    [&](auto) { return bfloat16_of(gradient(r)); });
        }},
       {"int32 token ids",
        [](auto bytes, auto& r) {
          // Zipf's law: the logarithm of a rank is about uniform.
-         return fill<std::int32_t>(bytes, [&](auto) {
+         return fill<std::int32_t>(DType::int32, bytes, [&](auto) {
            return static_cast<std::int32_t>(std::pow(kVocabulary, r.uniform()) - 1);
          });
        }},
       {"int64 sorted indices",
        [](auto bytes, auto& r) {
          std::int64_t last = 0;
-         return fill<std::int64_t>(
-             bytes, [&](auto) { return last += static_cast<std::int64_t>(r.next() % 64); });
+         return fill<std::int64_t>(DType::int64, bytes, [&](auto) {
+           return last += static_cast<std::int64_t>(r.next() % 64);
+         });
        }},
       {"int64 positions",
        [](auto bytes, auto&) {
-         return fill<std::int64_t>(bytes, [](auto i) { return static_cast<std::int64_t>(i); });
+         return fill<std::int64_t>(DType::int64, bytes,
+                                   [](auto i) { return static_cast<std::int64_t>(i); });
        }},
       {"int32 labels, sorted",
        [](auto bytes, auto& r) {
          std::int32_t label = 0;
-         return fill<std::int32_t>(bytes, [&](auto) { return label += r.next() % 500 == 0; });
+         return fill<std::int32_t>(DType::int32, bytes,
+                                   [&](auto) { return label += r.next() % 500 == 0; });
        }},
       {"int8 quantized weights",
        [](auto bytes, auto& r) {
-         return fill<std::int8_t>(bytes, [&](auto) {
+         return fill<std::int8_t>(DType::int8, bytes, [&](auto) {
            return static_cast<std::int8_t>(
                std::clamp(std::nearbyint(32 * r.normal()), -127., 127.));
          });
@@ -184,7 +201,7 @@ const std::vector<std::pair<std::string, Generate>>& generators() {
        [](auto bytes, auto& r) {
          // Sequences of 1024 tokens at most, padded.
          std::uint64_t length = 0;
-         return fill<std::uint8_t>(bytes, [&](auto i) {
+         return fill<std::uint8_t>(DType::boolean, bytes, [&](auto i) {
            constexpr std::uint64_t kRow = 1024;
            if (i % kRow == 0) length = r.next() % kRow;
            return static_cast<std::uint8_t>(i % kRow < length ? 1 : 0);
@@ -192,24 +209,27 @@ const std::vector<std::pair<std::string, Generate>>& generators() {
        }},
       {"int32 counts, most 0",
        [](auto bytes, auto& r) {
-         return fill<std::int32_t>(bytes, [&](auto) {
+         return fill<std::int32_t>(DType::int32, bytes, [&](auto) {
            return r.next() % 16 == 0 ? static_cast<std::int32_t>(r.next() % 1000) : 0;
          });
        }},
       {"bool mask, 1 in 100",
        [](auto bytes, auto& r) {
-         return fill<std::uint8_t>(
-             bytes, [&](auto) { return static_cast<std::uint8_t>(r.next() % 100 == 0 ? 1 : 0); });
+         return fill<std::uint8_t>(DType::boolean, bytes, [&](auto) {
+           return static_cast<std::uint8_t>(r.next() % 100 == 0 ? 1 : 0);
+         });
        }},
       {"bool mask, 1 in 30",
        [](auto bytes, auto& r) {
-         return fill<std::uint8_t>(
-             bytes, [&](auto) { return static_cast<std::uint8_t>(r.next() % 30 == 0 ? 1 : 0); });
+         return fill<std::uint8_t>(DType::boolean, bytes, [&](auto) {
+           return static_cast<std::uint8_t>(r.next() % 30 == 0 ? 1 : 0);
+         });
        }},
       {"bool pruning mask",
        [](auto bytes, auto& r) {
-         return fill<std::uint8_t>(
-             bytes, [&](auto) { return static_cast<std::uint8_t>(r.next() % 10 == 0 ? 1 : 0); });
+         return fill<std::uint8_t>(DType::boolean, bytes, [&](auto) {
+           return static_cast<std::uint8_t>(r.next() % 10 == 0 ? 1 : 0);
+         });
        }},
   };
   return all;
@@ -235,12 +255,13 @@ DataSet generate(const std::string& name, std::size_t bytes, std::uint64_t seed)
 }
 
 DataSet narrowed(const DataSet& floats, HalfFloat type) {
-  if (floats.typesize != sizeof(float)) {
+  if (floats.dtype != DType::float32) {
     throw std::invalid_argument(floats.name + " are no 32-bit floats, which alone are narrowed");
   }
   const bool brain = type == HalfFloat::bfloat16;
+  const DType dtype = brain ? DType::bfloat16 : DType::float16;
   DataSet data =
-      fill<std::uint16_t>(floats.content.size() / 2, [&](std::size_t i) -> std::uint16_t {
+      fill<std::uint16_t>(dtype, floats.content.size() / 2, [&](std::size_t i) -> std::uint16_t {
         float value = 0;
         std::memcpy(&value, &floats.content[i * sizeof(float)], sizeof(float));
         // What is no number, or infinite, keeps its kind.
@@ -273,7 +294,7 @@ std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max
   for (const auto& tensor : header.tensors) {
     auto& set = sets[tensor.dtype];
     set.name = std::string(name_of(tensor.dtype)) + " weights";
-    set.typesize = size_of(tensor.dtype);
+    set.dtype = tensor.dtype;
     const auto before = set.content.size();
     const auto packing = safetensors::packing_of(tensor.dtype);
     const auto bytes =

@@ -1,6 +1,8 @@
 #pragma once
 // What checkpoints are made of, generated from one seed, or read from a safetensors file.
 
+#include <cairn/codecs/dtype.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,7 +12,7 @@ namespace cairn::bench {
 
 struct DataSet {
   std::string name;
-  std::size_t typesize = 1;
+  DType dtype = DType::uint8;
   std::vector<std::byte> content;
 };
 
@@ -24,7 +26,7 @@ enum class HalfFloat { bfloat16, float16 };
 /// One set for each dtype in the file: all its tensors, end to end. At most `bytes_max` each.
 [[nodiscard]] std::vector<DataSet> read_weights(const std::string& path, std::size_t bytes_max);
 /// A set of float32 elements in another type, rounded to nearest even; what is too large for
-/// float16 becomes its largest number. Throws std::invalid_argument on elements of another size.
+/// float16 becomes its largest number. Throws std::invalid_argument on elements of another type.
 [[nodiscard]] DataSet narrowed(const DataSet& floats, HalfFloat type);
 
 }  // namespace cairn::bench

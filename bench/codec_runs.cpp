@@ -1,13 +1,15 @@
 #include "codec_runs.h"
 
-#include <blosc.h>
 #include <cairn/codecs/blosc.h>
 #include <cairn/codecs/crc32c.h>
-#include <zstd.h>
+#include <cairn/codecs/tree.h>
 
 #include <algorithm>
 #include <ctime>
 #include <stdexcept>
+#include <utility>
+
+#include "codec_peers.h"
 
 namespace cairn::bench {
 namespace {
@@ -21,11 +23,6 @@ double thread_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-std::size_t checked(std::size_t zstd_result) {
-  if (ZSTD_isError(zstd_result) != 0) throw std::runtime_error(ZSTD_getErrorName(zstd_result));
-  return zstd_result;
 }
 
 Codec raw() {
@@ -42,28 +39,18 @@ Codec planes(const char* name, blosc::PlaneCoder coder) {
           [](auto from, auto to) { blosc::decode(from, to); }};
 }
 
-void decode_by_libblosc(std::span<const std::byte> from, std::span<std::byte> to) {
-  if (::blosc_decompress_ctx(from.data(), to.data(), to.size(), 1) < 0) {
-    throw std::runtime_error("libblosc cannot decode");
-  }
-}
-
-Codec stock(const char* name, blosc::Compressor compressor, int level) {
-  return {name,
-          [=](auto from, auto typesize, auto to) {
-            return blosc::encode(from, {compressor, level, blosc::Shuffle::byte, typesize, 0}, to);
-          },
-          decode_by_libblosc};
-}
-
-Codec zstd(const char* name, int level) {
-  return {name,
-          [level](auto from, auto, auto to) {
-            return checked(ZSTD_compress(to.data(), to.size(), from.data(), from.size(), level));
-          },
-          [](auto from, auto to) {
-            checked(ZSTD_decompress(to.data(), to.size(), from.data(), from.size()));
-          }};
+/// What a save with the codec auto makes of an array with this content.
+Codec automatic(const DataSet& data, const internal::AutoSettings& settings) {
+  const auto elements = static_cast<Index>(data.content.size() / size_of(data.dtype));
+  const ArrayView view(data.dtype, {elements}, data.content.data());
+  const auto choice = internal::choose_codec(cairn::Codec::automatic(), Tree(view), data.dtype,
+                                             data.content.size(), settings);
+  Codec codec = internal::is_gated(choice.encoding)
+                    ? planes("auto", internal::coder_of(choice.encoding))
+                    : raw();
+  codec.name = "auto";
+  codec.choice = choice;
+  return codec;
 }
 
 // One pass over the chunks of some content: encoded side by side in one buffer, and back.
@@ -71,7 +58,7 @@ class Pass {
  public:
   explicit Pass(const DataSet& data)
       : data_(data),
-        chunk_bytes_(kChunkBytes / data.typesize * data.typesize),
+        chunk_bytes_(kChunkBytes / size_of(data.dtype) * size_of(data.dtype)),
         sizes_((data.content.size() + chunk_bytes_ - 1) / chunk_bytes_),
         encoded_(sizes_.size() * bound(chunk_bytes_)),
         decoded_(data.content.size()) {}
@@ -79,7 +66,7 @@ class Pass {
   double encode(const Codec& codec) {
     const double begin = thread_seconds();
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
-      sizes_[i] = codec.encode(part(std::span(data_.content), i), data_.typesize, slot(i));
+      sizes_[i] = codec.encode(part(std::span(data_.content), i), size_of(data_.dtype), slot(i));
     }
     return thread_seconds() - begin;
   }
@@ -121,24 +108,23 @@ double median(std::vector<double> values) {
 }  // namespace
 
 std::size_t bound(std::size_t bytes) {
-  return std::max(ZSTD_compressBound(bytes), blosc::frame_bound(bytes));
+  return std::max(peer_bound(bytes), blosc::frame_bound(bytes));
 }
 
-std::vector<Codec> codecs() {
-  std::vector<Codec> all{raw(), planes("auto", blosc::PlaneCoder::automatic)};
-  // The same frames, as a program without this library reads them.
-  all.push_back(all.back());
-  all.back().name = "auto, libblosc decodes";
-  all.back().decode = decode_by_libblosc;
+std::vector<Codec> codecs(const DataSet& data, const internal::AutoSettings& settings) {
+  std::vector<Codec> all{raw(), automatic(data, settings)};
+  if (internal::is_gated(all.back().choice->encoding)) {
+    // The same frames, as a program without this library reads them.
+    all.push_back(all.back());
+    all.back().name = "auto, libblosc decodes";
+    all.back().decode = decode_by_libblosc;
+  }
+  all.push_back(planes("planes", blosc::PlaneCoder::automatic));
   all.push_back(planes("planes-libzstd", blosc::PlaneCoder::libzstd));
   all.push_back(planes("planes-portable", blosc::PlaneCoder::portable));
   if (blosc::has_avx512_coder()) all.push_back(planes("planes-avx512", blosc::PlaneCoder::avx512));
   all.push_back(planes("planes-matches", blosc::PlaneCoder::matches));
-  all.push_back(stock("c-blosc zstd 1", blosc::Compressor::zstd, 1));
-  all.push_back(stock("c-blosc zstd 5", blosc::Compressor::zstd, 5));
-  all.push_back(stock("c-blosc lz4 5", blosc::Compressor::lz4, 5));
-  all.push_back(zstd("zstd 1", 1));
-  all.push_back(zstd("zstd 3", 3));
+  for (auto& peer : peers()) all.push_back(std::move(peer));
   return all;
 }
 

@@ -1,8 +1,11 @@
 #pragma once
 // The codecs to compare, one signature for all, and the clock.
 
+#include <cairn/manager/internal/codec_choice.h>
+
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,8 +21,12 @@ struct Codec {
                             std::span<std::byte> to)>
       encode;
   std::function<void(std::span<const std::byte> from, std::span<std::byte> to)> decode;
+  /// What auto chose, where it is auto's row.
+  std::optional<internal::CodecChoice> choice = std::nullopt;
 };
-[[nodiscard]] std::vector<Codec> codecs();
+/// Those to compare on `data`; auto chooses as in a save, by what `settings` say of the machine.
+[[nodiscard]] std::vector<Codec> codecs(const DataSet& data,
+                                        const internal::AutoSettings& settings);
 [[nodiscard]] std::size_t bound(std::size_t bytes);
 
 struct Measurement {
