@@ -66,7 +66,7 @@ enum class OlderStep : std::uint8_t {
   skip,   ///< the save is skipped, as in Orbax
   /// It is saved, in place of the step of its number if there is one, and the later steps are
   /// deleted once it has committed, the latest first. Those that a crash comes before, and those
-  /// that a reader holds until close(), are steps again for the next manager, above the new one.
+  /// that a reader holds through close(), are steps again for the next manager, above the new one.
   /// Not with Atomicity::commit_file (an error).
   supersede
 };

@@ -42,7 +42,7 @@ void SaveFuture::cancel() const {
 namespace internal {
 
 void SaveState::request_cancel() {
-  doomed = true;
+  if (!past_recall) doomed = true;
   boost::asio::post(engine->executor(), [self = shared_from_this()] {
     self->cancel_requested = true;
     if (!self->past_recall) self->signal.emit(boost::asio::cancellation_type::terminal);

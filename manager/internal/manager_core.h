@@ -102,7 +102,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// How a save is called.
   struct Call {
     Urgency urgency = Urgency::by_step;
-    JobPtr instead_of;  ///< a save of the step that will not commit: this one does what it would
+    JobPtr instead_of;  ///< a save of the step that has failed, or is cancelled, and is not over
   };
   /// `reached`: what wait_reached() says; none: it is asked.
   [[nodiscard]] Decision decide(Step step, const SaveOptions& save_options, Urgency urgency,
@@ -110,6 +110,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] SaveOutcome ask_policy(Step step, bool supersedes,
                                        std::optional<bool> reached) const;
   [[nodiscard]] bool rolled_back_below(Step step) const noexcept;
+  /// A save of the step takes the place of the run that was given up, of which there are later
+  /// steps: those that another save is to delete, too, as that one may fail.
+  [[nodiscard]] bool supersedes_above(Step step) const;
   void check_metrics(Step step, const SaveOptions& save_options);
   void check_mode(bool composite) const;
   /// The same for a restore that says what it wants.
@@ -165,8 +168,16 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
     std::vector<Step> steps;
     std::vector<std::string> trash;
   };
-  /// Renames what a save pushed out.
-  internal::Task<Retired> retire_losers(JobPtr job);
+  /// Steps whose metadata is damaged are kept, also where their names alone were read.
+  internal::Task<void> spare_damaged(JobPtr job);
+  struct Deferred;
+  /// Renames what saves pushed out. What cannot go yet is deferred again.
+  internal::Task<Retired> retire_losers(internal::FolderPtr root, std::vector<Deferred> losers);
+  /// Before the manager is closed: what readers held until now.
+  internal::Task<void> retire_deferred(DeletePtr job);
+  internal::Task<void> carry_out_deferred(DeletePtr job);
+  /// Null where nothing is deferred, or may be deleted any more.
+  [[nodiscard]] DeletePtr begin_deferred();
   /// Of what has no name any more. It may be relieved of the turn meanwhile.
   internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
   /// True while, or because, something is in a hurry.
@@ -176,8 +187,9 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   internal::Task<void> retire(internal::FolderPtr root, Step step, std::vector<std::string>* trash);
   /// Gives back what the save pushed out only because of a save that has failed since.
   void confirm_losers(internal::SaveJob& job);
-  /// Throws data_loss where the newest step does not read back.
-  internal::Task<void> verify_newest(JobPtr job);
+  /// Whether the newest step reads back; false where nothing is to be deleted now. Throws data_loss
+  /// where it does not.
+  internal::Task<bool> verify_newest(JobPtr job);
 
   /// Gives a save its outcome: cache, error board, futures. Once; later calls do nothing.
   void settle(const JobPtr& job, std::exception_ptr failure);
@@ -206,13 +218,10 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   void end_hurry(const JobPtr& job);
   /// Removes nothing more, and gives up at the deadline what is not over.
   void begin_leaving(std::chrono::milliseconds deadline);
-  /// What a save under way is worth to save_before_exit() of its step.
-  enum class Standing : std::uint8_t {
-    sound,    ///< it is what is asked for
-    doomed,   ///< it has failed, or is cancelled, and is not over
-    given_up  ///< it is of a run that a roll-back has given up
-  };
-  [[nodiscard]] Standing standing_of(const internal::SaveJob& job) const;
+  /// It has failed, or is cancelled: save_before_exit() of its step makes another one.
+  [[nodiscard]] bool is_doomed(const internal::SaveJob& job) const;
+  /// It is of a run that a roll-back has given up: likewise.
+  [[nodiscard]] bool is_given_up(const internal::SaveJob& job) const;
   /// After save_before_exit() nothing is deleted any more but this: steps that were superseded lose
   /// their names, or the next process would go on from one of them. Returns them. Throws nothing.
   internal::Task<std::vector<Step>> retire_superseded(JobPtr job);
@@ -344,12 +353,12 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] static Deferred deferral(const internal::SaveJob& job, Step step) {
     return {step, job.listed, job.supersedes && step > job.step};
   }
-  /// False once the step is wanted again.
+  /// False once the step has been replaced, or spared.
   [[nodiscard]] bool is_due(const Deferred& deletion) const {
     return index.is_condemned(deletion.step, deletion.by);
   }
-  /// What a run has superseded must not come back where the save that is to replace it fails: then
-  /// it goes although the step is wanted again.
+  /// What a run has superseded must not come back where the save that is to replace it fails: it
+  /// goes although the step is being saved.
   [[nodiscard]] bool is_replaced(const Deferred& deletion) const {
     return deletion.superseded && index.is_taken_back(deletion.step, deletion.by);
   }

@@ -21,6 +21,8 @@ using namespace internal;  // NOLINT(google-build-using-namespace): this file is
 void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
   // They were chosen at the call, when saves under way counted as steps. Of those some have failed:
   // no step may go for one that never came to be.
+  // Some may be gone by now, or replaced.
+  std::erase_if(job.losers, [&](Step step) { return !index.is_condemned(step, job.listed); });
   const auto superseded = [&job](Step step) { return job.supersedes && step > job.step; };
   StepIndex::Records settled = index.settled();
   // Nor do steps count that are as good as deleted: a reader holds them, or it did not work yet.
@@ -45,14 +47,43 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
   };
   std::erase_if(job.losers, [&](Step step) {
     if (!stays(step)) return false;
-    index.spare(step);
+    index.spare(step, job.listed);
     return true;
   });
 }
 
-Task<void> CheckpointManager::Impl::verify_newest(JobPtr job) {
+Task<void> CheckpointManager::Impl::spare_damaged(JobPtr job) {
+  std::vector<ListedStep> unread;
+  std::vector<StepRecord> records;
+  std::exception_ptr trouble;
+  try {
+    for (const Step step : job->losers) {
+      if (!index.is_unread(step) || (job->supersedes && step > job->step)) continue;
+      const std::optional<std::string> name = co_await find_step(job->root(), rules, step);
+      if (name) unread.emplace_back(step, *name);
+    }
+    if (unread.empty()) co_return;
+    records = co_await read_step_records(job->root(), unread, warn_step());
+  } catch (...) {
+    trouble = std::current_exception();
+  }
+  if (trouble) log(LogLevel::warning, "delete", job->step, message_of(trouble));
+  const auto is_sound = [&records](Step step) {
+    return std::ranges::any_of(records, [step](const StepRecord& record) {
+      return record.info.step == step && !record.info.damaged;
+    });
+  };
+  for (const ListedStep& listed : unread) {
+    if (is_sound(listed.step)) continue;
+    index.spare(listed.step, job->listed);
+    std::erase(job->losers, listed.step);
+  }
+}
+
+Task<bool> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
   if (deletes) co_await verify_step(job, "older steps are kept");
+  co_return deletes;
 }
 
 Task<void> CheckpointManager::Impl::verify_step(JobPtr job, const char* consequence) {
@@ -80,6 +111,7 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     co_return nullptr;
   }
   if (!job->losers.empty()) confirm_losers(*job);
+  co_await spare_damaged(job);
   if (removals_wait()) {
     // The save that is in a hurry does it, once it has committed.
     for (const Step step : std::exchange(job->losers, {})) {
@@ -89,20 +121,26 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   std::vector<Step> superseded = co_await retire_superseded(job);
   std::exception_ptr unverified;
   bool background = false;
+  bool confirmed = false;
   try {
-    co_await verify_newest(job);
+    confirmed = co_await verify_newest(job);
   } catch (...) {
     unverified = std::current_exception();
   }
   if (unverified) {
     // Not one of them is deleted: they are what there is if the new step is bad.
-    for (const Step step : std::exchange(job->losers, {})) index.spare(step);
-    for (const Deferred& deletion : std::exchange(deferred_, {})) index.spare(deletion.step);
+    for (const Step step : std::exchange(job->losers, {})) index.spare(step, job->listed);
+    for (const Deferred& deletion : std::exchange(deferred_, {})) {
+      index.spare(deletion.step, deletion.by);
+    }
     report_unverified(*job, unverified);
   }
+  std::vector<Deferred> losers = std::exchange(deferred_, {});
+  for (const Step step : job->losers) losers.push_back(deferral(*job, step));
+  for (Deferred& deletion : losers) deletion.confirmed = deletion.confirmed || confirmed;
   std::exception_ptr trouble;
   try {
-    Retired retired = co_await retire_losers(job);
+    Retired retired = co_await retire_losers(job->root(), std::move(losers));
     retired.steps.insert(retired.steps.end(), superseded.begin(), superseded.end());
     if (replaced) replaced_.push_back(*replaced);
     const std::vector<std::string> overwritten = std::exchange(replaced_, {});
@@ -131,9 +169,8 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   co_return trouble;
 }
 
-Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(JobPtr job) {
-  std::vector<Deferred> losers = std::exchange(deferred_, {});
-  for (const Step step : job->losers) losers.push_back(deferral(*job, step));
+Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(
+    FolderPtr root, std::vector<Deferred> losers) {
   // The superseded ones go first, from the highest down: should the process die, what is left ends
   // where the run began.
   std::ranges::stable_sort(losers, std::greater(), [](const Deferred& deletion) {
@@ -143,9 +180,9 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
   for (const Deferred& deletion : losers) {
     const Step step = deletion.step;
     const bool replaced = is_replaced(deletion);
-    // A later save of the same number takes it back, or has replaced it; perhaps since the last
-    // one's turn.
-    if (!replaced && !is_due(deletion)) continue;
+    // A later save of the same number has replaced it, or it is gone; perhaps since the last one's
+    // turn.
+    if (!is_due(deletion)) continue;
     // One that is being saved is deleted, or has been replaced, when that save has ended.
     if (removals_wait() || (index.is_saving(step) && !replaced)) {
       deferred_.push_back(deletion);
@@ -153,9 +190,11 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(Jo
     }
     std::exception_ptr trouble;
     try {
-      co_await retire(job->root(), step, &retired.trash);
+      co_await retire(root, step, &retired.trash);
       retired.steps.push_back(step);
-      replaced ? index.lose(step) : index.forget(step);
+      index.forget(step);
+      // One of the run that was given up may still be saved, before the one that replaces it.
+      if (index.is_saving_condemned(step)) deferred_.push_back(deletion);
     } catch (...) {
       trouble = std::current_exception();
     }
@@ -326,6 +365,49 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
   if (writer_->removals->paused()) job->turn.reset();
   if (job->turn) WriterTurn::allow_relief(*job->turn);
   co_await remove_trash(root, std::move(trash));
+}
+
+CheckpointManager::Impl::DeletePtr CheckpointManager::Impl::begin_deferred() {
+  // A step that has not been read back is no reason to delete another.
+  std::erase_if(deferred_, [](const Deferred& deletion) { return !deletion.confirmed; });
+  if (deferred_.empty() || !is_primary() || writer_->removals->closed()) return nullptr;
+  auto job = std::make_shared<DeleteJob>(deferred_.front().step, StepIndex::DeleteId{}, nullptr);
+  ++writers_;
+  deletes_.insert(job);
+  board.begin();
+  auto guarded = asio::bind_cancellation_slot(job->signal.slot(), asio::detached);
+  asio::co_spawn(engine->executor(), retire_deferred(job), std::move(guarded));
+  return job;
+}
+
+Task<void> CheckpointManager::Impl::retire_deferred(DeletePtr job) {
+  const auto self = shared_from_this();
+  const auto watchdog = watch(job, &Impl::expire_delete);
+  // A missed deadline ends waits; whether to go on is decided below.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  job->turn = writer_->turn.line_up();
+  std::exception_ptr trouble;
+  try {
+    co_await carry_out_deferred(job);
+  } catch (...) {
+    trouble = std::current_exception();
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (trouble) log(LogLevel::warning, "delete", job->step, message_of(trouble));
+  job->turn.reset();
+  co_await end_writing();
+  settle_delete(job, nullptr);
+  job->quarantine.release();
+}
+
+Task<void> CheckpointManager::Impl::carry_out_deferred(DeletePtr job) {
+  co_await wait_for_turn(writer_, job->turn.get());
+  FolderPtr root = co_await begin_writing(writer_);
+  if (job->settled) co_return;
+  job->past_recall = true;
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  Retired retired = co_await retire_losers(root, std::exchange(deferred_, {}));
+  co_await remove_trash(root, std::move(retired.trash));
 }
 
 void CheckpointManager::Impl::end_delete(const DeletePtr& job) {

@@ -52,9 +52,9 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
   Call call;
   call.urgency = Urgency::last;
   const JobPtr under_way = queue_.newest_of(step);
-  const Standing standing = under_way ? standing_of(*under_way) : Standing::given_up;
-  if (standing == Standing::doomed) call.instead_of = under_way;
-  if (standing == Standing::sound) {
+  const bool stands_for_it = under_way && !is_given_up(*under_way) && !is_doomed(*under_way);
+  if (under_way && is_doomed(*under_way)) call.instead_of = under_way;
+  if (stands_for_it) {
     if (group_) {
       // Where it has committed already, this counts as a call of save().
       static_cast<void>(next_scope("save." + std::to_string(step), saves_));
@@ -70,11 +70,14 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
   return save(step, std::move(args), std::move(save_options), call);
 }
 
-CheckpointManager::Impl::Standing CheckpointManager::Impl::standing_of(const SaveJob& job) const {
-  const bool rolled_back = job.roll_back != roll_backs_ && rolled_back_below(job.step);
-  if (rolled_back || index.is_condemned(job.step)) return Standing::given_up;
+bool CheckpointManager::Impl::is_doomed(const SaveJob& job) const {
   // With several processes it is not doomed everywhere yet: its failure is told to all of them.
-  return job.state->doomed && !group_ ? Standing::doomed : Standing::sound;
+  return job.state->doomed && !group_;
+}
+
+bool CheckpointManager::Impl::is_given_up(const SaveJob& job) const {
+  const bool rolled_back = job.roll_back != roll_backs_ && rolled_back_below(job.step);
+  return rolled_back || index.is_superseded(job.step, job.listed);
 }
 
 void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) {
@@ -104,7 +107,7 @@ Task<std::vector<Step>> CheckpointManager::Impl::retire_superseded(JobPtr job) {
     }
     if (unverified) {
       for (const Deferred& deletion : deferred_) {
-        if (unconfirmed(deletion)) index.spare(deletion.step);
+        if (unconfirmed(deletion)) index.spare(deletion.step, deletion.by);
       }
       std::erase_if(deferred_, unconfirmed);
       report_unverified(*job, unverified);
@@ -114,13 +117,12 @@ Task<std::vector<Step>> CheckpointManager::Impl::retire_superseded(JobPtr job) {
   // One that is still being saved goes when that save has ended.
   std::vector<Deferred> later = deferred_;
   std::erase_if(later, [this](const Deferred& deletion) {
-    const bool due = is_due(deletion) && !index.is_saving(deletion.step);
-    return !deletion.superseded || !(due || is_replaced(deletion));
+    const bool waits = index.is_saving(deletion.step) && !is_replaced(deletion);
+    return !deletion.superseded || !is_due(deletion) || waits;
   });
   // From the highest down: should the process die, what is left ends where the run began.
   std::ranges::sort(later, std::greater(), &Deferred::step);
   for (const Deferred& deletion : later) {
-    const bool replaced = is_replaced(deletion);
     std::exception_ptr trouble;
     std::vector<std::string> left;  // the next writer removes it
     try {
@@ -132,9 +134,9 @@ Task<std::vector<Step>> CheckpointManager::Impl::retire_superseded(JobPtr job) {
       log(LogLevel::warning, "delete", deletion.step, message_of(trouble));
       continue;
     }
-    replaced ? index.lose(deletion.step) : index.forget(deletion.step);
+    index.forget(deletion.step);
     gone.push_back(deletion.step);
-    std::erase_if(deferred_, [&](const Deferred& other) { return other.step == deletion.step; });
+    std::erase_if(deferred_, [this](const Deferred& other) { return !is_due(other); });
   }
   co_return gone;
 }

@@ -148,7 +148,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   for (const Step step : job->losers) {
     const bool stays = std::ranges::find(gone, step) == gone.end() &&
                        std::ranges::find(deferred, step) == deferred.end();
-    if (stays) index.spare(step);
+    if (stays) index.spare(step, job->listed);
   }
   for (const Step step : gone) index.forget(step);
   end_lone_roll_back();
@@ -158,12 +158,15 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
   }
   // What the primary had deferred, and has taken back since, is listed again here, too.
   const std::vector<Deferred> before = std::exchange(deferred_, {});
-  for (const Step step : deferred) deferred_.push_back({step, job->listed});
+  for (const Step step : deferred) {
+    const auto known = std::ranges::find(before, step, &Deferred::step);
+    deferred_.push_back(known == before.end() ? deferral(*job, step) : *known);
+  }
   for (const Deferred& deletion : before) {
     const Step step = deletion.step;
     const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
                          std::ranges::find(gone, step) != gone.end();
-    if (!pending) index.spare(step);
+    if (!pending) index.spare(step, deletion.by);
   }
 }
 

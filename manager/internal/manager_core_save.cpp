@@ -78,6 +78,11 @@ bool CheckpointManager::Impl::rolled_back_below(Step step) const noexcept {
   return restored != kNone && restored < step;
 }
 
+bool CheckpointManager::Impl::supersedes_above(Step step) const {
+  return options.on_older_step == OlderStep::supersede && rolled_back_below(step) &&
+         index.knows_above(step);
+}
+
 CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     Step step, const SaveOptions& save_options, Urgency urgency,
     std::optional<bool> reached) const {
@@ -99,6 +104,8 @@ CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     }
     decision.supersedes = options.on_older_step == OlderStep::supersede;
     decision.refused = !decision.supersedes;
+  } else {
+    decision.supersedes = supersedes_above(step);
   }
   if (save_options.force) return decision;
   decision.outcome = ask_policy(step, latest && *latest >= step, reached);
@@ -210,7 +217,7 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   if (options.strict_errors) board.check_failures();
   check_mode(job.composite);
   if (call.instead_of) {
-    plan.decision.supersedes = call.instead_of->supersedes;
+    plan.decision.supersedes = supersedes_above(step);
   } else {
     plan.decision = decide(step, job.options, call.urgency, reached);
   }
@@ -442,21 +449,15 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   if (job->scope) job->scope->fail(failure);
-  const JobPtr heir = job->supersedes ? queue_.newest_of(job->step) : nullptr;
-  if (heir && heir->supersedes) {
-    // What this one was to delete is the other's now: it could not see that when it was called.
-    heir->losers.insert(heir->losers.end(), job->losers.begin(), job->losers.end());
-    job->losers.clear();
-    index.hand_over(job->listed, heir->listed);
-  }
-  index.abort(job->listed, job->losers);
+  index.abort(job->listed);
+  job->settled = true;
   end_lone_roll_back();
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
   report_failure(*job->state, job->step, failure);
 }
 
 void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failure) {
-  const bool late = job->settled.exchange(true);
+  const bool late = job->settled;
   if (!late) --saving_;
   end_hurry(job);
   if (failure) {
@@ -477,6 +478,7 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
     if (!composite_) composite_ = job->composite;
     bound_.insert(job->handlers.begin(), job->handlers.end());
   }
+  job->settled = true;
   SaveResult result = job->result();
   result.warning = board.unseen_text();
   if (late) {

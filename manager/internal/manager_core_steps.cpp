@@ -248,6 +248,11 @@ Task<void> CheckpointManager::Impl::close_all() {
     auto [second] = co_await again.result(kAsTuple);
     if (second) errors.push_back(second);
   }
+  if (const DeletePtr deferred = begin_deferred()) {
+    const Future<void> gone(deferred->done);
+    auto [ended] = co_await gone.result(kAsTuple);
+    static_cast<void>(ended);
+  }
   if (const std::exception_ptr error = combine(errors)) std::rethrow_exception(error);
 }
 

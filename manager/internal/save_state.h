@@ -86,7 +86,7 @@ class SaveState : public std::enable_shared_from_this<SaveState> {
   boost::asio::cancellation_signal signal;  ///< strand
   bool cancel_requested = false;            ///< strand
   std::atomic<bool> doomed{false};          ///< it has failed, or is cancelled: not to be relied on
-  bool past_recall = false;                 ///< strand: the commit's rename is issued
+  std::atomic<bool> past_recall{false};     ///< the commit's rename is issued; set on the strand
   std::shared_ptr<impl::SharedState<void>> staged_state =
       std::make_shared<impl::SharedState<void>>();
   std::shared_ptr<impl::SharedState<SaveResult>> committed_state =

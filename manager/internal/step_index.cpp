@@ -1,36 +1,55 @@
 #include <cairn/manager/internal/step_index.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace cairn::internal {
-
-bool StepIndex::saving(Step step) const {
-  return std::ranges::any_of(
-      saving_, [step](const Saving& entry) { return entry.record.info.step == step; });
-}
 
 bool StepIndex::deleting(Step step) const {
   return std::ranges::any_of(deleting_,
                              [step](const Deletion& entry) { return entry.step == step; });
 }
 
+StepIndex::SaveId StepIndex::maker(Step step) const {
+  const auto found = saved_by_.find(step);
+  return found == saved_by_.end() ? SaveId{0} : found->second;
+}
+
+bool StepIndex::condemned(Step step, SaveId save) const {
+  const auto found = condemned_.find(step);
+  return found != condemned_.end() && found->second.back().by >= save;
+}
+
 bool StepIndex::stays(Step step) const {
-  return committed_.contains(step) && !condemned_.contains(step) && !deleting(step);
+  return committed_.contains(step) && !condemned(step, maker(step)) && !deleting(step);
+}
+
+bool StepIndex::will_stay(Step step) const {
+  return std::ranges::any_of(
+      saving_, [&](const Saving& save) { return save.step() == step && !condemned(save); });
 }
 
 bool StepIndex::visible(Step step) const {
-  return stays(step) || (saving(step) && !condemned_.contains(step));
+  return stays(step) || will_stay(step);
 }
 
-bool StepIndex::is_older(Step step, SaveId by) const {
-  const auto saved_by = saved_by_.find(step);
-  return saved_by == saved_by_.end() || saved_by->second <= by;
+void StepIndex::prune(Step step) {
+  const auto found = condemned_.find(step);
+  if (found == condemned_.end()) return;
+  std::erase_if(found->second, [&](const Condemnation& condemnation) {
+    const bool there = committed_.contains(step) && maker(step) <= condemnation.by;
+    return !there && std::ranges::none_of(saving_, [&](const Saving& save) {
+      return save.step() == step && save.id <= condemnation.by;
+    });
+  });
+  if (found->second.empty()) condemned_.erase(found);
 }
 
 void StepIndex::erase(Step step) {
   committed_.erase(step);
   saved_by_.erase(step);
   distrusted_.erase(step);
+  prune(step);
   note(step, std::nullopt);
 }
 
@@ -75,6 +94,9 @@ void StepIndex::end_listing(Listing listing, const std::vector<StepRecord>& comm
     }
   }
   std::erase_if(saved_by_, [this](const auto& entry) { return !committed_.contains(entry.first); });
+  std::vector<Step> pushed_out;
+  for (const auto& [step, by] : condemned_) pushed_out.push_back(step);
+  for (const Step step : pushed_out) prune(step);
   mark_distrusted();
   leave_listing();
 }
@@ -93,17 +115,40 @@ void StepIndex::distrust(Step step) {
 
 bool StepIndex::is_condemned(Step step) const {
   const std::lock_guard lock(mutex_);
-  return condemned_.contains(step);
+  return condemned_.contains(step) && !will_stay(step);
 }
 
 bool StepIndex::is_condemned(Step step, SaveId by) const {
   const std::lock_guard lock(mutex_);
-  return condemned_.contains(step) && is_older(step, by);
+  const auto found = condemned_.find(step);
+  return found != condemned_.end() &&
+         std::ranges::find(found->second, by, &Condemnation::by) != found->second.end();
+}
+
+bool StepIndex::is_superseded(Step step, SaveId save) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = condemned_.find(step);
+  return found != condemned_.end() &&
+         std::ranges::any_of(found->second, [save](const Condemnation& condemnation) {
+           return condemnation.superseded && condemnation.by > save;
+         });
 }
 
 bool StepIndex::is_saving(Step step) const {
   const std::lock_guard lock(mutex_);
-  return saving(step);
+  return std::ranges::find(saving_, step, &Saving::step) != saving_.end();
+}
+
+bool StepIndex::is_saving_condemned(Step step) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(
+      saving_, [&](const Saving& save) { return save.step() == step && condemned(save); });
+}
+
+bool StepIndex::knows_above(Step step) const {
+  const std::lock_guard lock(mutex_);
+  return committed_.upper_bound(step) != committed_.end() ||
+         std::ranges::any_of(saving_, [step](const Saving& save) { return save.step() > step; });
 }
 
 std::vector<Step> StepIndex::all() const {
@@ -111,11 +156,10 @@ std::vector<Step> StepIndex::all() const {
   std::vector<Step> steps;
   steps.reserve(committed_.size() + saving_.size());
   for (const auto& [step, record] : committed_) {
-    if (visible(step)) steps.push_back(step);
+    if (stays(step)) steps.push_back(step);
   }
   for (const Saving& save : saving_) {
-    const Step step = save.record.info.step;
-    if (!committed_.contains(step) && visible(step)) steps.push_back(step);
+    if (!condemned(save)) steps.push_back(save.step());
   }
   std::ranges::sort(steps);
   steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
@@ -125,16 +169,25 @@ std::vector<Step> StepIndex::all() const {
 std::shared_ptr<const StepIndex::Records> StepIndex::records() const {
   const std::lock_guard lock(mutex_);
   if (snapshot_) return snapshot_;
+  RecordOf all;
+  for (const auto& [step, record] : committed_) {
+    if (stays(step)) all.insert_or_assign(all.end(), step, record);
+  }
   // A step that is being replaced is what it will be.
-  RecordOf all = committed_;
-  for (const Saving& save : saving_) all.insert_or_assign(save.record.info.step, save.record);
+  for (const Saving& save : saving_) {
+    if (!condemned(save)) all.insert_or_assign(save.step(), save.record);
+  }
   auto records = std::make_shared<Records>();
   records->reserve(all.size());
-  for (auto& [step, record] : all) {
-    if (visible(step)) records->push_back(std::move(record));
-  }
+  for (auto& [step, record] : all) records->push_back(std::move(record));
   snapshot_ = std::move(records);
   return snapshot_;
+}
+
+bool StepIndex::is_unread(Step step) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = committed_.find(step);
+  return found != committed_.end() && found->second.unread;
 }
 
 StepIndex::Records StepIndex::settled() const {
@@ -150,11 +203,10 @@ std::optional<Step> StepIndex::latest() const {
   const std::lock_guard lock(mutex_);
   std::optional<Step> latest;
   const auto found = std::find_if(committed_.rbegin(), committed_.rend(),
-                                  [this](const auto& entry) { return visible(entry.first); });
+                                  [this](const auto& entry) { return stays(entry.first); });
   if (found != committed_.rend()) latest = found->first;
   for (const Saving& save : saving_) {
-    const Step step = save.record.info.step;
-    if (visible(step) && (!latest || step > *latest)) latest = step;
+    if (!condemned(save) && (!latest || save.step() > *latest)) latest = save.step();
   }
   return latest;
 }
@@ -194,17 +246,23 @@ StepIndex::BegunSave StepIndex::begin_save(const StepRecord& record,
   snapshot_.reset();
   BegunSave begun;
   begun.id = SaveId{++saves_};
+  saving_.push_back({begun.id, record});
   const Step step = record.info.step;
-  saving_.push_back({begun.id, record, std::nullopt});
-  const auto condemned = condemned_.find(step);
-  if (condemned != condemned_.end()) {
-    if (condemned->second.superseded) saving_.back().took_back = condemned->second.by;
-    condemned_.erase(condemned);
-  }
+  std::set<Step> pushed_out;
   for (const Step loser : losers) {
-    if (!visible(loser)) continue;
+    if (visible(loser)) pushed_out.insert(loser);
+  }
+  if (supersedes) {
+    for (auto later = committed_.upper_bound(step); later != committed_.end(); ++later) {
+      pushed_out.insert(later->first);
+    }
+    for (const Saving& save : saving_) {
+      if (save.step() > step) pushed_out.insert(save.step());
+    }
+  }
+  for (const Step loser : pushed_out) {
+    condemned_[loser].push_back({begun.id, supersedes && loser > step});
     begun.losers.push_back(loser);
-    condemned_.insert_or_assign(loser, Condemnation{begun.id, supersedes && loser > step});
   }
   return begun;
 }
@@ -219,72 +277,42 @@ void StepIndex::commit(SaveId save, StepRecord record) {
   saved_by_.insert_or_assign(step, save);
   distrusted_.erase(step);
   std::erase_if(deleting_, [step](const Deletion& entry) { return entry.step == step; });
+  prune(step);
 }
 
-void StepIndex::abort(SaveId save, const std::vector<Step>& losers) {
+void StepIndex::abort(SaveId save) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  const auto aborted =
-      std::ranges::find_if(saving_, [save](const Saving& entry) { return entry.id == save; });
+  const auto aborted = std::ranges::find(saving_, save, &Saving::id);
   if (aborted != saving_.end()) {
-    const Step step = aborted->record.info.step;
-    const std::optional<SaveId> took_back = aborted->took_back;
+    const Step step = aborted->step();
     saving_.erase(aborted);
-    if (took_back) condemn_again(step, *took_back);
+    prune(step);
   }
-  for (const Step loser : losers) uncondemn(loser);
-}
-
-void StepIndex::condemn_again(Step step, SaveId by) {
-  const auto other = std::ranges::find_if(
-      saving_, [step](const Saving& entry) { return entry.record.info.step == step; });
-  if (other != saving_.end()) {
-    if (!other->took_back) other->took_back = by;  // it is to replace the step now
-  } else if (committed_.contains(step) && is_older(step, by)) {
-    condemned_.try_emplace(step, Condemnation{by, true});
+  for (auto entry = condemned_.begin(); entry != condemned_.end();) {
+    std::erase_if(entry->second, [save](const Condemnation& one) { return one.by == save; });
+    entry = entry->second.empty() ? condemned_.erase(entry) : std::next(entry);
   }
 }
 
-void StepIndex::hand_over(SaveId from, SaveId to) {
-  const std::lock_guard lock(mutex_);
-  for (auto& [step, condemnation] : condemned_) {
-    if (condemnation.by == from) condemnation.by = to;
-  }
-  for (Saving& entry : saving_) {
-    if (entry.took_back == from) entry.took_back = to;
-  }
-}
-
-void StepIndex::uncondemn(Step step) {
-  condemned_.erase(step);
-  for (Saving& entry : saving_) {
-    if (entry.record.info.step == step) entry.took_back.reset();
-  }
-}
-
-void StepIndex::spare(Step step) {
+void StepIndex::spare(Step step, SaveId by) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  uncondemn(step);
+  const auto found = condemned_.find(step);
+  if (found == condemned_.end()) return;
+  std::erase_if(found->second, [by](const Condemnation& one) { return one.by == by; });
+  if (found->second.empty()) condemned_.erase(found);
 }
 
 void StepIndex::forget(Step step) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  condemned_.erase(step);
   erase(step);
 }
 
 bool StepIndex::is_taken_back(Step step, SaveId by) const {
   const std::lock_guard lock(mutex_);
-  return committed_.contains(step) && saving(step) && !condemned_.contains(step) &&
-         is_older(step, by);
-}
-
-void StepIndex::lose(Step step) {
-  const std::lock_guard lock(mutex_);
-  snapshot_.reset();
-  erase(step);
+  return committed_.contains(step) && maker(step) <= by && will_stay(step);
 }
 
 std::optional<StepIndex::DeleteId> StepIndex::begin_delete(Step step) {

@@ -40,17 +40,20 @@ class StepIndex {
   /// What is committed of the step does not read back: until it is replaced it counts as damaged,
   /// whatever its metadata says.
   void distrust(Step step);
-  /// True while a save pushes it out.
+  /// True while a save pushes it out, and none that began later is to take its place.
   [[nodiscard]] bool is_condemned(Step step) const;
-  /// Likewise, and no save of it that began after `by` has committed: what `by` pushed out has not
-  /// been replaced.
+  /// What `by` has pushed out of it is there, or may be yet: on disk, or being saved.
   [[nodiscard]] bool is_condemned(Step step, SaveId by) const;
+  /// This save, under way, is of a run that another one has superseded.
+  [[nodiscard]] bool is_superseded(Step step, SaveId save) const;
   /// True while a save of it is under way: from begin_save() to commit() or abort().
   [[nodiscard]] bool is_saving(Step step) const;
   [[nodiscard]] std::vector<Step> all() const;
   /// The same steps with what is known of them, as they are now. Made once per change.
   using Records = std::vector<StepRecord>;
   [[nodiscard]] std::shared_ptr<const Records> records() const;
+  /// It is committed, and nobody has looked at its metadata.
+  [[nodiscard]] bool is_unread(Step step) const;
   /// What is on disk for good: saves under way and steps that the user deletes left out, those that
   /// saves push out not.
   [[nodiscard]] Records settled() const;
@@ -68,26 +71,25 @@ class StepIndex {
     std::vector<Step> losers;
   };
   /// Begins a save: the step counts at once. Of `losers` those that are there, itself included,
-  /// leave the list, and are returned. `supersedes`: the later ones are of a run that was given up.
+  /// leave the list, and are returned. `supersedes`: all later steps are of a run that was given
+  /// up, also those that another save pushes out already: that one may fail.
   [[nodiscard]] BegunSave begin_save(const StepRecord& record, const std::vector<Step>& losers,
                                      bool supersedes = false);
   /// The save is durable, and this is known of its step now. A step that it, or a later save,
   /// pushed out is not listed again. After abort(), too: a save may commit after its deadline.
   void commit(SaveId save, StepRecord record);
-  /// The save failed: it goes, what it had pushed out comes back. A superseded step that it was to
-  /// replace is superseded again.
-  void abort(SaveId save, const std::vector<Step>& losers);
-  /// What `from` has pushed out is pushed out by `to`.
-  void hand_over(SaveId from, SaveId to);
-  /// A step that a save pushed out need not go: it comes back.
-  void spare(Step step);
-  /// It is gone.
+  /// The save failed: it goes, what no other save has pushed out comes back.
+  void abort(SaveId save);
+  /// A step that `by` pushed out need not go: unless another save pushes it out, it comes back.
+  void spare(Step step, SaveId by);
+  /// What is committed of it is gone; saves of it that are under way stay.
   void forget(Step step);
-  /// True where what is committed of the step is older than `by`, and a save of it is under way,
-  /// which has taken it back from whoever pushed it out.
+  /// What `by` has pushed out of it is on disk, and a save that began later is to take its place.
   [[nodiscard]] bool is_taken_back(Step step, SaveId by) const;
-  /// What is committed of it is gone; a save of it that is under way stays.
-  void lose(Step step);
+  /// A save of it is under way that has been pushed out itself.
+  [[nodiscard]] bool is_saving_condemned(Step step) const;
+  /// There are later steps, listed or pushed out.
+  [[nodiscard]] bool knows_above(Step step) const;
 
   /// Tells apart the deletions that the user chooses.
   enum class DeleteId : std::uint64_t {};
@@ -112,27 +114,30 @@ class StepIndex {
     DeleteId id;
     Step step;
   };
-  [[nodiscard]] bool saving(Step step) const;
+  struct Saving {
+    SaveId id;
+    StepRecord record;
+    [[nodiscard]] Step step() const noexcept { return record.info.step; }
+  };
   [[nodiscard]] bool deleting(Step step) const;
   /// What is committed of it is listed.
   [[nodiscard]] bool stays(Step step) const;
   [[nodiscard]] bool visible(Step step) const;
+  /// A save of it is under way that no later one has pushed out.
+  [[nodiscard]] bool will_stay(Step step) const;
+  /// What this save makes of the step, or has made, is pushed out by itself or by a later one.
+  [[nodiscard]] bool condemned(Step step, SaveId save) const;
+  [[nodiscard]] bool condemned(const Saving& save) const { return condemned(save.step(), save.id); }
+  /// The save that has made what is committed of it; what was there before all is of save 0.
+  [[nodiscard]] SaveId maker(Step step) const;
+  /// Forgets who has pushed out what is not there any more, nor will be.
+  void prune(Step step);
   void erase(Step step);
-  void uncondemn(Step step);
-  /// A save of the step that took it back from `by` has failed.
-  void condemn_again(Step step, SaveId by);
-  /// What is committed of it is older than `by`.
-  [[nodiscard]] bool is_older(Step step, SaveId by) const;
   void mark_distrusted();
   void leave_listing();
   void note(Step step, std::optional<StepRecord> record);
   mutable std::mutex mutex_;
-  RecordOf committed_;  ///< on disk
-  struct Saving {
-    SaveId id;
-    StepRecord record;
-    std::optional<SaveId> took_back;  ///< from this save, which had superseded the step
-  };
+  RecordOf committed_;          ///< on disk
   std::vector<Saving> saving_;  ///< in the order of their calls
   std::uint64_t saves_ = 0;     ///< begun so far
   std::size_t listings_ = 0;    ///< under way
@@ -141,13 +146,15 @@ class StepIndex {
   std::vector<Change> changes_;      ///< since the oldest of them began
   std::map<Step, SaveId> saved_by_;  ///< which save of this manager has committed it, if any
   struct Condemnation {
-    SaveId by;
-    bool superseded;
+    SaveId by;        ///< of what is older than it, or is its own
+    bool superseded;  ///< as a step of a run that was given up
   };
-  std::map<Step, Condemnation> condemned_;  ///< pushed out by saves; on disk or being saved
-  std::set<Step> distrusted_;               ///< committed, and not readable
-  std::vector<Deletion> deleting_;          ///< those of the user's that are due
-  std::uint64_t deletes_ = 0;               ///< begun so far
+  /// What saves have pushed out, on disk or being saved, in the order of the saves. Each may fail,
+  /// and then only the others count.
+  std::map<Step, std::vector<Condemnation>> condemned_;
+  std::set<Step> distrusted_;                        ///< committed, and not readable
+  std::vector<Deletion> deleting_;                   ///< those of the user's that are due
+  std::uint64_t deletes_ = 0;                        ///< begun so far
   mutable std::shared_ptr<const Records> snapshot_;  ///< null: to be made
 };
 

@@ -71,6 +71,11 @@ class BehaviourTest : public ManagerTest {
   static std::int64_t value_of(CheckpointManager& manager, std::optional<Step> step = {}) {
     return manager.restore(step).get().tree().at("step").as<std::int64_t>();
   }
+  /// A step loses its name.
+  [[nodiscard]] static bool is_deletion(const engine::IoRequest& request) {
+    return request.op == engine::IoOp::rename &&
+           request.path2.find("-deleted-") != std::string::npos;
+  }
   [[nodiscard]] bool exists(const std::string& below) const {
     return std::filesystem::exists(root() + "/" + below);
   }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 #include "support/manager_fixture.h"
 #include "support/refuse_call.h"
@@ -56,6 +57,18 @@ class EarlierSteps : public test::ManagerTest {
   std::vector<std::string> entries_;
 };
 CAIRN_ON_EVERY_BACKEND(EarlierSteps);
+
+TEST_P(EarlierSteps, StayWhereTheirMetadataIsDamagedAlsoWhenNamesAloneWereRead) {
+  manager_.reset();
+  std::ofstream(root() + "/0/_CHECKPOINT_METADATA") << "{";
+  ManagerOptions given = options();
+  given.lightweight_initialize = true;
+  given.max_to_keep = 1;
+  CheckpointManager manager(root(), given);
+  EXPECT_TRUE(manager.save(2, state(2)).get());
+  manager.wait_until_finished().get();
+  EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0, 2})) << "1 went by rule";
+}
 
 TEST_P(EarlierSteps, RestoreWhereTheRootHasBecomeUnwritable) {
   for (const int error : {EACCES, EROFS}) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
 #include "manager/watcher_fixture.h"
 
 namespace cairn::test {
@@ -53,6 +55,26 @@ TEST_P(HeldStepTest, TheCurrentStepIsNotDeleted) {
   }
   save(manager, 5);
   EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "5"));
+}
+
+TEST_P(HeldStepTest, AStepThatNobodyHoldsAnyMoreGoesWhenTheManagerIsClosed) {
+  for (const bool held : {false, true}) {
+    SCOPED_TRACE(held);
+    std::filesystem::remove_all(root());
+    ManagerOptions given = trainer();
+    given.on_older_step = OlderStep::supersede;
+    CheckpointManager manager(root(), given);
+    for (Step step = 0; step < 3; ++step) save(manager, step);
+    StepIterator steps(root(), watcher());
+    EXPECT_EQ(steps.next().get(), Found(2));
+    static_cast<void>(manager.restore(0).get());
+    save(manager, 1);
+    EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1", "2"));
+    if (!held) steps.release();
+    manager.close().get();
+    const CheckpointManager next(root(), trainer());
+    EXPECT_EQ(next.latest_step(), held ? 2 : 1);
+  }
 }
 
 TEST_P(HeldStepTest, AHeldStepThatIsOverwrittenStaysReadable) {

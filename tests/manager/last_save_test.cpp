@@ -210,23 +210,73 @@ TEST_P(LastSave, IsMadeWhereTheOneOfItsStepHasFailedAndCleansUp) {
   expect_resumed(1, 11);
 }
 
-TEST_P(LastSave, SupersedesWhatTheCancelledOneOfItsStepWasTo) {
+TEST_P(LastSave, SupersedesWhatTheCancelledOneBeforeItWasTo) {
+  for (const Step step : {2, 3}) {
+    SCOPED_TRACE(step);
+    std::filesystem::remove_all(root());
+    {
+      CheckpointManager manager(root(), given(OlderStep::supersede));
+      save_all(manager, 0, 4);
+      roll_back(manager, 1);
+      faults_->hold(FaultPlan::only({IoOp::write}));
+      const SaveFuture before = manager.save(2, state(2));
+      faults_->wait_until_held(1);
+      before.cancel();
+      const SaveFuture last = manager.save_before_exit(step, state(22));
+      faults_->release();
+      EXPECT_EQ(error_of(before).code(), ErrorCode::cancelled);
+      EXPECT_EQ(last.get().outcome, SaveOutcome::saved);
+      manager.close().get();
+    }
+    EXPECT_THAT(entries(), Not(Contains("4")));
+    expect_resumed(step, 22);
+  }
+}
+
+TEST_P(LastSave, SupersedesAlsoInsteadOfOneThatHadNoneToSupersede) {
   {
     CheckpointManager manager(root(), given(OlderStep::supersede));
     save_all(manager, 0, 4);
     roll_back(manager, 1);
     faults_->hold(FaultPlan::only({IoOp::write}));
-    const SaveFuture before = manager.save(2, state(2));
+    const SaveFuture second = manager.save(2, state(2));
     faults_->wait_until_held(1);
-    before.cancel();
-    const SaveFuture last = manager.save_before_exit(2, state(22));
+    const SaveFuture third = manager.save(3, state(3));
+    second.cancel();
+    third.cancel();
+    const SaveFuture last = manager.save_before_exit(3, state(33));
     faults_->release();
-    EXPECT_EQ(error_of(before).code(), ErrorCode::cancelled);
+    EXPECT_EQ(error_of(second).code(), ErrorCode::cancelled);
+    EXPECT_EQ(error_of(third).code(), ErrorCode::cancelled);
     EXPECT_EQ(last.get().outcome, SaveOutcome::saved);
     manager.close().get();
-    EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
   }
-  expect_resumed(2, 22);
+  EXPECT_THAT(entries(), Not(Contains("4")));
+  expect_resumed(3, 33);
+}
+
+TEST_P(LastSave, IsTheOneUnderWayAlsoWhereThatIsToBeDeletedByRule) {
+  ManagerOptions best = given();
+  best.max_to_keep = 1;
+  best.best_fn = [](const boost::json::object& metrics) {
+    return metrics.at("accuracy").to_number<double>();
+  };
+  CheckpointManager manager(root(), best);
+  SaveOptions good;
+  good.metrics = {{"accuracy", 1}};
+  EXPECT_TRUE(manager.save(0, state(0), good).get());
+  faults_->hold(FaultPlan::only({IoOp::write}));
+  SaveOptions poor;
+  poor.metrics = {{"accuracy", 0}};
+  const SaveFuture before = manager.save(1, state(1), poor);
+  faults_->wait_until_held(1);
+  ExitSaveOptions same;
+  same.save = poor;
+  const SaveFuture last = manager.save_before_exit(1, state(11), same);
+  faults_->release();
+  EXPECT_TRUE(before.get());
+  EXPECT_TRUE(last.get());
+  EXPECT_EQ(manager.restore(1).get().tree(), state(1));
 }
 
 TEST_P(LastSave, IsMadeWhereTheOneOfItsStepIsOfTheRunThatWasGivenUp) {
@@ -255,6 +305,7 @@ TEST_P(LastSave, TakesTheNamesOfSupersededStepsThatCommitAfterIt) {
     const SaveFuture waiting = manager.save(5, state(5));
     roll_back(manager, 0);
     const SaveFuture last = manager.save_before_exit(2, state(22));
+    last.wait_staged();  // it has the next turn
     faults_->release();
     for (const SaveFuture& save : {writing, last, waiting}) EXPECT_TRUE(save.get());
     manager.close().get();
@@ -290,7 +341,9 @@ TEST_P(LastSave, KeepsGoneWhatItsRunHasSupersededWhereTheReplacementFails) {
       faults_->release();
       EXPECT_TRUE(last.get());
       EXPECT_TRUE(second.get());
-      if (!before_the_commit) EXPECT_EQ(error_of(third).code(), ErrorCode::io_error);
+      if (!before_the_commit) {
+        EXPECT_EQ(error_of(third).code(), ErrorCode::io_error);
+      }
       manager.close().get();
       EXPECT_EQ(manager.all_steps(), (Steps{0, 1, 2}));
     }

@@ -307,7 +307,9 @@ TEST_P(SeveralProcesses, AStepThatDoesNotReadBackIsTheBestOneForNone) {
       EXPECT_TRUE(manager.save(step, part.tree(), measured).get());
       const bool damaged = step == 1 && process.index == 0;
       if (!damaged) manager.wait_until_finished().get();
-      if (damaged) EXPECT_EQ(error_of(manager.wait_until_finished()).code(), ErrorCode::data_loss);
+      if (damaged) {
+        EXPECT_EQ(error_of(manager.wait_until_finished()).code(), ErrorCode::data_loss);
+      }
     }
     EXPECT_EQ(manager.best_step(), 0);
     EXPECT_EQ(manager.all_steps(), (std::vector<Step>{0, 1}));
