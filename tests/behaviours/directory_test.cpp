@@ -252,11 +252,14 @@ TEST_P(B055, OlderRootMetadataIsCustomMetadata) {
   write_text("new/_ROOT_METADATA", R"({"run": "old", "lr": 0.5})");
   make_directory("old/metadata");
   write_text("old/metadata/metadata", R"({"run": "old", "lr": 0.5})");
-  for (const std::string name : {"new", "old"}) {
-    ManagerOptions options = given();
-    options.metadata["run"] = "ignored: there is some already";
-    CheckpointManager manager(root() + "/" + name, options);
-    EXPECT_EQ(manager.metadata().get().custom_metadata, expected) << name;
+  for (const bool read_only : {false, true}) {
+    for (const std::string name : {"new", "old"}) {
+      ManagerOptions options = given();
+      options.read_only = read_only;
+      options.metadata["run"] = "ignored: there is some already";
+      CheckpointManager manager(root() + "/" + name, options);
+      EXPECT_EQ(manager.metadata().get().custom_metadata, expected) << name << read_only;
+    }
   }
   EXPECT_FALSE(exists("old/_ROOT_METADATA"));
 }

@@ -1,5 +1,6 @@
 // Behaviours: what a failed save leaves, and who is told.
 
+#include <latch>
 #include <thread>
 
 #include "behaviours/behaviour.h"
@@ -19,14 +20,22 @@ TEST_P(B056, EveryoneWhoWaitsGetsTheErrorAndTheNextSaveWorks) {
     const SaveFuture dropped = manager.save(0, state(0));
     faults_->wait_until_held(1);
   }
-  // Both wait before it fails.
-  std::vector<Future<void>> waits = {manager.wait_until_finished(), manager.wait_until_finished()};
   faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
-  faults_->release();
-  for (Future<void>& wait : waits) {
-    const Error error = error_of([&] { wait.get(); });
-    EXPECT_EQ(error.code(), ErrorCode::io_error);
+  // All wait before it fails.
+  constexpr int kThreads = 2;
+  std::latch asked(kThreads);
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < kThreads; ++i) {
+    waiting.emplace_back([&] {
+      Future<void> finished = manager.wait_until_finished();
+      EXPECT_FALSE(finished.ready());
+      asked.count_down();
+      EXPECT_EQ(error_of(finished).code(), ErrorCode::io_error);
+    });
   }
+  asked.wait();
+  faults_->release();
+  for (std::thread& thread : waiting) thread.join();
   manager.wait_until_finished().get();
   manager.check_for_errors();
   EXPECT_TRUE(save(manager, 0));
@@ -85,6 +94,26 @@ TEST_P(ToldOnce, ByTheWaitThatWasWaitingAlsoWhereItIsAskedLate) {
   manager.wait_until_finished().get();
   EXPECT_EQ(error_of(wait).code(), ErrorCode::io_error);
   manager.check_for_errors();
+}
+TEST_P(ToldOnce, ByTheSaveItselfAndByEveryWaitThatWasWaiting) {
+  CheckpointManager manager(root(), given());
+  for (const bool save_first : {true, false}) {
+    const SaveFuture saved = begin(manager, 0);
+    std::vector<Future<void>> waits = {manager.wait_until_finished(),
+                                       manager.wait_until_finished()};
+    faults_->fail(FaultPlan::only({IoOp::rename}), 1, EIO);
+    go_on();
+    if (save_first) {
+      EXPECT_EQ(error_of(saved).code(), ErrorCode::io_error);
+    }
+    for (Future<void>& wait : waits) EXPECT_EQ(error_of(wait).code(), ErrorCode::io_error);
+    manager.check_for_errors();
+    if (!save_first) {
+      EXPECT_EQ(error_of(saved).code(), ErrorCode::io_error);
+    }
+    manager.check_for_errors();
+    manager.wait_until_finished().get();
+  }
 }
 TEST_P(ToldOnce, ByTheCheckWhereTheWaitIsDroppedUnheard) {
   CheckpointManager manager(root(), given());

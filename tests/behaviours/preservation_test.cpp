@@ -1,7 +1,7 @@
 // Behaviours taken over from Orbax. Each has a number, B001 and up, and one test suite of that
-// name, in whichever file of this folder it fits: `ctest -R B0` lists them, `ctest -R B079` runs
-// one. The comment above a suite names Orbax's own test (google/orbax at 3ff7b24a, 0.12.4) and what
-// is deliberately different.
+// name, in whichever file of this folder it fits: `ctest -N -R 'B[01][0-9][0-9]'` lists them,
+// `ctest -R B079` runs one. The comment above a suite names Orbax's own test (google/orbax at
+// 3ff7b24a, 0.12.4) and what is deliberately different.
 //
 // Here: preservation policies by themselves.
 

@@ -79,6 +79,9 @@ TEST_P(B107, ASaveCastsAndTheTargetCasts) {
   EXPECT_TRUE(manager.save(0, std::move(save)).get());
   const Tree metadata = manager.restore(0, args::LazyRestore()).get().lazy().tree();
   EXPECT_EQ(metadata.at("w").as<Array>().dtype(), DType::float32);
+  const ItemMetadata item = manager.item_metadata(0).get().only();
+  ASSERT_TRUE(item.tree);
+  EXPECT_EQ(item.tree->at("w"), Tree(LeafSpec(DType::float32, {3, 5})));
   const Array stored = as_type(w, DType::float32);
   EXPECT_EQ(manager.restore(0).get().tree(), Tree(Dict{{"w", stored}, {"n", 7}, {"x", 0.5}}));
   const Dict target{{"w", LeafSpec(DType::bfloat16, {3, 5})}, {"n", 0}, {"x", 0}};

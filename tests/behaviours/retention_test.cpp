@@ -1,11 +1,14 @@
 // Behaviours: which steps stay, by which rule, and how the others go.
 
 #include "behaviours/behaviour.h"
+#include "support/settle.h"
 
 namespace cairn {
 namespace {
 
 using namespace std::chrono_literals;
+using engine::FaultPlan;
+using engine::IoOp;
 
 // test_max_to_keep_zero
 CAIRN_BEHAVIOUR(B016);
@@ -155,6 +158,33 @@ TEST_P(B086, NestedFilesAreRemovedSideBySide) {
          std::filesystem::directory_iterator(root() + "/" + std::to_string(threads)))
       left.push_back(entry.path().filename());
     EXPECT_THAT(left, ::testing::UnorderedElementsAre(".cairn.lock", "1"));
+  }
+}
+TEST_P(B086, AsManyAtOnceAsAskedForAndNoMore) {
+  constexpr int kFiles = 12;
+  for (const std::size_t threads : {1u, 4u}) {
+    const std::string place = std::to_string(threads);
+    ManagerOptions options = given();
+    options.num_deletion_threads = threads;
+    CheckpointManager manager(root() + "/" + place, options);
+    save_all(manager, 0, 1);
+    for (int i = 0; i < kFiles; ++i) write_text(place + "/0/file" + std::to_string(i), "x");
+    const auto hold = [this] { faults_->hold(FaultPlan::only({IoOp::unlink})); };
+    hold();
+    Future<void> deleted = manager.delete_step(0);
+    faults_->wait_until_held(threads);
+    test::settle(*manager.engine(), *faults_);
+    EXPECT_EQ(faults_->held(), threads);
+    // Those that begin between the two calls are not seen; there is always a next round.
+    while (!deleted.ready()) {
+      faults_->release();
+      hold();
+      test::settle(*manager.engine(), *faults_);
+      EXPECT_LE(faults_->held(), threads);
+    }
+    faults_->release();
+    deleted.get();
+    EXPECT_FALSE(exists(place + "/0"));
   }
 }
 

@@ -346,6 +346,8 @@ TEST_P(B100, TheCallItselfDoesNoIo) {
   stands.get_future().wait();
   const std::vector<std::string> names = entries();
   const std::uint64_t calls = faults_->calls();
+  EXPECT_TRUE(manager.should_save(0));
+  EXPECT_EQ(faults_->calls(), calls);
   const SaveFuture saved = manager.save(0, state(0));
   EXPECT_EQ(faults_->calls(), calls);
   EXPECT_EQ(entries(), names);

@@ -118,6 +118,28 @@ TEST_P(Arguments, ALeafBelowAnotherLeafsNameIsRefused) {
   EXPECT_THAT(text, HasSubstr("a/c"));
 }
 
+TEST_P(Arguments, ErrorsOfATreeNameItsItemAndTheKeyPath) {
+  CheckpointManager manager(root(), options());
+  // Of two equal keys a Dict has the last: only dotted names can be the same.
+  const std::pair<Tree, std::string> cases[] = {
+      {Dict{{"good", 1}, {"a", List{1, "text"}}}, "a[1]"},
+      {Dict{{"a.b", 1}, {"a", Dict{{"b", 2}}}}, "a/b"},
+      {Dict{{"good", 1}, {"a", Dict{{"b", LeafSpec(DType::int8, {2})}}}}, "a/b"},
+      {Dict(), "(root)"}};
+  for (const auto& [tree, key_path] : cases) {
+    for (const bool alone : {true, false}) {
+      args::Composite items;
+      if (!alone) items.add("good", args::StandardSave(small()));
+      items.add("bad", args::StandardSave(tree));
+      const Error error = ManagerTest::error_of(manager.save(0, std::move(items)));
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
+      EXPECT_EQ(error.context().item, "bad") << error.what();
+      EXPECT_EQ(error.context().key_path, key_path) << error.what();
+    }
+  }
+  EXPECT_EQ(manager.all_steps(true), std::vector<Step>());
+}
+
 TEST_P(Arguments, NegativeStepsAndBadItemNamesAreRefused) {
   CheckpointManager manager(root(), options());
   EXPECT_EQ(save_error(manager, -1, small()).first, ErrorCode::invalid_argument);
@@ -173,6 +195,7 @@ TEST_P(Arguments, MissingStepsAndItemsAreNamed) {
   const auto [step_code, step_text] =
       error_of([&] { static_cast<void>(manager.restore(5).get()); });
   EXPECT_THAT(step_text, HasSubstr("the newest are: 4"));
+  EXPECT_THAT(step_text, HasSubstr(root() + "/5: "));
   std::filesystem::create_directory(root() + "/6.orbax-checkpoint-tmp");
   EXPECT_EQ(error_of([&] { static_cast<void>(manager.restore(6).get()); }).first,
             ErrorCode::incomplete_checkpoint);

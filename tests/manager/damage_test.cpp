@@ -27,10 +27,11 @@ class DamageOnDisk : public test::ManagerTest {
   }
 
   /// The item's data file that holds the arrays, or the one with the database's nodes.
-  [[nodiscard]] fs::path data_file(bool values) const {
+  [[nodiscard]] fs::path data_file(bool values, Step step = 0) const {
     fs::path largest;
     fs::path smallest;
-    for (const auto& entry : fs::directory_iterator(root() + "/0/default/d")) {
+    const std::string item = root() + "/" + std::to_string(step) + "/default";
+    for (const auto& entry : fs::directory_iterator(item + "/d")) {
       if (largest.empty() || entry.file_size() > fs::file_size(largest)) largest = entry.path();
       if (smallest.empty() || entry.file_size() < fs::file_size(smallest)) smallest = entry.path();
     }
@@ -45,16 +46,15 @@ class DamageOnDisk : public test::ManagerTest {
     file.put(byte);
   }
 
-  void expect_damage(const ::testing::Matcher<std::string>& message) {
-    try {
-      static_cast<void>(manager_->restore(0).get());
-      ADD_FAILURE() << "the damaged step was restored";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
-      EXPECT_THAT(std::string(error.what()), message);
-    }
-    const VerifyReport report = verify_step(manager_->engine(), root() + "/0").get();
-    EXPECT_FALSE(report.ok());
+  /// `offset`: of the file that is at fault, in what the restore says; none: of all of it.
+  void expect_damage(const ::testing::Matcher<std::string>& message,
+                     std::optional<std::uint64_t> offset, Step step = 0) {
+    const Error error = error_of(manager_->restore(step));
+    EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+    EXPECT_THAT(std::string(error.what()), message);
+    EXPECT_EQ(error.context().offset, offset) << error.what();
+    const std::string path = root() + "/" + std::to_string(step);
+    EXPECT_FALSE(verify_step(manager_->engine(), path).get().ok());
   }
 
   std::optional<CheckpointManager> manager_;
@@ -87,45 +87,66 @@ TEST_P(DamageOnDisk, AnItemThatTheMetadataNamesAndThatIsGoneIsNamed) {
 
 TEST_P(DamageOnDisk, ASingleTreeThatIsGoneIsNotReplacedByAnother) {
   fs::rename(root() + "/0/default", root() + "/0/other");
-  expect_damage(AllOf(HasSubstr("default"), HasSubstr("is missing")));
+  expect_damage(AllOf(HasSubstr("default"), HasSubstr("is missing")), std::nullopt);
 }
 
 TEST_P(DamageOnDisk, AFlippedBitInAnArrayNamesFileArrayAndChunk) {
   const fs::path file = data_file(true);
   flip(file, 70000);
   expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("key path w"), HasSubstr("chunk c/0"),
-                      HasSubstr("crc32c")));
+                      HasSubstr("crc32c")),
+                0);
+}
+
+TEST_P(DamageOnDisk, TheOffsetIsWhereTheDamagedChunkBeginsInItsFile) {
+  Dict tree;
+  for (const float first : {1.0F, 3e5F}) {
+    Array array = Array::uninitialized(DType::float32, {1 << 18});
+    auto values = array.values<float>();
+    std::iota(values.begin(), values.end(), first);
+    tree["from" + std::to_string(static_cast<int>(first))] = Tree(std::move(array));
+  }
+  const auto begin = tree.at("from300000").as<Array>().bytes().first(64);
+  const std::string wanted(reinterpret_cast<const char*>(begin.data()), begin.size());
+  ASSERT_TRUE(manager_->save(1, std::move(tree)).get());
+  const fs::path file = data_file(true, 1);
+  const std::size_t offset = test::read_file(file).find(wanted);
+  ASSERT_NE(offset, std::string::npos);
+  ASSERT_GT(offset, 0u);
+  flip(file, offset + 70000);
+  const std::string place = file.string() + " at byte " + std::to_string(offset);
+  expect_damage(AllOf(HasSubstr("key path from300000"), HasSubstr(place)), offset, 1);
 }
 
 TEST_P(DamageOnDisk, AFlippedBitInAChecksumIsFound) {
   flip(data_file(true), (1 << 20) + 2);
-  expect_damage(HasSubstr("crc32c"));
+  expect_damage(HasSubstr("crc32c"), 0);
 }
 
 TEST_P(DamageOnDisk, ATruncatedDataFileNamesWhereItEnds) {
   const fs::path file = data_file(true);
   fs::resize_file(file, 4096);
-  expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("4096")));
+  expect_damage(AllOf(HasSubstr(file.string()), HasSubstr("4096")), 0);
 }
 
 TEST_P(DamageOnDisk, ABrokenNodeIsFound) {
   flip(data_file(false), 20);
-  expect_damage(HasSubstr(data_file(false).string()));
+  expect_damage(HasSubstr(data_file(false).string()), 0);
 }
 
 TEST_P(DamageOnDisk, ATruncatedNodeFileIsFound) {
   fs::resize_file(data_file(false), 10);
-  expect_damage(HasSubstr(data_file(false).string()));
+  expect_damage(HasSubstr(data_file(false).string()), 0);
 }
 
 TEST_P(DamageOnDisk, ABrokenManifestIsFound) {
   flip(root() + "/0/default/manifest.ocdbt", 30);
-  expect_damage(HasSubstr("manifest.ocdbt"));
+  expect_damage(HasSubstr("manifest.ocdbt"), std::nullopt);
 }
 
 TEST_P(DamageOnDisk, BrokenTreeMetadataIsFound) {
   fs::resize_file(root() + "/0/default/_METADATA", 20);
-  expect_damage(HasSubstr("_METADATA"));
+  expect_damage(HasSubstr("_METADATA"), 20);
 }
 
 TEST_P(DamageOnDisk, TreeMetadataThatSaysSomethingElseIsFoundInEveryLayout) {
@@ -184,7 +205,7 @@ TEST_P(DamageOnDisk, TheRecordOfAnItemThatWasRewrittenDoesNotCount) {
 
 TEST_P(DamageOnDisk, ABrokenRecordIsFound) {
   flip(root() + "/0/default/_CAIRN", 12);
-  expect_damage(HasSubstr("_CAIRN"));
+  expect_damage(HasSubstr("_CAIRN"), std::nullopt);
 }
 
 TEST_P(DamageOnDisk, AMissingDataFileIsFound) {

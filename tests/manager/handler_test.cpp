@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -55,6 +56,19 @@ class WordsHandler : public Handler<WordsSave, WordsRestore, Words> {
 
  private:
   std::string name_;
+};
+
+/// Takes what Cairn's own handler of JSON takes.
+class TitledJsonHandler : public Handler<args::JsonSave, args::JsonRestore, std::string> {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "tests.TitledJson"; }
+  [[nodiscard]] ItemFiles encode(const args::JsonSave& args) const override {
+    return {{"titled.txt", "title: " + boost::json::serialize(args.value)}};
+  }
+  [[nodiscard]] std::string decode(const ItemFiles& files,
+                                   const args::JsonRestore& /*all*/) const override {
+    return files.at("titled.txt");
+  }
 };
 
 class Handlers : public test::ManagerTest {
@@ -183,6 +197,29 @@ TEST_P(Handlers, AHandlerForTheItemGoesBeforeOneForAnyName) {
   const Error error = error_of([&] { return manager.restore(1).get(); });
   EXPECT_EQ(error.code(), ErrorCode::not_supported);
   EXPECT_THAT(error.what(), HasSubstr("tests.Mine"));
+}
+
+TEST_P(Handlers, AHandlerForAnyNameGoesBeforeCairnsOwnForTheSameArguments) {
+  ManagerOptions given = options();
+  given.handlers.add(std::make_shared<TitledJsonHandler>());
+  {
+    CheckpointManager manager(root(), given);
+    args::Composite items{{"document", args::JsonSave(boost::json::value("text"))},
+                          {"tree", small()}};
+    EXPECT_TRUE(manager.save(0, std::move(items)).get());
+  }
+  EXPECT_TRUE(std::filesystem::exists(root() + "/0/document/titled.txt"));
+  CheckpointManager manager(root(), given);
+  const StepMetadata metadata = manager.metadata(0).get();
+  EXPECT_EQ(metadata.item_handlers.at("document"), "tests.TitledJson");
+  EXPECT_EQ(metadata.item_handlers.at("tree"), handlers::standard()->name());
+  const args::CompositeRestore named{{"document", args::JsonRestore()}};
+  for (const args::RestoreArgs& how : {args::RestoreArgs(), args::RestoreArgs(named)}) {
+    EXPECT_EQ(manager.restore(0, how).get().get<std::string>("document"), "title: \"text\"");
+  }
+  // One that does not know it takes neither the name nor the files for its own.
+  CheckpointManager plain(root(), options());
+  EXPECT_EQ(error_of(plain.restore(0)).code(), ErrorCode::not_supported);
 }
 
 TEST_P(Handlers, ErrorsOfSeveralItemsAreOne) {

@@ -198,8 +198,15 @@ TEST_P(PartialRead, OfAShardOnlyItsIndexAndTheInnerChunksAreRead) {
 
 TEST_P(PartialRead, ValuesOfOneLeafReadThatLeafAlone) {
   const std::string path = checkpoint("ts_files");
-  const auto values = inspect_values(engine_, path, "", {Selection("nested")}).get();
+  std::vector<LeafValues> values;
+  const std::uint64_t bytes =
+      bytes_read([&] { values = inspect_values(engine_, path, "", {Selection("nested")}).get(); });
   ASSERT_EQ(values.size(), 2u);
+  std::uint64_t below = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path + "/nested")) {
+    if (entry.is_regular_file()) below += entry.file_size();
+  }
+  EXPECT_EQ(bytes, below) << "each file once, and none of another leaf's";
   EXPECT_EQ(values[0].key_path, "nested/blosc");
   EXPECT_EQ(values[1].statistics.count, 105u);
 }

@@ -14,6 +14,33 @@ using engine::IoOp;
 class PreemptedProcess : public test::ManagerTest {};
 CAIRN_ON_EVERY_BACKEND(PreemptedProcess);
 
+TEST_P(PreemptedProcess, HasTheSignalHandlersItHadUnlessItAsksForOne) {
+  const auto handler_of = [](int signal) {
+    struct sigaction action {};
+    // Of the numbers that threads keep to themselves nothing is known.
+    return ::sigaction(signal, nullptr, &action) == 0 ? action.sa_handler : nullptr;
+  };
+  const auto train = [&](unsigned) {
+    ASSERT_NE(std::signal(SIGTERM, SIG_DFL), SIG_ERR);
+    std::vector<decltype(handler_of(0))> before;
+    for (int signal = 1; signal < NSIG; ++signal) before.push_back(handler_of(signal));
+    {
+      CheckpointManager manager(root(), options());
+      EXPECT_TRUE(manager.save(0, state(0)).get());
+      manager.notify_preemption();
+      EXPECT_TRUE(manager.reached_preemption(1));
+      EXPECT_TRUE(manager.save_before_exit(1, state(1)).get());
+    }
+    EXPECT_EQ(handler_of(SIGTERM), SIG_DFL);
+    for (int signal = 1; signal < NSIG; ++signal) {
+      EXPECT_EQ(handler_of(signal), before[static_cast<std::size_t>(signal) - 1]) << signal;
+    }
+    handle_sigterm_as_preemption();
+    EXPECT_NE(handler_of(SIGTERM), SIG_DFL);
+  };
+  EXPECT_EQ(test::run_forked(1, train), std::vector<int>{0});
+}
+
 TEST_P(PreemptedProcess, SavesTheStepItIsAtAndLeaves) {
   constexpr Step kSignalled = 7;
   const auto train = [&](unsigned) {

@@ -101,6 +101,130 @@ TEST_P(Threads, GettersAndSaversMayRunOnEight) {
   EXPECT_EQ(manager.all_steps(true).size(), std::size_t{Crowd::kSavers * Crowd::kStepsOfSaver});
 }
 
+/// Eight threads of which each does its own, in the way of the others.
+class MixedCrowd {
+ public:
+  static constexpr int kThreads = 8;
+  static constexpr Step kStepsOfSaver = 8;
+  static constexpr int kRounds = 12;
+
+  explicit MixedCrowd(CheckpointManager& manager) : manager_(manager) {}
+  void run() {
+    std::vector<std::thread> threads;
+    const auto add = [&](auto work) {
+      threads.emplace_back([this, work] {
+        start_.arrive_and_wait();
+        work();
+      });
+    };
+    for (const Step saver : {0, 1}) add([this, saver] { save(saver); });
+    for (int reader = 0; reader < 2; ++reader) add([this] { read(); });
+    add([this] { remove(); });
+    add([this] { in_rounds([this] { manager_.reload(); }); });
+    add([this] { in_rounds([this] { manager_.wait_until_finished().get(); }); });
+    add([this] { look(); });
+    for (std::thread& thread : threads) thread.join();
+  }
+  static boost::json::object metrics_of(Step step) { return {{"score", (step * 7) % 16}}; }
+  static SaveOptions options_of(Step step, bool force) {
+    SaveOptions options;
+    options.metrics = metrics_of(step);
+    options.force = force;
+    return options;
+  }
+
+ private:
+  template <class Work>
+  static void in_rounds(Work work) {
+    for (int round = 0; round < kRounds; ++round) EXPECT_NO_THROW(work());
+  }
+  /// What may happen to a step while somebody asks for it.
+  template <class Call>
+  static void may_lose(const std::vector<ErrorCode>& races, Call call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      EXPECT_THAT(races, ::testing::Contains(error.code())) << error.what();
+    }
+  }
+  /// The one leaves it to the policy, and the other one's steps come in between.
+  void save(Step saver) {
+    for (Step i = 0; i < kStepsOfSaver; ++i) {
+      const Step step = 2 * i + saver;
+      const SaveFuture save =
+          manager_.save(step, test::state_of(step, 64), options_of(step, saver == 0));
+      EXPECT_NO_THROW(static_cast<void>(save.get()));
+    }
+  }
+  void read() {
+    // Listed from the call of its save on, and until a deletion has been decided on.
+    const std::vector<ErrorCode> races = {ErrorCode::not_found, ErrorCode::incomplete_checkpoint,
+                                          ErrorCode::step_deleted};
+    for (int round = 0; round < kRounds; ++round) {
+      for (const Step step : manager_.all_steps()) {
+        may_lose(races, [&] { EXPECT_EQ(manager_.metrics(step).get(), metrics_of(step)); });
+        may_lose(races, [&] {
+          const StepMetadata metadata = manager_.metadata(step).get();
+          EXPECT_EQ(metadata.metrics, metrics_of(step));
+        });
+        may_lose(races,
+                 [&] { EXPECT_EQ(manager_.restore(step).get().tree(), test::state_of(step, 64)); });
+      }
+    }
+  }
+  void remove() {
+    for (int round = 0; round < kRounds; ++round) {
+      const std::vector<Step> steps = manager_.all_steps();
+      if (steps.empty()) continue;
+      // Another save's loser, under way, or in a reader's hands.
+      may_lose({ErrorCode::not_found, ErrorCode::busy},
+               [&] { manager_.delete_step(steps.front()).get(); });
+    }
+  }
+  void look() {
+    in_rounds([this] {
+      static_cast<void>(manager_.best_step());
+      static_cast<void>(manager_.should_save(2 * kStepsOfSaver));
+      EXPECT_TRUE(std::ranges::is_sorted(manager_.all_steps(true)));
+      manager_.check_for_errors();
+    });
+  }
+
+  CheckpointManager& manager_;
+  std::latch start_{kThreads};
+};
+
+TEST_P(Threads, RulesDeletionsAndReloadsMayRunOnEight) {
+  constexpr Step kLast = 2 * MixedCrowd::kStepsOfSaver;
+  std::atomic<int> asked{0};
+  ManagerOptions o = options();
+  o.max_to_keep = 3;
+  o.best_fn = [](const boost::json::object& metrics) {
+    return static_cast<double>(metrics.at("score").as_int64());
+  };
+  o.save_decision_policy = [&asked](Step step, std::span<const CheckpointInfo> previous,
+                                    const SaveContext&) {
+    ++asked;
+    return step % 4 != 1 && std::ranges::is_sorted(previous, {}, &CheckpointInfo::step);
+  };
+  o.on_older_step = OlderStep::skip;  // readers restore all there are
+  CheckpointManager manager(root(), o);
+  MixedCrowd(manager).run();
+  EXPECT_TRUE(
+      manager.save(kLast, test::state_of(kLast, 64), MixedCrowd::options_of(kLast, true)).get());
+  manager.wait_until_finished().get();
+  manager.check_for_errors();
+  EXPECT_GT(asked, 0);
+  const std::vector<Step> steps = manager.all_steps(true);
+  const std::optional<Step> best = manager.best_step();
+  ASSERT_TRUE(best);
+  EXPECT_THAT(steps, ::testing::Contains(*best));
+  for (const Step step : steps) {
+    EXPECT_EQ(manager.restore(step).get().tree(), test::state_of(step, 64));
+    EXPECT_EQ(manager.metrics(step).get(), MixedCrowd::metrics_of(step));
+  }
+}
+
 TEST_P(Threads, BlockingWaitsEndOnTheOnlyThreadOfACallersContext) {
   CheckpointManager manager(root(), options());
   boost::asio::io_context context;
