@@ -18,7 +18,7 @@ const json::value* member_of(const json::value& value, std::string_view name) no
 }
 
 // `text` begins with the index.
-const json::value* element_of(const json::value& value, std::string_view text) noexcept {
+const json::value* element_at(const json::value& value, std::string_view text) noexcept {
   const auto* array = value.if_array();
   std::size_t index = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), index);
@@ -34,7 +34,7 @@ const json::value& end_of_path(const json::value& value, std::string_view path) 
     const bool is_index = path.front() == '[';
     if (is_index || path.front() == '/') path.remove_prefix(1);
     const auto name = path.substr(0, path.find_first_of(is_index ? "]" : "/["));
-    const json::value* next = is_index ? element_of(*at, name) : member_of(*at, name);
+    const json::value* next = is_index ? element_at(*at, name) : member_of(*at, name);
     if (next == nullptr) break;
     at = next;
     path.remove_prefix(std::min(path.size(), name.size() + (is_index ? 1 : 0)));
