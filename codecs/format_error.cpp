@@ -69,4 +69,8 @@ FormatError::FormatError(Readable, std::string structure, std::string field, std
       offset_(offset),
       kind_(kind) {}
 
+FormatError FormatError::at(std::uint64_t offset) const {
+  return {Readable(), structure_, field_, found_, allowed_, offset, kind_};
+}
+
 }  // namespace cairn

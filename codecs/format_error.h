@@ -26,6 +26,9 @@ class CAIRN_EXPORT FormatError : public std::runtime_error {
   FormatError(std::string structure, std::string field, std::string found, std::string allowed,
               std::optional<std::uint64_t> offset = std::nullopt, Kind kind = Kind::damaged);
 
+  /// The same error with an offset, for a caller who alone knows the place.
+  [[nodiscard]] FormatError at(std::uint64_t offset) const;
+
   /// What the constructor got, in printable text.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] const std::string& structure() const noexcept { return structure_; }

@@ -4,6 +4,7 @@
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/json.h>
+#include <cairn/codecs/internal/json_place.h>
 
 #include <algorithm>
 #include <boost/json/array.hpp>
@@ -80,6 +81,7 @@ struct Handler {
   };
 
   std::string_view structure;
+  std::string_view document;
   json::storage_ptr storage;
   std::vector<Word> words;
   std::vector<Frame> frames;
@@ -169,19 +171,23 @@ struct Handler {
   bool on_key(json::string_view last, std::size_t, json::error_code&) {
     auto& object = frames.back().container.as_object();
     const std::string_view key = complete(last);
+    const std::size_t number = strings;
+    const Word* const word = word_here();
     const auto [member, is_new] =
         object.emplace(json::string_view(key.data(), key.size()), nullptr);
     if (!is_new) {
       const std::string parent = path_of(std::span(frames).first(frames.size() - 1));
       throw FormatError(std::string(structure),
                         (parent.empty() ? parent : parent + '/') + shown(json::string_view(text)),
-                        "the same member twice", "every member once");
+                        "the same member twice", "every member once",
+                        place_of_string(document, number));
     }
     frames.back().member = &member->value();
     text.clear();
-    if (word_here() != nullptr) {
+    if (word != nullptr) {
       throw FormatError(std::string(structure), path_of(frames),
-                        "a number where a member's name belongs", "a string");
+                        "a number where a member's name belongs", "a string",
+                        place_of_string(document, number));
     }
     return true;
   }
@@ -219,7 +225,7 @@ json::value parse_json(std::string_view text, std::string_view structure,
                        json::storage_ptr storage) {
   if (text.size() > kMaxJsonBytes) {
     throw FormatError(std::string(structure), "text", std::to_string(text.size()) + " bytes",
-                      "at most " + std::to_string(kMaxJsonBytes));
+                      "at most " + std::to_string(kMaxJsonBytes), kMaxJsonBytes);
   }
   std::string substituted;
   std::vector<Word> words;
@@ -232,6 +238,7 @@ json::value parse_json(std::string_view text, std::string_view structure,
   options.max_depth = kMaxJsonDepth;
   json::basic_parser<Handler> parser(options);
   parser.handler().structure = structure;
+  parser.handler().document = text;
   parser.handler().storage = storage;
   parser.handler().words = std::move(words);
   json::error_code error;

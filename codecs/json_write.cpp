@@ -1,6 +1,5 @@
 // Writing JSON as Python's json module does, and the words of decoders' errors.
 
-#include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/json.h>
 #include <cairn/codecs/internal/utf8.h>
 #include <fmt/format.h>
@@ -170,55 +169,6 @@ std::string describe(const json::value& value) {
   append_json(text, value);
   if (text.size() > kMaxDescription) text = text.substr(0, kMaxDescription) + "...";
   return text;
-}
-
-JsonMembers JsonMembers::of(const json::value& value, std::string structure, std::string where) {
-  if (const auto* object = value.if_object()) {
-    return {*object, std::move(structure), std::move(where)};
-  }
-  throw FormatError(std::move(structure), where.empty() ? "text" : std::move(where),
-                    describe(value), "an object");
-}
-
-const json::value* JsonMembers::find(std::string_view name) const noexcept {
-  return object_.if_contains(json::string_view(name.data(), name.size()));
-}
-
-const json::value& JsonMembers::require(std::string_view name, std::string_view allowed) const {
-  if (const json::value* value = find(name)) return *value;
-  fail(name, "nothing", std::string(allowed));
-}
-
-void JsonMembers::fail(std::string_view name, std::string found, std::string allowed) const {
-  throw FormatError(structure_, field(name), std::move(found), std::move(allowed));
-}
-
-void JsonMembers::unsupported(std::string_view name, std::string found, std::string allowed) const {
-  throw FormatError(structure_, field(name), std::move(found), std::move(allowed), std::nullopt,
-                    FormatError::Kind::unsupported);
-}
-
-std::string_view JsonMembers::string(std::string_view name) const {
-  const json::value& value = require(name, "a string");
-  if (const auto* text = value.if_string()) return {text->data(), text->size()};
-  fail(name, describe(value), "a string");
-}
-
-JsonMembers JsonMembers::members(std::string_view name) const {
-  return of(require(name, "an object"), structure_, field(name));
-}
-
-bool JsonMembers::boolean_or(std::string_view name, bool missing) const {
-  const json::value* value = find(name);
-  if (value == nullptr) return missing;
-  if (!value->is_bool()) fail(name, describe(*value), "true or false");
-  return value->get_bool();
-}
-
-std::string JsonMembers::field(std::string_view name) const {
-  // An empty name is one, too.
-  const std::string shown(name.empty() ? "\"\"" : name);
-  return where_.empty() ? shown : where_ + '/' + shown;
 }
 
 }  // namespace cairn::internal

@@ -134,9 +134,10 @@ struct TreeMetadata {
 CAIRN_EXPORT void put_string(boost::json::object& strings, std::string_view name,
                              std::string_view text);
 /// The leaf of that name in the file's value; null where there is none. Throws FormatError where
-/// something else than a string has the name.
+/// something else than a string has the name, with its offset in `text`, the file's, if given.
 [[nodiscard]] CAIRN_EXPORT const boost::json::string* find_string(const boost::json::value& strings,
-                                                                  std::string_view name);
+                                                                  std::string_view name,
+                                                                  std::string_view text = {});
 /// The file's bytes, as TensorStore writes them for Orbax: UTF-8, no spaces, members sorted.
 [[nodiscard]] CAIRN_EXPORT std::string encode_strings(const boost::json::object& strings);
 

@@ -105,8 +105,8 @@ std::string encode(const StepMetadata& metadata) {
 }
 
 StepMetadata decode_step_metadata(std::string_view text) {
-  const json::value value = internal::parse_json(text, kStepMetadataFile);
-  const auto members = JsonMembers::of(value, std::string(kStepMetadataFile), "");
+  const internal::JsonDocument document(text, kStepMetadataFile);
+  const JsonMembers members(document);
   StepMetadata metadata;
   metadata.item_handlers = item_handlers(members);
   metadata.metrics = object_or_empty(members, "metrics");
@@ -131,8 +131,8 @@ std::string encode(const RootMetadata& metadata) {
 }
 
 RootMetadata decode_root_metadata(std::string_view text) {
-  const json::value value = internal::parse_json(text, kRootMetadataFile);
-  const auto members = JsonMembers::of(value, std::string(kRootMetadataFile), "");
+  const internal::JsonDocument document(text, kRootMetadataFile);
+  const JsonMembers members(document);
   RootMetadata metadata;
   metadata.internal_metadata = object_or_empty(members, "internal_metadata");
   metadata.custom_metadata = object_or_empty(members, "custom_metadata");

@@ -4,6 +4,7 @@
 
 #include <cairn/codecs/format_error.h>
 #include <cairn/codecs/internal/json.h>
+#include <cairn/codecs/internal/json_place.h>
 #include <cairn/codecs/internal/utf8.h>
 #include <cairn/codecs/orbax.h>
 
@@ -97,7 +98,8 @@ void put_string(json::object& strings, std::string_view name, std::string_view t
   member = text;
 }
 
-const json::string* find_string(const json::value& strings, std::string_view name) {
+const json::string* find_string(const json::value& strings, std::string_view name,
+                                std::string_view text) {
   const auto tokens = pointer_tokens(name);
   if (!tokens) return nullptr;
   const json::value* value = &strings;
@@ -107,9 +109,10 @@ const json::string* find_string(const json::value& strings, std::string_view nam
     value = object->if_contains(token);
     if (value == nullptr) return nullptr;
   }
-  if (const json::string* text = value->if_string()) return text;
-  throw FormatError(std::string(kStringsFile), std::string(name), internal::describe(*value),
+  if (const json::string* leaf = value->if_string()) return leaf;
+  FormatError error(std::string(kStringsFile), std::string(name), internal::describe(*value),
                     "a string");
+  throw text.empty() ? error : error.at(internal::place_of(text, strings, *value));
 }
 
 std::string encode_strings(const json::object& strings) {

@@ -115,16 +115,14 @@ std::optional<Shape> decode_write_shape(const JsonMembers& members) {
   Shape shape;
   for (const json::value& extent : *extents) {
     if (!extent.is_int64() || extent.get_int64() < 0) {
-      members.fail(kName, describe(extent), "extents of 0 or more");
+      members.fail(fmt::format("{}[{}]", kName, shape.size()), describe(extent), "0 or more");
     }
     shape.push_back(extent.get_int64());
   }
   return shape;
 }
 
-TreeEntry decode_entry(std::string_view name, const json::value& value) {
-  const auto entry =
-      JsonMembers::of(value, std::string(kTreeMetadataFile), "tree_metadata/" + std::string(name));
+TreeEntry decode_entry(const JsonMembers& entry) {
   TreeEntry result;
   result.path = decode_path(entry);
   const JsonMembers meta = entry.members("value_metadata");
@@ -143,10 +141,18 @@ TreeEntry decode_entry(std::string_view name, const json::value& value) {
   return result;
 }
 
-void check_tree(const std::vector<TreeEntry>& entries) {
+// `tree` is what the entries are from, in this order.
+void check_tree(const std::vector<TreeEntry>& entries, const JsonMembers& tree) {
   internal::PathTrie trie{std::string(kTreeMetadataFile)};
-  for (std::size_t i = 0; i < entries.size(); ++i) trie.add(entries[i].path, i);
-  trie.check_sequences();
+  std::size_t i = 0;
+  try {
+    for (; i < entries.size(); ++i) trie.add(entries[i].path, i);
+    trie.check_sequences();
+  } catch (const FormatError& error) {
+    // A gap is in no entry.
+    const json::value& place = i < entries.size() ? tree.object().begin()[i].value() : tree.value();
+    throw error.at(tree.document().place(place));
+  }
 }
 
 }  // namespace
@@ -205,16 +211,16 @@ std::string encode(const TreeMetadata& metadata) {
 TreeMetadata decode_tree_metadata(std::string_view text) {
   // Everything parsed dies together at the end: no need to free a million small objects one by one.
   json::monotonic_resource memory;
-  const json::value value = internal::parse_json(text, kTreeMetadataFile, &memory);
-  const auto members = JsonMembers::of(value, std::string(kTreeMetadataFile), "");
+  const internal::JsonDocument document(text, kTreeMetadataFile, &memory);
+  const JsonMembers members(document);
   TreeMetadata metadata;
   const JsonMembers tree = members.members("tree_metadata");
   metadata.entries.reserve(tree.object().size());
   for (const auto& entry : tree.object()) {
-    metadata.entries.push_back(
-        decode_entry({entry.key().data(), entry.key().size()}, entry.value()));
+    const std::string_view name(entry.key().data(), entry.key().size());
+    metadata.entries.push_back(decode_entry(tree.members(name, entry.value())));
   }
-  check_tree(metadata.entries);
+  check_tree(metadata.entries, tree);
   const json::value* use_ocdbt = members.find("use_ocdbt");
   if (use_ocdbt != nullptr && !use_ocdbt->is_null()) {
     metadata.use_ocdbt = members.boolean_or("use_ocdbt", false);

@@ -13,6 +13,7 @@ namespace cairn::safetensors {
 namespace {
 
 constexpr std::string_view kStructure = "safetensors file";
+constexpr std::string_view kHeader = "safetensors header";
 constexpr std::size_t kLengthBytes = 8;
 
 struct NamedType {
@@ -62,11 +63,13 @@ std::optional<std::uint64_t> memory_size(const TensorInfo& tensor) {
 constexpr std::string_view kEven = "an even number of elements: F4 has two in a byte";
 
 // The reference implementation's rules: in order of offsets, each tensor begins where the one
-// before ended.
-void check_offsets(const TensorInfo& tensor, std::uint64_t begin, std::uint64_t data_bytes) {
+// before ended. `json` is what the tensor is from.
+void check_offsets(const TensorInfo& tensor, std::uint64_t begin, std::uint64_t data_bytes,
+                   std::string_view json) {
   const auto fail = [&](std::string_view name, std::string found, std::string allowed) {
-    throw FormatError("safetensors header", fmt::format("tensor \"{}\": {}", tensor.name, name),
-                      std::move(found), std::move(allowed));
+    throw FormatError(std::string(kHeader), fmt::format("tensor \"{}\": {}", tensor.name, name),
+                      std::move(found), std::move(allowed),
+                      internal::place_of_field(json, tensor.name, name));
   };
   const auto offsets = fmt::format("[{}, {}]", tensor.begin, tensor.end);
   const auto memory = memory_size(tensor);
@@ -164,8 +167,9 @@ Header decode_header(std::string_view json, std::uint64_t file_bytes) {
   auto header = internal::parse_header(json);
   header.data_offset = kLengthBytes + json.size();
   if (header.data_offset > file_bytes) {
-    throw FormatError(std::string(kStructure), "size", fmt::format("{} bytes", file_bytes),
-                      fmt::format("{} or more, the end of the header", header.data_offset));
+    throw FormatError(std::string(kHeader), "size of the file", fmt::format("{} bytes", file_bytes),
+                      fmt::format("{} or more, the end of the header", header.data_offset),
+                      json.size());
   }
   const auto data_bytes = file_bytes - header.data_offset;
   // Tensors without elements share their begin with the next: the end puts them first.
@@ -175,12 +179,12 @@ Header decode_header(std::string_view json, std::uint64_t file_bytes) {
                    });
   std::uint64_t begin = 0;
   for (const auto& tensor : header.tensors) {
-    check_offsets(tensor, begin, data_bytes);
+    check_offsets(tensor, begin, data_bytes, json);
     begin = tensor.end;
   }
   if (begin != data_bytes) {
-    throw FormatError(std::string(kStructure), "data section", fmt::format("{} bytes", data_bytes),
-                      fmt::format("{}, the end of the last tensor", begin));
+    throw FormatError(std::string(kHeader), "data section", fmt::format("{} bytes", data_bytes),
+                      fmt::format("{}, the end of the last tensor", begin), json.size());
   }
   return header;
 }

@@ -43,7 +43,7 @@ struct Header {
                                                               std::uint64_t file_bytes);
 /// `json`: the header without its length. Throws FormatError on duplicate names, unknown dtypes, an
 /// odd number of F4 elements, offsets that overlap, leave gaps, contradict dtype and shape or leave
-/// the file.
+/// the file; its own offset is from the start of `json`.
 [[nodiscard]] CAIRN_EXPORT Header decode_header(std::string_view json, std::uint64_t file_bytes);
 
 /// Lays tensors out in the given order and returns the file's first bytes: the length and the

@@ -2,6 +2,7 @@
 // serialization/_torch.py and what transformers reads.
 
 #include <cairn/codecs/format_error.h>
+#include <cairn/codecs/internal/json_place.h>
 #include <cairn/codecs/safetensors.h>
 #include <fmt/format.h>
 
@@ -166,21 +167,27 @@ std::string quoted(std::string_view text) {
 }  // namespace
 
 ShardIndex decode_index(std::string_view json) {
+  using cairn::internal::Counted;
   boost::json::parse_options options;
   options.max_depth = kMaxNesting;
-  boost::json::basic_parser<Handler> parser(options);
+  boost::json::basic_parser<Counted<Handler>> parser(options);
   boost::json::error_code error;
-  const auto parsed = parser.write_some(false, json.data(), json.size(), error);
-  if (error) {
-    throw FormatError("safetensors index", "JSON", error.message(),
-                      fmt::format("JSON in UTF-8, at most {} tensors", kMaxEntries), parsed);
+  try {
+    const auto parsed = parser.write_some(false, json.data(), json.size(), error);
+    if (error) {
+      throw FormatError("safetensors index", "JSON", error.message(),
+                        fmt::format("JSON in UTF-8, at most {} tensors", kMaxEntries), parsed);
+    }
+    const auto extra = json.substr(parsed).find_first_not_of(" \t\r\n");
+    if (extra != std::string_view::npos) {
+      throw FormatError("safetensors index", "JSON", "text after the object", "spaces",
+                        parsed + extra);
+    }
+    return parser.handler().take();
+  } catch (const FormatError& fault) {
+    if (fault.offset()) throw;
+    throw fault.at(cairn::internal::place_of_token(json, parser.handler().token()));
   }
-  const auto extra = json.substr(parsed).find_first_not_of(" \t\r\n");
-  if (extra != std::string_view::npos) {
-    throw FormatError("safetensors index", "JSON", "text after the object", "spaces",
-                      parsed + extra);
-  }
-  return parser.handler().take();
 }
 
 std::string encode_index(const ShardIndex& index) {

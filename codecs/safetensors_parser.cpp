@@ -1,4 +1,5 @@
 #include <cairn/codecs/format_error.h>
+#include <cairn/codecs/internal/json_place.h>
 #include <cairn/codecs/internal/safetensors_parser.h>
 #include <fmt/format.h>
 
@@ -142,6 +143,11 @@ class Handler {
 
   Header take() { return std::move(header_); }
 
+  /// Whether the last key is this one.
+  [[nodiscard]] bool is_at(std::string_view tensor, std::string_view field) const {
+    return place_ == Place::tensor && tensor_.name == tensor && key_ == field;
+  }
+
  private:
   [[nodiscard]] std::string field(std::string_view name) const {
     return fmt::format("tensor \"{}\": {}", tensor_.name, name);
@@ -238,19 +244,47 @@ class Handler {
   std::unordered_set<std::string> names_, metadata_names_;
 };
 
+using cairn::internal::Counted;
+using cairn::internal::place_of_token;
+
+/// Notes which token the value of a tensor's field is.
+struct Finder : Counted<Handler> {
+  bool on_key(view part, std::size_t size, error& e) {
+    const bool goes_on = Counted<Handler>::on_key(part, size, e);
+    if (is_at(tensor, field)) found = token() + 1;
+    return goes_on;
+  }
+  std::string_view tensor, field;
+  std::size_t found = 0;
+};
+
 }  // namespace
 
-Header parse_header(std::string_view json) {
-  // The format asks for it, so that a file of another kind is told apart at once.
-  if (!json.starts_with('{')) {
-    fail("header",
-         json.empty() ? "no bytes"
-                      : fmt::format("byte {:#04x}", static_cast<unsigned char>(json[0])),
-         "'{' first");
-  }
-  boost::json::basic_parser<Handler> parser{boost::json::parse_options()};
+std::size_t place_of_field(std::string_view json, std::string_view tensor, std::string_view field) {
+  boost::json::basic_parser<Finder> parser{boost::json::parse_options()};
+  parser.handler().tensor = tensor;
+  parser.handler().field = field;
   boost::json::error_code error;
-  const auto parsed = parser.write_some(false, json.data(), json.size(), error);
+  parser.write_some(false, json.data(), json.size(), error);
+  return place_of_token(json, parser.handler().found);
+}
+
+Header parse_header(std::string_view json) {
+  boost::json::basic_parser<Counted<Handler>> parser{boost::json::parse_options()};
+  boost::json::error_code error;
+  std::size_t parsed = 0;
+  try {
+    // The format asks for it, so that a file of another kind is told apart at once.
+    if (!json.starts_with('{')) {
+      fail("header",
+           json.empty() ? "no bytes"
+                        : fmt::format("byte {:#04x}", static_cast<unsigned char>(json[0])),
+           "'{' first");
+    }
+    parsed = parser.write_some(false, json.data(), json.size(), error);
+  } catch (const FormatError& fault) {
+    throw fault.at(place_of_token(json, parser.handler().token()));
+  }
   if (error) {
     throw FormatError(
         "safetensors header", "JSON", error.message(),

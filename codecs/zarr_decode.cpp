@@ -113,8 +113,8 @@ void check_optional(const JsonMembers& root, std::size_t rank) {
 }  // namespace
 
 ArrayMetadata decode_metadata(std::string_view text) {
-  const json::value value = cairn::internal::parse_json(text, kFile);
-  const auto root = JsonMembers::of(value, std::string(kFile), "");
+  const cairn::internal::JsonDocument document(text, kFile);
+  const JsonMembers root(document);
   check_constants(root);
   check_members(root);
   ArrayMetadata metadata;

@@ -17,7 +17,6 @@ using cairn::internal::max_zstd_level;
 using cairn::internal::min_zstd_level;
 
 constexpr std::string_view kConfiguration = "configuration";
-constexpr std::string_view kStructure = "zarr.json";
 
 // One element of the array of codecs. Members that are not known are errors, because a setting that
 // is passed over may change what the bytes mean.
@@ -86,7 +85,9 @@ class CodecReader {
     }
     for (std::size_t i = 0; i < rank_; ++i) {
       const auto* axis = (*axes)[i].if_int64();
-      if (axis == nullptr || *axis < 0) configuration.fail("order", describe((*axes)[i]), allowed);
+      if (axis == nullptr || *axis < 0) {
+        configuration.fail(fmt::format("order[{}]", i), describe((*axes)[i]), allowed);
+      }
       transpose.order[i] = static_cast<std::size_t>(*axis);
     }
     return transpose;
@@ -167,8 +168,7 @@ CodecChain decode_codecs(const JsonMembers& members, std::string_view name, DTyp
   }
   CodecChain chain;
   for (std::size_t i = 0; i < codecs->size(); ++i) {
-    const auto codec = JsonMembers::of((*codecs)[i], std::string(kStructure),
-                                       fmt::format("{}[{}]", members.field(name), i));
+    const auto codec = members.members(fmt::format("{}[{}]", name, i), (*codecs)[i]);
     chain.push_back(CodecReader(codec, dtype, rank).read());
   }
   return chain;

@@ -124,7 +124,8 @@ std::optional<double> number_of(const json::value& value) {
   return std::nullopt;
 }
 
-std::uint64_t decode_float(const JsonMembers& metadata, DType dtype, const json::value& value) {
+std::uint64_t decode_float(const JsonMembers& metadata, std::string_view name, DType dtype,
+                           const json::value& value) {
   const double kInfinity = std::numeric_limits<double>::infinity();
   const bool only_bits = dtype == DType::float8_e8m0fnu;
   if (const auto* string = value.if_string()) {
@@ -138,7 +139,7 @@ std::uint64_t decode_float(const JsonMembers& metadata, DType dtype, const json:
     if (*number == 0) return 0;
   }
   metadata.fail(
-      kName, describe(value),
+      name, describe(value),
       only_bits ? "0.0, \"NaN\" or \"0x\" and the bits in hex" : std::string(kFloatsAllowed));
 }
 
@@ -220,7 +221,8 @@ std::vector<std::byte> decode_complex(const JsonMembers& metadata, DType dtype,
   const DType part = part_of_complex(dtype);
   std::vector<std::byte> element;
   for (const json::value& number : *parts) {
-    const auto bytes = element_of(decode_float(metadata, part, number), size_of(part));
+    const auto name = fmt::format("{}[{}]", kName, element.size() / size_of(part));
+    const auto bytes = element_of(decode_float(metadata, name, part, number), size_of(part));
     element.insert(element.end(), bytes.begin(), bytes.end());
   }
   return element;
@@ -255,7 +257,9 @@ std::vector<std::byte> decode_fill_value(const JsonMembers& metadata, DType dtyp
   if (const auto range = integer_range(dtype)) {
     return element_of(decode_integer(metadata, *range, value), size_of(dtype));
   }
-  if (is_float(dtype)) return element_of(decode_float(metadata, dtype, value), size_of(dtype));
+  if (is_float(dtype)) {
+    return element_of(decode_float(metadata, kName, dtype, value), size_of(dtype));
+  }
   return decode_complex(metadata, dtype, value);
 }
 

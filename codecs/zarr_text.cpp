@@ -43,7 +43,9 @@ Shape decode_extents(const JsonMembers& members, std::string_view name, Index le
   Shape shape;
   for (const json::value& extent : *extents) {
     const auto* number = extent.if_int64();
-    if (number == nullptr || *number < least) members.fail(name, describe(extent), allowed);
+    if (number == nullptr || *number < least) {
+      members.fail(fmt::format("{}[{}]", name, shape.size()), describe(extent), allowed);
+    }
     shape.push_back(*number);
   }
   return shape;

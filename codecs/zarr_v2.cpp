@@ -104,7 +104,7 @@ void decode_compressor(const JsonMembers& root, ArrayMetadata& metadata) {
   // zarr-python takes a missing one, as missing filters, for null; TensorStore writes both always.
   const json::value* value = root.find("compressor");
   if (value == nullptr || value->is_null()) return;
-  const auto compressor = JsonMembers::of(*value, std::string(kFile), "compressor");
+  const auto compressor = root.members("compressor", *value);
   const std::string_view id = compressor.string("id");
   if (id == "zstd") {
     internal::refuse_unknown(compressor, {"id", "level", "checksum"});
@@ -171,8 +171,8 @@ struct CompressorWriter {
 }  // namespace
 
 ArrayMetadata decode_v2_metadata(std::string_view text) {
-  const json::value value = cairn::internal::parse_json(text, kFile);
-  const auto root = JsonMembers::of(value, std::string(kFile), "");
+  const cairn::internal::JsonDocument document(text, kFile);
+  const JsonMembers root(document);
   const json::value& format = root.require("zarr_format", "2");
   if (format != 2) root.unsupported("zarr_format", describe(format), "2");
   ArrayMetadata metadata;

@@ -1,6 +1,8 @@
 #pragma once
 // JSON text, strictly: what the metadata decoders share.
 
+#include <cairn/codecs/format_error.h>
+
 #include <boost/json/object.hpp>
 #include <boost/json/storage_ptr.hpp>
 #include <boost/json/value.hpp>
@@ -35,20 +37,41 @@ void append_json(std::string& out, const boost::json::object& object, std::size_
 /// A value in words for an error, cut to a readable length.
 [[nodiscard]] std::string describe(const boost::json::value& value);
 
+/// A JSON text and what it says. Errors name the byte where the value in question begins.
+class JsonDocument {
+ public:
+  /// Borrows both texts; throws as parse_json() does.
+  JsonDocument(std::string_view text, std::string_view structure,
+               boost::json::storage_ptr storage = {});
+  JsonDocument(const JsonDocument&) = delete;
+  JsonDocument& operator=(const JsonDocument&) = delete;
+
+  [[nodiscard]] const boost::json::value& value() const noexcept { return value_; }
+  /// The byte where `value`, one of the document's, begins. Goes through the whole text.
+  [[nodiscard]] std::size_t place(const boost::json::value& value) const noexcept;
+  /// Throws: `field`, which is at `value`, was `found`, which is not `allowed`.
+  [[noreturn]] void fail(const boost::json::value& value, std::string field, std::string found,
+                         std::string allowed,
+                         FormatError::Kind kind = FormatError::Kind::damaged) const;
+
+ private:
+  std::string_view text_;
+  std::string_view structure_;
+  boost::json::value value_;
+};
+
 /// Takes members out of an object and throws the FormatErrors of a decoder.
 class JsonMembers {
  public:
-  /// `object` must outlive this. `where` is the field that errors name, "" for the top.
-  JsonMembers(const boost::json::object& object, std::string structure, std::string where)
-      : object_(object), structure_(std::move(structure)), where_(std::move(where)) {}
-  /// As above, from any value; throws when it is not an object.
-  static JsonMembers of(const boost::json::value& value, std::string structure, std::string where);
+  /// Of the whole document, which must outlive this; throws when it is not an object.
+  explicit JsonMembers(const JsonDocument& document);
 
-  [[nodiscard]] const boost::json::object& object() const noexcept { return object_; }
+  [[nodiscard]] const boost::json::object& object() const noexcept { return value_->get_object(); }
   [[nodiscard]] const boost::json::value* find(std::string_view name) const noexcept;
   [[nodiscard]] const boost::json::value& require(std::string_view name,
                                                   std::string_view allowed) const;
-  /// Throws: `name` was `found`, which is not `allowed`.
+  /// Throws: `name` was `found`, which is not `allowed`. `name` may lead further, as in
+  /// "codecs[1]/name"; where something on the way is missing, what it is missing from is the place.
   [[noreturn]] void fail(std::string_view name, std::string found, std::string allowed) const;
   /// The same about text that may be sound but that this version cannot read.
   [[noreturn]] void unsupported(std::string_view name, std::string found,
@@ -58,14 +81,20 @@ class JsonMembers {
   [[nodiscard]] std::string_view string(std::string_view name) const;
   [[nodiscard]] JsonMembers members(std::string_view name) const;
   [[nodiscard]] bool boolean_or(std::string_view name, bool missing) const;
+  /// Those of `value`, which was found at `name`; throws when it is not an object.
+  [[nodiscard]] JsonMembers members(std::string_view name, const boost::json::value& value) const;
 
   /// "codecs[0]/name" for the member `name` of "codecs[0]".
   [[nodiscard]] std::string field(std::string_view name) const;
+  [[nodiscard]] const JsonDocument& document() const noexcept { return *document_; }
+  [[nodiscard]] const boost::json::value& value() const noexcept { return *value_; }
 
  private:
-  const boost::json::object& object_;
-  std::string structure_;
-  std::string where_;
+  JsonMembers(const JsonDocument& document, const boost::json::value& value, std::string where);
+
+  const JsonDocument* document_;
+  const boost::json::value* value_;  // an object
+  std::string where_;                // the field that errors name, "" for the top
 };
 
 }  // namespace cairn::internal

@@ -14,4 +14,8 @@ inline constexpr std::string_view kMetadataName = "__metadata__";
 /// FormatError.
 [[nodiscard]] Header parse_header(std::string_view json);
 
+/// Where the value of a tensor's field begins in text that parse_header() takes. Reads it again.
+[[nodiscard]] std::size_t place_of_field(std::string_view json, std::string_view tensor,
+                                         std::string_view field);
+
 }  // namespace cairn::safetensors::internal

@@ -234,6 +234,7 @@ Task<void> ItemIndex::read_strings() {
   const std::optional<std::string> text =
       co_await read_file_if_there(item_, std::string(orbax::kStringsFile), kStringsBytesMax);
   if (text) check_strings(*text, path);
+  const std::string_view source = text ? std::string_view(*text) : std::string_view();
   boost::json::value strings;
   try {
     if (text) strings = orbax::parse_json(*text, orbax::kStringsFile);
@@ -244,15 +245,17 @@ Task<void> ItemIndex::read_strings() {
     if (leaf.type != orbax::ValueType::string) continue;
     std::string fault = text ? "the file has no string of the name '" + leaf.name + "'"
                              : std::string("the file with the item's strings is missing");
+    std::optional<std::uint64_t> offset;
     try {
-      if (const auto* found = orbax::find_string(strings, leaf.name)) {
+      if (const auto* found = orbax::find_string(strings, leaf.name, source)) {
         leaf.text = std::string(*found);
         continue;
       }
     } catch (const FormatError& error) {
       fault = error.what();
+      offset = error.offset();
     }
-    damage_(leaf_error(leaf, ErrorCode::data_loss, std::move(fault), path));
+    damage_(leaf_error(leaf, ErrorCode::data_loss, std::move(fault), path, offset));
   }
 }
 

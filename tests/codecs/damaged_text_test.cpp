@@ -51,8 +51,10 @@ void expect_only_format_errors(const std::string& text, const Decode& decode) {
     const std::string damaged = damage(text, random);
     try {
       decode(damaged);
-    } catch (const FormatError&) {
+    } catch (const FormatError& error) {
       ++refused;
+      ASSERT_TRUE(error.offset()) << error.what();
+      EXPECT_LE(*error.offset(), damaged.size()) << error.what();
     } catch (const std::exception& error) {
       FAIL() << error.what() << " in round " << round << ": " << damaged;
     }
@@ -72,6 +74,21 @@ TEST(DamagedText, OfStepMetadataIsRefusedOrRead) {
   expect_only_format_errors(
       read_test_data("orbax/v1_CHECKPOINT_METADATA"),
       [](const std::string& text) { (void)encode(orbax::decode_step_metadata(text)); });
+}
+
+TEST(DamagedText, OfRootMetadataIsRefusedOrRead) {
+  expect_only_format_errors(
+      R"({"internal_metadata": {"a": [1, null]}, "custom_metadata": {"run": "a\u00e9", "x": -Infinity}})",
+      [](const std::string& text) { (void)encode(orbax::decode_root_metadata(text)); });
+}
+
+TEST(DamagedText, OfStringsIsRefusedOrRead) {
+  expect_only_format_errors(read_test_data("orbax/strings.json"), [](const std::string& text) {
+    const auto strings = orbax::parse_json(text, orbax::kStringsFile);
+    for (const char* name : {"z", "a.s", "l.0", "a/b", "a/c/d", "t~0x", "t~1x", ""}) {
+      (void)orbax::find_string(strings, name, text);
+    }
+  });
 }
 
 TEST(DamagedText, OfArrayMetadataIsRefusedOrRead) {

@@ -29,6 +29,22 @@ void expect_format_error(const Decode& decode, const std::string& field, const s
   }
 }
 
+/// The same of a decoder of one document, `decode(text)`, whose errors have a place in it, too.
+template <class Decode>
+void expect_document_error(const std::string& text, const Decode& decode, const std::string& field,
+                           const std::string& found, const std::string& allowed) {
+  const auto placed = [&] {
+    try {
+      decode(text);
+    } catch (const FormatError& error) {
+      EXPECT_TRUE(error.offset()) << error.what();
+      EXPECT_LE(error.offset().value_or(0), text.size()) << error.what();
+      throw;
+    }
+  };
+  expect_format_error(placed, field, found, allowed);
+}
+
 /// Whether a decoder takes what it refuses for damage, or for something newer than itself.
 template <class Decode>
 void expect_kind(const Decode& decode, FormatError::Kind kind) {

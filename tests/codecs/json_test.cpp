@@ -53,7 +53,7 @@ TEST(ParseJson, RefusesWordsThatPythonDoesNotWrite) {
   for (const char* text : {"NaNs", "-NaN", "InfinityNaN", "+Infinity", "nan", "[NaN 1]", "1NaN"}) {
     EXPECT_THROW((void)parse(text), FormatError) << text;
   }
-  expect_format_error([] { (void)parse(R"({"a": {NaN: 1}})"); }, "a/N", "number where", "a string");
+  expect_document_error(R"({"a": {NaN: 1}})", parse, "a/N", "number where", "a string");
 }
 
 TEST(ParseJson, NamesLineAndOffsetOfBadText) {
@@ -77,9 +77,9 @@ TEST(ParseJson, RefusesWhatIsNotOneJsonText) {
 }
 
 TEST(ParseJson, RefusesAMemberGivenTwiceAtAnyDepth) {
-  expect_format_error([] { (void)parse(R"({"a": 1, "b": 2, "a": 1})"); }, "a", "twice", "once");
-  expect_format_error([] { (void)parse(R"({"x": [0, {"k": {"d": 1, "\u0064": 2}}]})"); },
-                      "x[1]/k/d", "twice", "once");
+  expect_document_error(R"({"a": 1, "b": 2, "a": 1})", parse, "a", "twice", "once");
+  expect_document_error(R"({"x": [0, {"k": {"d": 1, "\u0064": 2}}]})", parse, "x[1]/k/d", "twice",
+                        "once");
 }
 
 TEST(ParseJson, BoundsTheNesting) {
@@ -87,7 +87,7 @@ TEST(ParseJson, BoundsTheNesting) {
     return std::string(depth, '[') + std::string(depth, ']');
   };
   EXPECT_NO_THROW((void)parse(nested(256)));
-  expect_format_error([&] { (void)parse(nested(257)); }, "line 1", "deep", "256");
+  expect_document_error(nested(257), parse, "line 1", "deep", "256");
   EXPECT_THROW((void)parse(std::string(1'000'000, '[')), FormatError);
 }
 

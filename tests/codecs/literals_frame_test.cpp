@@ -155,6 +155,30 @@ TEST(LiteralsFrame, CodesOfFramesBeforeCostNextToNothingWhateverComes) {
   }
 }
 
+TEST(LiteralsFrame, CountsTheBlockAfterOneThatWouldGrowInTheCodeOfBefore) {
+  Bytes half_zero(kZstdBlockBytes), even(kZstdBlockBytes);
+  for (std::size_t i = 0; i < even.size(); ++i) {
+    even[i] = static_cast<std::byte>(i);
+    half_zero[i] = static_cast<std::byte>(i % 2 == 0 ? i / 2 : 0);
+  }
+  for (const auto encode_stream : stream_encoders()) {
+    PlaneCode before;
+    Bytes frame(kZstdBlockBytes + 1'000 + kFrameSlack);
+    const auto encode = [&](const Bytes& content) {
+      return encode_literals_frame(content, 0, encode_stream, before, frame.data(),
+                                   kZstdBlockBytes + 1'000);
+    };
+    // All symbols have a code now, most of them one of nine bits or more.
+    ASSERT_LT(encode(half_zero), kZstdBlockBytes);
+    ASSERT_TRUE(before.size_tells);
+    ASSERT_GT(before.bits_per_symbol, 0);
+    ASSERT_EQ(before.misses, 0U);
+    EXPECT_GT(encode(even), kZstdBlockBytes);
+    EXPECT_EQ(before.misses, 1U);
+    EXPECT_EQ(before.pause, 1U);
+  }
+}
+
 TEST(LiteralsFrame, KeepsToItsLimitAfterAnotherDistribution) {
   Bytes tail = exponents(kZstdBlockBytes);
   // Symbols that were rare: in the code of before they take more than a byte each.

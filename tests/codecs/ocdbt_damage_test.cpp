@@ -199,6 +199,57 @@ TEST(OcdbtDamage, InlineValuesAboveOneMebibyteAreRefused) {
               HasSubstr("value_length: found 1048577; allowed: at most 1048576 inline"));
 }
 
+// A node of one file and one entry, which is at `offset` and of `length`.
+std::string leaf_at(std::uint64_t offset, std::uint64_t length) {
+  return sealed(kBtreeMagic, std::string("\0\1\1\0f\1\1k", 8) + varint(length) +
+                                 std::string("\1\0", 2) + varint(offset));
+}
+std::string interior_at(std::uint64_t offset, std::uint64_t length) {
+  return sealed(kBtreeMagic, std::string("\1\1\1\0f\1\1\0k\0", 10) + varint(offset) +
+                                 varint(length) + std::string("\1\1\1", 3));
+}
+
+TEST(OcdbtDamage, RangesThatEndBeyondTheLargestFileAreRefused) {
+  constexpr std::uint64_t kHalf = std::uint64_t{1} << 63;
+  constexpr std::uint64_t kMax = ~std::uint64_t{0};
+  const std::pair<std::uint64_t, std::uint64_t> within[] = {
+      {0, kHalf - 1}, {kHalf - 2, 1}, {kHalf / 2, kHalf / 2 - 1}};
+  for (const auto& [offset, length] : within) {
+    EXPECT_NO_THROW(decode_a_node(leaf_at(offset, length))) << offset << " " << length;
+    EXPECT_NO_THROW(decode_a_node(interior_at(offset, length))) << offset << " " << length;
+  }
+  // The sum of some passes 2^64, and is small again.
+  const std::pair<std::uint64_t, std::uint64_t> beyond[] = {
+      {kHalf - 1, 1}, {1, kHalf - 1}, {kHalf / 2, kHalf / 2}, {kHalf, 1},
+      {0, kHalf},     {kHalf, kHalf}, {kHalf - 1, kHalf + 1}, {kMax, 1},
+      {1, kMax},      {0, kMax},      {2, kMax - 1},          {kMax, kMax},
+      {kHalf, kMax}};
+  for (const auto& [offset, length] : beyond) {
+    const auto why = "found offset " + std::to_string(offset) + " and length " +
+                     std::to_string(length) + "; allowed: an end of at most 2^63 - 1";
+    EXPECT_THAT(error_of([&] { decode_a_node(leaf_at(offset, length)); }),
+                AllOf(HasSubstr("entry 0: data_file_offset at byte "), HasSubstr(why)));
+    EXPECT_THAT(error_of([&] { decode_a_node(interior_at(offset, length)); }),
+                AllOf(HasSubstr("entry 0: length at byte "), HasSubstr(why)));
+  }
+}
+
+TEST(OcdbtDamage, LengthsOfAllBitsAreRefusedWhateverTheyAreOf) {
+  const std::string most = varint(~std::uint64_t{0});
+  const auto error = [](const std::string& body) {
+    return error_of([&] { decode_a_node(sealed(kBtreeMagic, body)); });
+  };
+  EXPECT_THAT(error(std::string("\0\0\1\1k", 5) + most + std::string(9, '\0')),
+              HasSubstr("entry 0: value_length: found 18446744073709551615; allowed: at most "
+                        "1048576 inline"));
+  EXPECT_THAT(error(std::string("\0\0\1", 3) + most + std::string(9, '\0')),
+              AllOf(HasSubstr("entry 0: key_suffix_length at byte "),
+                    HasSubstr("found 18446744073709551615; allowed: at most 65535")));
+  EXPECT_THAT(error(std::string("\1\0\1\1", 4) + most + std::string(9, '\0')),
+              AllOf(HasSubstr("entry 0: subtree_common_prefix_length at byte "),
+                    HasSubstr("found 18446744073709551615; allowed: at most 1")));
+}
+
 // The second path claims to share more with the first than there is of it, or more than its base.
 TEST(OcdbtDamage, PathPrefixesThatReachTooFarAreRefused) {
   const auto table = [](const std::string& bytes) {

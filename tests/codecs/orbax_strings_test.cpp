@@ -58,7 +58,10 @@ TEST(Strings, ThatAreNotThereAreNotFound) {
 }
 
 TEST(Strings, ThatAreSomethingElseAreNamedWithIt) {
-  const auto strings = parse_json(R"({"a": {"b": 5}, "n": null, "l": ["y"]})", "strings");
+  const std::string text = R"({"a": {"b": 5}, "n": null, "l": ["y"]})";
+  const auto strings = parse_json(text, "strings");
+  EXPECT_THAT([&] { static_cast<void>(find_string(strings, "a/b", text)); },
+              ThrowsMessage<FormatError>(HasSubstr("a/b at byte 12: found 5; allowed: a string")));
   EXPECT_THAT([&] { static_cast<void>(find_string(strings, "a/b")); },
               ThrowsMessage<FormatError>(HasSubstr("a/b: found 5; allowed: a string")));
   for (const std::string name : {"a", "n", "l"})

@@ -68,7 +68,7 @@ TEST(StepMetadata, AdoptsUnknownMembersOnlyWithoutCustomMetadata) {
 TEST(StepMetadata, RefusesMembersOfAnotherType) {
   const auto refused = [](const std::string& text, const std::string& field,
                           const std::string& found, const std::string& allowed) {
-    expect_format_error([&] { (void)decode_step_metadata(text); }, field, found, allowed);
+    expect_document_error(text, decode_step_metadata, field, found, allowed);
   };
   refused(R"([])", "text", "an array of 0", "an object");
   refused(R"({"item_handlers": 3})", "item_handlers", "3", "an object of strings");
@@ -101,8 +101,8 @@ TEST(RootMetadata, ComesBackAsItWas) {
 TEST(RootMetadata, OfALegacyFileIsAllCustom) {
   EXPECT_EQ(decode_root_metadata(R"({"version": 1.0, "n": [1]})").custom_metadata,
             (boost::json::object{{"version", 1.0}, {"n", {1}}}));
-  expect_format_error([] { (void)decode_root_metadata(R"({"internal_metadata": 1})"); },
-                      "internal_metadata", "1", "an object");
+  expect_document_error(R"({"internal_metadata": 1})", decode_root_metadata, "internal_metadata",
+                        "1", "an object");
 }
 
 // ---- _METADATA ----
@@ -196,7 +196,7 @@ TEST(TreeMetadata, RefusesDamagedEntriesNamingThem) {
   const std::string good_value = R"({"value_type": "np.ndarray", "skip_deserialize": false})";
   const auto refused = [](const std::string& text, const std::string& field,
                           const std::string& found, const std::string& allowed) {
-    expect_format_error([&] { (void)decode_tree_metadata(text); }, field, found, allowed);
+    expect_document_error(text, decode_tree_metadata, field, found, allowed);
   };
   ASSERT_NO_THROW((void)decode_tree_metadata(one_entry(good_key, good_value)));
   const std::string entry = "tree_metadata/('w',)/";
@@ -250,7 +250,7 @@ TEST(TreeMetadata, RefusesEntriesThatAreNotOneTree) {
       metadata.entries.back().path = std::move(path);
     }
     const std::string text = encode(metadata);
-    expect_format_error([&] { (void)decode_tree_metadata(text); }, field, found, "");
+    expect_document_error(text, decode_tree_metadata, field, found, "");
   };
   const auto element = [](const std::string& index) {
     return KeyPath{Key("l", Key::Kind::dict), Key(index, Key::Kind::sequence)};
@@ -262,11 +262,8 @@ TEST(TreeMetadata, RefusesEntriesThatAreNotOneTree) {
   // The outer keys differ, but the paths, which are what counts, do not.
   const std::string entry = R"(: {"key_metadata": [{"key": "a", "key_type": 2}], )"
                             R"("value_metadata": {"value_type": "None"}})";
-  expect_format_error(
-      [&] {
-        (void)decode_tree_metadata("{\"tree_metadata\": {\"x\"" + entry + ", \"y\"" + entry + "}}");
-      },
-      "entry a", "twice", "once");
+  expect_document_error("{\"tree_metadata\": {\"x\"" + entry + ", \"y\"" + entry + "}}",
+                        decode_tree_metadata, "entry a", "twice", "once");
 }
 
 TEST(TreeMetadata, IsReadAndWrittenInTimeForAHundredThousandLeaves) {

@@ -15,7 +15,10 @@ void refuses(std::string_view json, const std::string& why) {
     static_cast<void>(decode_index(json));
     ADD_FAILURE() << "no error for " << json;
   } catch (const FormatError& error) {
-    EXPECT_THAT(error.what(), HasSubstr(why)) << json;
+    ASSERT_TRUE(error.offset()) << error.what();
+    EXPECT_LE(*error.offset(), json.size()) << error.what();
+    const FormatError words(error.structure(), error.field(), error.found(), error.allowed());
+    EXPECT_THAT(words.what(), HasSubstr(why)) << json;
   }
 }
 

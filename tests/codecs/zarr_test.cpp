@@ -149,7 +149,7 @@ class MetadataRefuses : public ::testing::TestWithParam<Damage> {};
 TEST_P(MetadataRefuses, NamingTheMember) {
   const Damage& d = GetParam();
   const std::string text = with(d.from, d.to);
-  expect_format_error([&] { (void)decode_metadata(text); }, d.field, d.found, d.allowed);
+  expect_document_error(text, decode_metadata, d.field, d.found, d.allowed);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -32,6 +32,10 @@ void check_error(const FormatError& error) {
           "an error has no control characters");
 }
 
+void check_place(const FormatError& error, std::size_t bytes) {
+  require(error.offset() && *error.offset() <= bytes, "an error names the byte");
+}
+
 std::size_t Mutation::below(std::size_t n) {
   return n == 0 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
 }

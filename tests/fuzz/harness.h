@@ -46,6 +46,8 @@ inline constexpr std::size_t kFreeMemory = std::size_t{1} << 20;
 
 /// Requires of an error that a person can read it.
 void check_error(const FormatError& error);
+/// Requires of an error of one document that it names a place in its `bytes` or their end.
+void check_place(const FormatError& error, std::size_t bytes);
 
 /// The value of `decode()`, none where it throws FormatError. Any other exception passes through
 /// and is a finding, as is memory above `memory_max` bytes.
@@ -62,6 +64,19 @@ auto decoded(std::size_t memory_max, const Decode& decode) {
           "memory stays in proportion to the input: " + std::to_string(memory.bytes()) +
               " bytes, at most " + std::to_string(memory_max) + " are allowed");
   return value;
+}
+
+/// The value of `decode(document)`, as above, where the errors have a place in the document.
+template <class Decode>
+auto decoded_document(std::string_view document, std::size_t memory_max, const Decode& decode) {
+  return decoded(memory_max, [&] {
+    try {
+      return decode(document);
+    } catch (const FormatError& error) {
+      check_place(error, document.size());
+      throw;
+    }
+  });
 }
 
 /// The randomness of one mutation, and the engine's own mutator of bytes.

@@ -47,7 +47,8 @@ TEST_P(DamagedSafetensors, NamesFileOffsetFieldFoundAndAllowed) {
                 "bad at byte 0: safetensors file: header length: found "
                 "18446744073709551615; allowed: at most 100000000");
   refuses_bytes(std::string("\0\0\0\0\0\0\0\x80", 8), "found 9223372036854775808");
-  refuses_bytes(raw_safetensors(good, 7), "bad at byte 8: safetensors header: tensor \"a\"");
+  refuses_bytes(raw_safetensors(good, 7),
+                "bad at byte 55: safetensors header: tensor \"a\": data_offsets");
   refuses_bytes(raw_safetensors(good, 9), "data section: found 9 bytes; allowed: 8");
   refuses_bytes(raw_safetensors("{]", 0), "bad at byte 9: safetensors header: JSON: found");
   refuses_bytes(raw_safetensors("{\"\xff\":1}", 0), "JSON in UTF-8");

@@ -1,5 +1,6 @@
 // JSON items: a value that is read can be written, and that text says the same value. String leaves
-// of any names: those that are taken are found again in the file that is written.
+// of any names: those that are taken are found again in the file that is written. And the input as
+// a file of strings that somebody else wrote.
 
 #include <cairn/codecs/orbax.h>
 #include <fuzz/json_inputs.h>
@@ -30,9 +31,39 @@ void check_strings(const boost::json::object& leaves) {
   }
 }
 
+/// Any file of strings: under a name there is a string, something that an error tells of, or
+/// nothing.
+void find_strings(std::string_view input, const boost::json::value& strings) {
+  const auto find = [&](std::string_view name) {
+    return decoded_document(input, json_memory(input), [&](std::string_view text) {
+      return orbax::find_string(strings, name, text);
+    });
+  };
+  for (const char* name : {"", "a", "a/b", "a/b/c", "b/d~1e~0", "~", "/", "a~1b"}) {
+    const auto found = find(name);
+    require(found || strings.is_object(), "only members are found");
+  }
+  const auto* object = strings.if_object();
+  if (object == nullptr) return;
+  constexpr std::size_t kNamesMax = 16;  // an error costs a look at all of the text
+  std::size_t names = 0;
+  for (const boost::json::key_value_pair& member : *object) {
+    if (++names > kNamesMax) return;
+    const std::string_view name = member.key();
+    const auto found = find(name);
+    if (name.find_first_of("~/") != name.npos) continue;
+    require(found ? *found == member.value().if_string() && *found != nullptr
+                  : !member.value().is_string(),
+            "what has a name is found under it, and is a string or an error");
+  }
+}
+
 void check(std::string_view input) {
-  const auto value = decoded(json_memory(input), [&] { return orbax::parse_json(input, "JSON"); });
+  const auto value = decoded_document(input, json_memory(input), [](std::string_view text) {
+    return orbax::parse_json(text, "JSON");
+  });
   if (!value) return;
+  find_strings(input, *value);
   const auto text = orbax::to_json(*value);
   require(text.find_first_not_of("\t") == 0 && text.find('\n') == text.npos, "one line of text");
   require(orbax::to_json(orbax::parse_json(text, "JSON")) == text, "text reads back as it was");

@@ -23,7 +23,7 @@ constexpr std::string_view kWords[] = {"item_handlers",
 // NaN is not equal to itself, and the text says all there is.
 template <class Decode>
 void check_with(std::string_view input, const Decode& decode) {
-  const auto metadata = decoded(json_memory(input), [&] { return decode(input); });
+  const auto metadata = decoded_document(input, json_memory(input), decode);
   if (!metadata) return;
   std::string text;
   try {

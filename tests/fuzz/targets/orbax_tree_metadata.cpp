@@ -48,7 +48,7 @@ void check_one_tree(const TreeMetadata& metadata) {
 }
 
 void check(std::string_view input) {
-  const auto metadata = decoded(json_memory(input), [&] { return decode_tree_metadata(input); });
+  const auto metadata = decoded_document(input, json_memory(input), decode_tree_metadata);
   if (!metadata) return;
   const auto again = decode_tree_metadata(encode(*metadata));
   require(again.entries == metadata->entries, "the entries read back as they were");

@@ -53,7 +53,8 @@ void check(std::string_view input) {
   if (input.size() < 2 * kLengthBytes) return;
   const auto file_bytes = load_u64(input);
   const auto head = input.substr(kLengthBytes);
-  const auto header = decoded(json_memory(input), [&] { return decode(head, file_bytes); });
+  const auto header = decoded_document(
+      head, json_memory(input), [&](std::string_view text) { return decode(text, file_bytes); });
   if (!header) return;
   check_layout(*header);
   require(size_of_file(*header) == file_bytes, "the last tensor ends where the file does");

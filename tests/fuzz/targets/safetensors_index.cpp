@@ -31,7 +31,7 @@ void check_name(std::string_view name) {
 
 void check(std::string_view input) {
   // Every name is held twice, and as a key of a set.
-  const auto index = decoded(json_memory(input), [&] { return decode_index(input); });
+  const auto index = decoded_document(input, json_memory(input), decode_index);
   if (!index) return;
   auto expected = index->weight_map;
   std::sort(expected.begin(), expected.end());

@@ -38,7 +38,7 @@ void check_sizes(const ArrayMetadata& metadata) {
 
 template <class Decode>
 void check_with(std::string_view input, const Decode& decode) {
-  const auto metadata = decoded(json_memory(input), [&] { return decode(input); });
+  const auto metadata = decoded_document(input, json_memory(input), decode);
   if (!metadata) return;
   const auto written = written_form(*metadata);
   require(written_form(decode(encode_metadata(written))) == written,
