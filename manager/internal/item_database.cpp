@@ -158,8 +158,6 @@ std::span<const DatabaseEntry> ItemDatabase::below(std::string_view prefix) cons
 }
 
 std::string ItemDatabase::path_of(const DatabaseEntry& entry) const {
-  if (entry.place == ValuePlace::inlined && manifest_) return manifest_path_;
-  if (entry.place == ValuePlace::inlined) return join_path(item_->path, entry.key);
   return join_path(item_->path, files_[entry.file]);
 }
 

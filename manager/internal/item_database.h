@@ -49,10 +49,11 @@ struct DatabaseEntry {
   DatabaseEntry() = default;
   std::string key;
   ValuePlace place = ValuePlace::inlined;
-  std::string value;         ///< inlined
-  std::uint32_t file = 0;    ///< index into ItemDatabase::files()
-  std::uint64_t offset = 0;  ///< bytes
-  std::uint64_t length = 0;  ///< bytes; 0 for whole_file
+  bool in_node = false;    ///< inlined: a node has it, and its body may be compressed
+  std::string value;       ///< inlined
+  std::uint32_t file = 0;  ///< index into ItemDatabase::files(): of the value's file, or the node's
+  std::uint64_t offset = 0;  ///< in that file, bytes: of the value, or of the node that has it
+  std::uint64_t length = 0;  ///< bytes; 0 for whole_file and in a node
 };
 
 class ItemDatabase {
@@ -84,7 +85,7 @@ class ItemDatabase {
   [[nodiscard]] const std::set<std::string>& links() const noexcept { return links_; }
   /// The link that is in the way to `key`; null where there is none.
   [[nodiscard]] const std::string* link_above(std::string_view key) const;
-  /// The path for messages: of the file that holds the value, or the manifest's.
+  /// The path for messages: of the file that holds the value, or the node with it.
   [[nodiscard]] std::string path_of(const DatabaseEntry& entry) const;
   /// Where a key would be, for messages about one that is missing.
   [[nodiscard]] std::string path_of_missing(const std::string& key) const;

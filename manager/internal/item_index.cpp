@@ -382,13 +382,24 @@ void ItemIndex::set_array(StoredLeaf& leaf) {
   leaf.array = decoded(leaf, *entry, format);
 }
 
+/// In a plain directory the file is the value. In a database it shares its file with others, and
+/// where a node has it, which may be compressed, the node is as near as an offset leads.
+Error ItemIndex::value_error(const StoredLeaf& leaf, const DatabaseEntry& entry, ErrorCode code,
+                             std::string reason, std::optional<std::uint64_t> at) const {
+  std::string path = database_.path_of(entry);
+  if (!database_.is_ocdbt()) return leaf_error(leaf, code, std::move(reason), std::move(path), at);
+  std::string place = "value of the key '" + entry.key + "'";
+  if (at) place += ", bytes counted from its start";
+  const std::uint64_t offset = entry.offset + (entry.in_node ? 0 : at.value_or(0));
+  return leaf_error(leaf, code, place + ": " + reason, std::move(path), offset);
+}
+
 /// A file of a plain layout has no checksum but the record's.
 void ItemIndex::check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const {
   const auto found = array_metadata_.find(leaf.name);
   if (found == array_metadata_.end()) return;
   if (*found->second == hash_of(std::as_bytes(std::span(entry.value)))) return;
-  throw leaf_error(leaf, ErrorCode::data_loss, std::string(kNotAsCommitted),
-                   join_path(item_->path, entry.key));
+  throw value_error(leaf, entry, ErrorCode::data_loss, std::string(kNotAsCommitted));
 }
 
 StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,
@@ -400,8 +411,7 @@ StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& e
                                                     ? zarr::decode_metadata(entry.value)
                                                     : zarr::decode_v2_metadata(entry.value));
   } catch (const FormatError& error) {
-    throw leaf_error(leaf, code_of(error), error.what(),
-                     join_path(item_->path, array_key(leaf.name, format)), error.offset());
+    throw value_error(leaf, entry, code_of(error), error.what(), error.offset());
   }
   return known;
 }

@@ -180,6 +180,7 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
 
 void ItemDatabase::take_entries(const Pending& from, ocdbt::Node& node, const KeySet& keys) {
   const bool everything = keys.is_all();
+  const std::uint32_t node_file = file_index(from.path);
   for (ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
     check_key_length(from, entry.key);
     std::string key = from.prefix + entry.key;
@@ -193,6 +194,9 @@ void ItemDatabase::take_entries(const Pending& from, ocdbt::Node& node, const Ke
     added.key = std::move(key);
     if (auto* value = std::get_if<std::string>(&entry.value)) {
       added.value = std::move(*value);
+      added.in_node = true;
+      added.file = node_file;
+      added.offset = from.where.offset;
     } else {
       const auto& reference = std::get<ocdbt::Reference>(entry.value);
       added.place = ValuePlace::range;
