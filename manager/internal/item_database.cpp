@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/item_database.h>
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 
 namespace cairn::internal {
@@ -116,21 +117,12 @@ Task<void> ItemDatabase::load(KeySet keys) {
 }
 
 /// Puts what was loaded behind `old_entries` in its place. A key that was there before is the same
-/// entry again; within one load of a database, keys come in order and once, or it is broken.
+/// entry again; within one load of a database, keys come in order and once: the walk sees to it.
 void ItemDatabase::merge(std::size_t old_entries) {
   const auto before = [](const DatabaseEntry& a, const DatabaseEntry& b) { return a.key < b.key; };
   const auto middle = entries_.begin() + static_cast<std::ptrdiff_t>(old_entries);
-  if (manifest_) {
-    const auto unsorted = std::adjacent_find(
-        middle, entries_.end(), [&](const auto& a, const auto& b) { return !before(a, b); });
-    if (unsorted != entries_.end()) {
-      throw database_error(
-          manifest_path_, std::nullopt,
-          "keys of neighbouring nodes overlap at '" + std::next(unsorted)->key + "'");
-    }
-  } else {
-    std::sort(middle, entries_.end(), before);
-  }
+  if (!manifest_) std::sort(middle, entries_.end(), before);
+  assert(std::is_sorted(middle, entries_.end(), before));
   std::inplace_merge(entries_.begin(), middle, entries_.end(), before);
   const auto repeated =
       std::unique(entries_.begin(), entries_.end(),

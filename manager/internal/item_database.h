@@ -130,6 +130,10 @@ class ItemDatabase {
   /// Shared: a walk has one coroutine for each directory, and a set may be large.
   using KeySetPtr = std::shared_ptr<const KeySet>;
   void check_key_length(const Pending& from, const std::string& key) const;
+  /// `key`: whole, of an entry or a child of the node.
+  void check_end(const Pending& from, const std::string& key) const;
+  [[nodiscard]] Error node_error(const Pending& node, std::string field, std::string found,
+                                 std::string allowed) const;
   Task<void> load_directory(KeySetPtr keys);
   static Task<void> look_around(engine::Nursery& nursery, ItemDatabase* self, KeySetPtr keys);
   /// `name`: of a directory in `parent`; empty: `parent` itself.
