@@ -87,6 +87,8 @@ class ItemDatabase {
   [[nodiscard]] const std::string* link_above(std::string_view key) const;
   /// The path for messages: of the file that holds the value, or the node with it.
   [[nodiscard]] std::string path_of(const DatabaseEntry& entry) const;
+  /// Whether such a key may be there: a database has any, a directory those that stay below it.
+  [[nodiscard]] bool may_hold(std::string_view key) const;
   /// Where a key would be, for messages about one that is missing.
   [[nodiscard]] std::string path_of_missing(const std::string& key) const;
   /// Bytes of the value; asks the file system for a whole file's.

@@ -374,12 +374,21 @@ void ItemIndex::set_array(StoredLeaf& leaf) {
   if (entry != nullptr && entry->place != ValuePlace::inlined) return;
   if (entry == nullptr) {
     const std::string key = array_key(leaf.name, format);
+    if (!database_.may_hold(key)) throw name_error(leaf);
     if (const std::string* link = database_.link_above(key)) throw linked_error(leaf, *link);
     throw leaf_error(leaf, ErrorCode::data_loss, "there is no '" + key + "' for this array",
                      database_.path_of_missing(key));
   }
   check_array_metadata(leaf, *entry);
   leaf.array = decoded(leaf, *entry, format);
+}
+
+Error ItemIndex::name_error(const StoredLeaf& leaf) const {
+  const FormatError error(std::string(orbax::kTreeMetadataFile), "an array's name",
+                          '"' + leaf.name + '"',
+                          "a path that stays below the item, no part of it empty, \".\" or \"..\"");
+  return leaf_error(leaf, code_of(error), error.what(),
+                    join_path(item_->path, std::string(orbax::kTreeMetadataFile)));
 }
 
 /// In a plain directory the file is the value. In a database it shares its file with others, and

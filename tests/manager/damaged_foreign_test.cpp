@@ -2,6 +2,7 @@
 // file, or the right values; never other ones, a crash or a hang.
 
 #include <cairn/codecs/cairn_record.h>
+#include <cairn/codecs/orbax.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -326,6 +327,37 @@ TEST_P(DamagedForeign, NoFileOfADatabaseMayBeASymlinkEither) {
     }
     fs::remove(file);
     fs::rename(aside, file);
+  }
+}
+
+TEST_P(DamagedForeign, NamesThatLeadOutOfThePlainItemAreRefused) {
+  const fs::path path = copy_of("files_zarr3");
+  const std::string file = (path / "_METADATA").string();
+  const orbax::TreeMetadata sound = orbax::decode_tree_metadata(read_file(file));
+  const Tree whole = read_tree(engine_, path.string()).get();
+  // What they lead to is an array as good as the one in the item.
+  fs::copy(path / "w", fs::path(root()) / "x", fs::copy_options::recursive);
+  for (const std::string& name : {std::string("../x"), std::string("/x"), root() + "/x",
+                                  std::string("rank0/../../x"), std::string("./w")}) {
+    SCOPED_TRACE(name);
+    orbax::TreeMetadata changed = sound;
+    const KeyPath out{Key(name, Key::Kind::dict)};
+    for (orbax::TreeEntry& entry : changed.entries) {
+      if (to_string(entry.path) == "w") entry.path = out;
+    }
+    write_file(file, orbax::encode(changed));
+    for (const ReadOptions& wanted : {ReadOptions(), ReadOptions({args::Selection(out)})}) {
+      const Error error = error_of(read_tree(engine_, path.string(), wanted));
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_EQ(error.context().path, file);
+      EXPECT_EQ(error.context().key_path, to_string(out));
+      EXPECT_THAT(error.reason(), HasSubstr("found \"" + name + "\"; allowed: a path that stays"));
+    }
+    const VerifyReport report = verify_item(engine_, path.string()).get();
+    ASSERT_EQ(report.damages.size(), 1u);
+    EXPECT_EQ(report.damages[0].file, file);
+    const ReadOptions others({args::Selection("bools")});
+    EXPECT_EQ(read_tree(engine_, path.string(), others).get().at("bools"), whole.at("bools"));
   }
 }
 
