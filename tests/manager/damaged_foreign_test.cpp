@@ -2,10 +2,12 @@
 // file, or the right values; never other ones, a crash or a hang.
 
 #include <cairn/codecs/cairn_record.h>
+#include <cairn/codecs/ocdbt.h>
 #include <cairn/codecs/orbax.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <functional>
 #include <numeric>
 #include <set>
 
@@ -33,6 +35,8 @@ void write_file(const fs::path& path, std::string_view bytes) {
 
 /// Bytes of a file that is cut at every length.
 constexpr std::size_t kSmallFile = 512;
+/// Of ts_numbered.
+constexpr std::string_view kNewestManifest = "manifest.0000000000000007";
 
 class DamagedForeign : public test::ManagerTest {
  protected:
@@ -372,20 +376,48 @@ TEST_P(DamagedForeign, StringsThatAreMissingAreNamed) {
 }
 
 TEST_P(DamagedForeign, ANumberedManifestMustHaveTheGenerationOfItsName) {
-  const fs::path path = fs::path(root()) / "numbered";
-  fs::create_directories(root());
-  fs::copy(std::string(CAIRN_TEST_DATA) + "/ocdbt/numbered", path, fs::copy_options::recursive);
-  fs::path newest;
-  for (const fs::path& file : files_of(path)) {
-    if (file.filename().string().starts_with("manifest.0")) newest = file;
+  const fs::path path = copy_of("ts_numbered");
+  const boost::json::object values = test::expected("ts_numbered");
+  test::expect_tree(read_tree(engine_, path.string()).get(), values);
+  const fs::path misnamed = path / "manifest.00000000000000ff";
+  fs::copy(path / kNewestManifest, misnamed);
+  const Error error = error_of(read_tree(engine_, path.string()));
+  EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+  EXPECT_EQ(error.context().path, misnamed.string());
+  EXPECT_THAT(error.reason(), HasSubstr("latest generation is 7, its name says 255"));
+  fs::rename(misnamed, path / "manifest.00000000000000FF");
+  test::expect_tree(read_tree(engine_, path.string()).get(), values);
+}
+
+TEST_P(DamagedForeign, ANumberedManifestMustHaveTheConfigurationOfTheDatabase) {
+  const fs::path path = copy_of("ts_numbered");
+  const std::string newest = (path / kNewestManifest).string();
+  const ocdbt::Manifest sound = ocdbt::decode_manifest(read_file(newest));
+  const std::pair<std::string, std::function<void(ocdbt::Config&)>> changes[] = {
+      {"uuid: found ff", [](auto& config) { config.uuid.fill(std::byte{0xff}); }},
+      {"max_inline_value_bytes: found 65; allowed: 64, as in manifest.ocdbt",
+       [](auto& config) { ++config.max_inline_value_bytes; }},
+      {"max_decoded_node_bytes: found ", [](auto& config) { ++config.max_decoded_node_bytes; }},
+      {"version_tree_arity_log2: found 5; allowed: 4",
+       [](auto& config) { config.version_tree_arity_log2 = 5; }},
+      {"compression_method: found 0; allowed: 1",
+       [](auto& config) { config.compression = ocdbt::Compression::none; }},
+      {"zstd level: found 3; allowed: 0", [](auto& config) { config.zstd_level = 3; }}};
+  for (const auto& [text, change] : changes) {
+    SCOPED_TRACE(text);
+    ocdbt::Manifest changed = sound;
+    change(changed.config);
+    write_file(newest, ocdbt::encode(changed));
+    const Error error = error_of(read_tree(engine_, path.string()));
+    EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+    EXPECT_EQ(error.context().path, newest);
+    EXPECT_THAT(error.reason(), HasSubstr(text));
   }
-  ASSERT_FALSE(newest.empty());
-  // The values are no arrays: that the database was read shows by the error about its content.
-  expect_error(path, ErrorCode::not_found, "neither");
-  fs::copy(newest, path / "manifest.00000000000000ff");
-  expect_error(path, ErrorCode::data_loss, "manifest.00000000000000ff");
-  fs::rename(path / "manifest.00000000000000ff", path / "manifest.00000000000000FF");
-  expect_error(path, ErrorCode::not_found, "neither");
+  // That of the database itself, which has no versions.
+  fs::copy_file(path / "manifest.ocdbt", newest, fs::copy_options::overwrite_existing);
+  const Error error = error_of(read_tree(engine_, path.string()));
+  EXPECT_EQ(error.context().path, newest);
+  EXPECT_THAT(error.reason(), HasSubstr("manifest_kind: found 1; allowed: 0"));
 }
 
 TEST_P(DamagedForeign, AMissingChunkIsDamageOnlyWhereAllAreStored) {
