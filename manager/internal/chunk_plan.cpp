@@ -116,8 +116,10 @@ class Planner {
     ChunkPiece piece;
     piece.leaf = number;
     piece.chunk = chunk;
-    piece.offset = entry.offset;
-    piece.length = entry.place == ValuePlace::inlined ? entry.value.size() : entry.length;
+    const bool inlined = entry.place == ValuePlace::inlined;
+    // Within what is read: the file, or the value that is here already.
+    piece.offset = inlined ? 0 : entry.offset;
+    piece.length = inlined ? entry.value.size() : entry.length;
     if (entry.place == ValuePlace::whole_file) {
       ReadExtent extent;
       extent.file = entry.file;
@@ -128,10 +130,8 @@ class Planner {
     }
     const std::string fault = length_fault(*leaf.array, piece.length, leaf.array_bytes());
     if (!fault.empty()) {
-      const bool inlined = entry.place == ValuePlace::inlined;
-      sink_(chunk_error(scope_, piece, fault, database().path_of(entry),
-                        inlined ? std::nullopt : std::optional(entry.offset)));
-    } else if (entry.place == ValuePlace::inlined) {
+      sink_(chunk_error(scope_, piece, fault, database().path_of(entry), entry.offset));
+    } else if (inlined) {
       const auto at = static_cast<std::size_t>(&entry - database().entries().data());
       plan_.inlined.push_back({piece, at});
     } else if (by_inner_chunks(leaf, chunk)) {

@@ -25,7 +25,7 @@ struct ChunkPiece {
   std::uint32_t leaf = 0;  ///< index into ReadScope::leaves
   std::uint64_t chunk = 0;
   std::optional<std::uint64_t> inner;  ///< in the shard's own grid; none: all of the chunk
-  std::uint64_t offset = 0;            ///< in the file, bytes
+  std::uint64_t offset = 0;            ///< in the file, or in the inlined value, bytes
   std::uint64_t length = 0;            ///< bytes
 };
 

@@ -70,17 +70,22 @@ Task<void> ChunkReader::read_inlined(const Inlined* inlined, std::size_t begin, 
     buffer = std::move(acquired);
   }
   auto check = [this, inlined, begin, end, scratch = buffer.span(), &tally] {
+    const ItemDatabase& database = scope_.index.database();
+    std::optional<std::uint32_t> file;
+    std::string path;
     for (std::size_t i = begin; i < end; ++i) {
       const ChunkPiece& piece = (*inlined)[i].piece;
       const StoredLeaf& leaf = scope_.leaves[piece.leaf];
-      const DatabaseEntry& entry = scope_.index.database().entries()[(*inlined)[i].entry];
+      const DatabaseEntry& entry = database.entries()[(*inlined)[i].entry];
       const auto stored = std::as_bytes(std::span(entry.value));
-      const std::string path = scope_.index.database().path_of(entry);
+      // Nodes have many values each.
+      if (file != entry.file) path = database.path_of(entry);
+      file = entry.file;
       if (by_inner_chunks(leaf, piece.chunk)) {
-        take_shard(piece, stored, scratch, path, tally);
+        take_shard(piece, stored, scratch, path, entry.offset, tally);
         continue;
       }
-      take(piece, stored, scratch, path, std::nullopt, tally);
+      take(piece, stored, scratch, path, entry.offset, tally);
     }
   };
   co_await engine::async_run(engine()->cpu(), std::move(check), asio::use_awaitable);
@@ -187,8 +192,8 @@ void ChunkReader::check_record(const ChunkPiece& piece, std::span<const std::byt
 }
 
 void ChunkReader::take(const ChunkPiece& piece, std::span<const std::byte> stored,
-                       std::span<std::byte> scratch, const std::string& path,
-                       std::optional<std::uint64_t> offset, Tally& tally) {
+                       std::span<std::byte> scratch, const std::string& path, std::uint64_t offset,
+                       Tally& tally) {
   tally.bytes += stored.size();
   try {
     check_record(piece, stored);

@@ -54,10 +54,10 @@ class ChunkReader {
 
   // On workers.
   void check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const;
-  /// `offset`: of the piece in the file, for messages; none for a value in the database.
+  /// `offset`: for messages, in the file: of the piece, or of the node that it is in.
   void take(const ChunkPiece& piece, std::span<const std::byte> stored,
-            std::span<std::byte> scratch, const std::string& path,
-            std::optional<std::uint64_t> offset, Tally& tally);
+            std::span<std::byte> scratch, const std::string& path, std::uint64_t offset,
+            Tally& tally);
 
   // Shards, in chunk_reader_shards.cpp.
   Task<void> read_shard(ReadExtent shard);
@@ -65,13 +65,16 @@ class ChunkReader {
                         Tally* tally);
   static Task<void> read_inner(engine::Nursery& nursery, ChunkReader* self,
                                std::vector<ReadExtent>* extents, DataFilePtr file);
-  /// On a worker. A shard that lies in the database; `scratch` has room for any inner chunk.
+  /// On a worker. A shard that lies in a node at `node`; `scratch` has room for any inner chunk.
   void take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
-                  std::span<std::byte> scratch, const std::string& path, Tally& tally);
+                  std::span<std::byte> scratch, const std::string& path, std::uint64_t node,
+                  Tally& tally);
   /// On a worker. The wanted inner chunks that the shard has; those that it leaves out are taken.
+  /// `node`: the offset of the node that has it; none where the pieces' offsets are the file's.
   [[nodiscard]] std::vector<ChunkPiece> inner_pieces(const ChunkPiece& whole,
                                                      const zarr::ShardIndex& cells,
-                                                     const std::string& path, bool in_file,
+                                                     const std::string& path,
+                                                     std::optional<std::uint64_t> node,
                                                      Tally& tally);
 
   [[nodiscard]] EnginePtr engine() const { return scope_.index.folder()->engine; }

@@ -67,7 +67,8 @@ Task<void> ChunkReader::read_index(const ReadExtent* shard, FilePtr file,
         throw FormatError("shard", "index", "an early end of the file", "the whole index");
       const zarr::ShardIndex cells =
           zarr::decode_shard_index(metadata, bytes.subspan(at - begin, place.length), whole.length);
-      *extents = join_pieces(shard->file, inner_pieces(whole, cells, file->path, true, *tally));
+      *extents =
+          join_pieces(shard->file, inner_pieces(whole, cells, file->path, std::nullopt, *tally));
     } catch (const FormatError& damage) {
       tally->damages.push_back(chunk_error(scope_, whole, damage.what(), file->path, at));
     }
@@ -76,7 +77,8 @@ Task<void> ChunkReader::read_index(const ReadExtent* shard, FilePtr file,
 }
 
 void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte> stored,
-                             std::span<std::byte> scratch, const std::string& path, Tally& tally) {
+                             std::span<std::byte> scratch, const std::string& path,
+                             std::uint64_t node, Tally& tally) {
   const StoredLeaf& leaf = scope_.leaves[whole.leaf];
   const zarr::ArrayMetadata& metadata = leaf.array->metadata;
   std::vector<ChunkPiece> pieces;
@@ -85,19 +87,19 @@ void ChunkReader::take_shard(const ChunkPiece& whole, std::span<const std::byte>
     const zarr::ByteRange place = zarr::shard_index_range(metadata, stored.size());
     const zarr::ShardIndex cells = zarr::decode_shard_index(
         metadata, stored.subspan(place.offset, place.length), stored.size());
-    pieces = inner_pieces(whole, cells, path, false, tally);
+    pieces = inner_pieces(whole, cells, path, node, tally);
   } catch (const FormatError& damage) {
-    tally.damages.push_back(chunk_error(scope_, whole, damage.what(), path));
+    tally.damages.push_back(chunk_error(scope_, whole, damage.what(), path, node));
   }
   for (const ChunkPiece& piece : pieces) {
-    take(piece, stored.subspan(piece.offset, piece.length), scratch, path, std::nullopt, tally);
+    take(piece, stored.subspan(piece.offset, piece.length), scratch, path, node, tally);
   }
 }
 
 std::vector<ChunkPiece> ChunkReader::inner_pieces(const ChunkPiece& whole,
                                                   const zarr::ShardIndex& cells,
-                                                  const std::string& path, bool in_file,
-                                                  Tally& tally) {
+                                                  const std::string& path,
+                                                  std::optional<std::uint64_t> node, Tally& tally) {
   const StoredLeaf& leaf = scope_.leaves[whole.leaf];
   const StoredArray& inner = *leaf.array->inner;
   IndexRange wanted = PieceView(leaf, whole).wanted;
@@ -116,7 +118,6 @@ std::vector<ChunkPiece> ChunkReader::inner_pieces(const ChunkPiece& whole,
       sink_.take_absent(PieceView(leaf, piece));
       continue;
     }
-    // A value in the database begins at offset 0.
     piece.offset = whole.offset + cell->offset;
     piece.length = cell->length;
     const std::string fault = length_fault(inner, cell->length, leaf.array_bytes());
@@ -124,9 +125,7 @@ std::vector<ChunkPiece> ChunkReader::inner_pieces(const ChunkPiece& whole,
       pieces.push_back(piece);
       continue;
     }
-    tally.damages.push_back(
-        chunk_error(scope_, piece, fault, path,
-                    in_file ? std::optional<std::uint64_t>(piece.offset) : std::nullopt));
+    tally.damages.push_back(chunk_error(scope_, piece, fault, path, node.value_or(piece.offset)));
   }
   return pieces;
 }

@@ -138,6 +138,10 @@ Task<bool> ItemDatabase::has_directory(std::string directory) {
   co_return true;
 }
 
+bool ItemDatabase::may_hold(std::string_view key) const {
+  return manifest_ || !leaves_root(key);
+}
+
 const std::string* ItemDatabase::link_above(std::string_view key) const {
   if (links_.empty()) return nullptr;
   for (std::size_t slash = key.find('/'); slash != std::string_view::npos;

@@ -1,8 +1,10 @@
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/item_database.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 
 namespace cairn::internal {
@@ -45,6 +47,39 @@ std::optional<std::uint64_t> numbered_manifest(std::string_view name) {
   return number;
 }
 
+std::string hex(std::span<const std::byte> bytes) {
+  std::string text;
+  for (const std::byte byte : bytes) text += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+  return text;
+}
+
+/// Of a numbered manifest, which repeats the configuration but for its own kind.
+void check_config(const std::string& path, const ocdbt::Config& found,
+                  const ocdbt::Config& expected) {
+  const auto check = [&path](std::string_view field, const std::string& here,
+                             const std::string& there) {
+    if (here == there) return;
+    const FormatError error("OCDBT manifest", std::string(field), here,
+                            there + ", as in manifest.ocdbt: both have one configuration");
+    throw database_error(path, std::nullopt, error.what());
+  };
+  const auto number = [&check](std::string_view field, std::int64_t here, std::int64_t there) {
+    check(field, std::to_string(here), std::to_string(there));
+  };
+  if (found.numbered) {
+    const FormatError error("OCDBT manifest", "manifest_kind", "1", "0 in a numbered manifest");
+    throw database_error(path, std::nullopt, error.what());
+  }
+  check("uuid", hex(found.uuid), hex(expected.uuid));
+  number("max_inline_value_bytes", found.max_inline_value_bytes, expected.max_inline_value_bytes);
+  number("max_decoded_node_bytes", found.max_decoded_node_bytes, expected.max_decoded_node_bytes);
+  number("version_tree_arity_log2", found.version_tree_arity_log2,
+         expected.version_tree_arity_log2);
+  number("compression_method", static_cast<int>(found.compression),
+         static_cast<int>(expected.compression));
+  number("zstd level", found.zstd_level, expected.zstd_level);
+}
+
 }  // namespace
 
 Error database_error(const std::string& path, std::optional<std::uint64_t> offset,
@@ -78,6 +113,7 @@ Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std:
   const std::string numbered_path = join_path(item->path, name);
   const std::string numbered_text = co_await read_file(item, name, kManifestBytesMax);
   ocdbt::Manifest numbered = decode_manifest(numbered_path, numbered_text);
+  check_config(numbered_path, numbered.config, manifest.config);
   if (numbered.versions.empty() || numbered.versions.back().generation != *newest) {
     throw database_error(
         numbered_path, std::nullopt,
@@ -85,12 +121,6 @@ Task<std::pair<std::string, ocdbt::Manifest>> read_manifest(FolderPtr item, std:
             (numbered.versions.empty() ? std::string("missing")
                                        : std::to_string(numbered.versions.back().generation)) +
             ", its name says " + std::to_string(*newest));
-  }
-  ocdbt::Config expected = manifest.config;
-  expected.numbered = numbered.config.numbered;
-  if (numbered.config.numbered || !(numbered.config == expected)) {
-    throw database_error(numbered_path, std::nullopt,
-                         "its configuration is not that of manifest.ocdbt");
   }
   co_return std::pair(numbered_path, std::move(numbered));
 }
@@ -116,21 +146,12 @@ Task<void> ItemDatabase::load(KeySet keys) {
 }
 
 /// Puts what was loaded behind `old_entries` in its place. A key that was there before is the same
-/// entry again; within one load of a database, keys come in order and once, or it is broken.
+/// entry again; within one load of a database, keys come in order and once: the walk sees to it.
 void ItemDatabase::merge(std::size_t old_entries) {
   const auto before = [](const DatabaseEntry& a, const DatabaseEntry& b) { return a.key < b.key; };
   const auto middle = entries_.begin() + static_cast<std::ptrdiff_t>(old_entries);
-  if (manifest_) {
-    const auto unsorted = std::adjacent_find(
-        middle, entries_.end(), [&](const auto& a, const auto& b) { return !before(a, b); });
-    if (unsorted != entries_.end()) {
-      throw database_error(
-          manifest_path_, std::nullopt,
-          "keys of neighbouring nodes overlap at '" + std::next(unsorted)->key + "'");
-    }
-  } else {
-    std::sort(middle, entries_.end(), before);
-  }
+  if (!manifest_) std::sort(middle, entries_.end(), before);
+  assert(std::is_sorted(middle, entries_.end(), before));
   std::inplace_merge(entries_.begin(), middle, entries_.end(), before);
   const auto repeated =
       std::unique(entries_.begin(), entries_.end(),
@@ -158,8 +179,6 @@ std::span<const DatabaseEntry> ItemDatabase::below(std::string_view prefix) cons
 }
 
 std::string ItemDatabase::path_of(const DatabaseEntry& entry) const {
-  if (entry.place == ValuePlace::inlined && manifest_) return manifest_path_;
-  if (entry.place == ValuePlace::inlined) return join_path(item_->path, entry.key);
   return join_path(item_->path, files_[entry.file]);
 }
 

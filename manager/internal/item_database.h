@@ -49,10 +49,11 @@ struct DatabaseEntry {
   DatabaseEntry() = default;
   std::string key;
   ValuePlace place = ValuePlace::inlined;
-  std::string value;         ///< inlined
-  std::uint32_t file = 0;    ///< index into ItemDatabase::files()
-  std::uint64_t offset = 0;  ///< bytes
-  std::uint64_t length = 0;  ///< bytes; 0 for whole_file
+  bool in_node = false;    ///< inlined: a node has it, and its body may be compressed
+  std::string value;       ///< inlined
+  std::uint32_t file = 0;  ///< index into ItemDatabase::files(): of the value's file, or the node's
+  std::uint64_t offset = 0;  ///< in that file, bytes: of the value, or of the node that has it
+  std::uint64_t length = 0;  ///< bytes; 0 for whole_file and in a node
 };
 
 class ItemDatabase {
@@ -84,8 +85,10 @@ class ItemDatabase {
   [[nodiscard]] const std::set<std::string>& links() const noexcept { return links_; }
   /// The link that is in the way to `key`; null where there is none.
   [[nodiscard]] const std::string* link_above(std::string_view key) const;
-  /// The path for messages: of the file that holds the value, or the manifest's.
+  /// The path for messages: of the file that holds the value, or the node with it.
   [[nodiscard]] std::string path_of(const DatabaseEntry& entry) const;
+  /// Whether such a key may be there: a database has any, a directory those that stay below it.
+  [[nodiscard]] bool may_hold(std::string_view key) const;
   /// Where a key would be, for messages about one that is missing.
   [[nodiscard]] std::string path_of_missing(const std::string& key) const;
   /// Bytes of the value; asks the file system for a whole file's.
@@ -129,6 +132,10 @@ class ItemDatabase {
   /// Shared: a walk has one coroutine for each directory, and a set may be large.
   using KeySetPtr = std::shared_ptr<const KeySet>;
   void check_key_length(const Pending& from, const std::string& key) const;
+  /// `key`: whole, of an entry or a child of the node.
+  void check_end(const Pending& from, const std::string& key) const;
+  [[nodiscard]] Error node_error(const Pending& node, std::string field, std::string found,
+                                 std::string allowed) const;
   Task<void> load_directory(KeySetPtr keys);
   static Task<void> look_around(engine::Nursery& nursery, ItemDatabase* self, KeySetPtr keys);
   /// `name`: of a directory in `parent`; empty: `parent` itself.

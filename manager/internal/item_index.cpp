@@ -377,6 +377,7 @@ void ItemIndex::set_array(StoredLeaf& leaf) {
   if (entry != nullptr && entry->place != ValuePlace::inlined) return;
   if (entry == nullptr) {
     const std::string key = array_key(leaf.name, format);
+    if (!database_.may_hold(key)) throw name_error(leaf);
     if (const std::string* link = database_.link_above(key)) throw linked_error(leaf, *link);
     throw leaf_error(leaf, ErrorCode::data_loss, "there is no '" + key + "' for this array",
                      database_.path_of_missing(key));
@@ -385,13 +386,32 @@ void ItemIndex::set_array(StoredLeaf& leaf) {
   leaf.array = decoded(leaf, *entry, format);
 }
 
+Error ItemIndex::name_error(const StoredLeaf& leaf) const {
+  const FormatError error(std::string(orbax::kTreeMetadataFile), "an array's name",
+                          '"' + leaf.name + '"',
+                          "a path that stays below the item, no part of it empty, \".\" or \"..\"");
+  return leaf_error(leaf, code_of(error), error.what(),
+                    join_path(item_->path, std::string(orbax::kTreeMetadataFile)));
+}
+
+/// In a plain directory the file is the value. In a database it shares its file with others, and
+/// where a node has it, which may be compressed, the node is as near as an offset leads.
+Error ItemIndex::value_error(const StoredLeaf& leaf, const DatabaseEntry& entry, ErrorCode code,
+                             std::string reason, std::optional<std::uint64_t> at) const {
+  std::string path = database_.path_of(entry);
+  if (!database_.is_ocdbt()) return leaf_error(leaf, code, std::move(reason), std::move(path), at);
+  std::string place = "value of the key '" + entry.key + "'";
+  if (at) place += ", bytes counted from its start";
+  const std::uint64_t offset = entry.offset + (entry.in_node ? 0 : at.value_or(0));
+  return leaf_error(leaf, code, place + ": " + reason, std::move(path), offset);
+}
+
 /// A file of a plain layout has no checksum but the record's.
 void ItemIndex::check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const {
   const auto found = array_metadata_.find(leaf.name);
   if (found == array_metadata_.end()) return;
   if (*found->second == hash_of(std::as_bytes(std::span(entry.value)))) return;
-  throw leaf_error(leaf, ErrorCode::data_loss, std::string(kNotAsCommitted),
-                   join_path(item_->path, entry.key));
+  throw value_error(leaf, entry, ErrorCode::data_loss, std::string(kNotAsCommitted));
 }
 
 StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& entry,
@@ -403,8 +423,7 @@ StoredArrayPtr ItemIndex::decoded(const StoredLeaf& leaf, const DatabaseEntry& e
                                                     ? zarr::decode_metadata(entry.value)
                                                     : zarr::decode_v2_metadata(entry.value));
   } catch (const FormatError& error) {
-    throw leaf_error(leaf, code_of(error), error.what(),
-                     join_path(item_->path, array_key(leaf.name, format)), error.offset());
+    throw value_error(leaf, entry, code_of(error), error.what(), error.offset());
   }
   return known;
 }

@@ -132,6 +132,12 @@ class ItemIndex {
   void set_arrays();
   void set_array(StoredLeaf& leaf);
   void set_array_or_none(StoredLeaf& leaf);
+  /// Of a name in _METADATA that is none of a directory below the item.
+  [[nodiscard]] Error name_error(const StoredLeaf& leaf) const;
+  /// An error about the value of a key of the leaf. `at`: the byte in it that the reason names.
+  [[nodiscard]] Error value_error(const StoredLeaf& leaf, const DatabaseEntry& entry,
+                                  ErrorCode code, std::string reason,
+                                  std::optional<std::uint64_t> at = std::nullopt) const;
   void check_array_metadata(const StoredLeaf& leaf, const DatabaseEntry& entry) const;
   [[nodiscard]] const DatabaseEntry* find_array(const StoredLeaf& leaf, zarr::Format* format) const;
   /// What text says, decoded once for all leaves that have the same.

@@ -58,8 +58,8 @@ Task<void> ItemDatabase::load_ocdbt(KeySet keys) {
   while (!level.empty()) {
     for (const Pending& node : level) {
       if (seen.emplace(node.path, node.where.offset).second) continue;
-      throw database_error(join_path(item_->path, node.path), node.where.offset,
-                           "the tree refers to this node twice");
+      throw node_error(node, "references to this node",
+                       "a second one, for keys from \"" + node.first_key() + "\"", "one");
     }
     std::vector<Pending> next;
     // Decoded in portions, which bounds what is held beside the entries themselves.
@@ -180,19 +180,19 @@ Task<void> ItemDatabase::read_node(const Pending* pending, FilePtr file, ocdbt::
 
 void ItemDatabase::take_entries(const Pending& from, ocdbt::Node& node, const KeySet& keys) {
   const bool everything = keys.is_all();
+  const std::uint32_t node_file = file_index(from.path);
   for (ocdbt::Entry& entry : std::get<std::vector<ocdbt::Entry>>(node.entries)) {
     check_key_length(from, entry.key);
     std::string key = from.prefix + entry.key;
-    if (from.end && key >= *from.end) {
-      throw database_error(
-          join_path(item_->path, from.path), from.where.offset,
-          "the node has the key '" + key + "', but the next node begins at '" + *from.end + "'");
-    }
+    check_end(from, key);
     if (!everything && !keys.contains(key)) continue;
     DatabaseEntry added;
     added.key = std::move(key);
     if (auto* value = std::get_if<std::string>(&entry.value)) {
       added.value = std::move(*value);
+      added.in_node = true;
+      added.file = node_file;
+      added.offset = from.where.offset;
     } else {
       const auto& reference = std::get<ocdbt::Reference>(entry.value);
       added.place = ValuePlace::range;
@@ -219,6 +219,7 @@ void ItemDatabase::add_children(const Pending& from, const ocdbt::Node& node, co
     next.min_key = child.key.substr(child.common_prefix);
     next.end = from.end;
     if (i + 1 < children.size()) next.end = from.prefix + children[i + 1].key;
+    check_end(from, next.first_key());
     if (!keys.meets(next.first_key(), next.end)) continue;
     const ocdbt::DataFile& file = node.files.at(child.location.file);
     try {
@@ -235,11 +236,26 @@ void ItemDatabase::add_children(const Pending& from, const ocdbt::Node& node, co
 }
 
 void ItemDatabase::check_key_length(const Pending& from, const std::string& key) const {
-  if (from.prefix.size() + key.size() <= ocdbt::kMaxKeyBytes) return;
-  throw database_error(join_path(item_->path, from.path), from.where.offset,
-                       "a key of " + std::to_string(from.prefix.size() + key.size()) +
-                           " bytes, the prefix from the nodes above included; at most " +
-                           std::to_string(ocdbt::kMaxKeyBytes) + " are allowed");
+  const std::size_t size = from.prefix.size() + key.size();
+  if (size <= ocdbt::kMaxKeyBytes) return;
+  throw node_error(
+      from, "key",
+      "a key of " + std::to_string(size) + " bytes, the prefix from the nodes above included",
+      "at most " + std::to_string(ocdbt::kMaxKeyBytes));
+}
+
+/// With check_child() this keeps the keys of all nodes in order: each has a range of its own.
+void ItemDatabase::check_end(const Pending& from, const std::string& key) const {
+  if (!from.end || key < *from.end) return;
+  throw node_error(from, "key", '"' + key + '"',
+                   "keys before \"" + *from.end + "\", where the next node begins");
+}
+
+Error ItemDatabase::node_error(const Pending& node, std::string field, std::string found,
+                               std::string allowed) const {
+  const FormatError error("OCDBT B+tree node", std::move(field), std::move(found),
+                          std::move(allowed));
+  return database_error(join_path(item_->path, node.path), node.where.offset, error.what());
 }
 
 }  // namespace cairn::internal

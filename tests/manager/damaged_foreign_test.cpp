@@ -2,9 +2,12 @@
 // file, or the right values; never other ones, a crash or a hang.
 
 #include <cairn/codecs/cairn_record.h>
+#include <cairn/codecs/ocdbt.h>
+#include <cairn/codecs/orbax.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <functional>
 #include <numeric>
 #include <set>
 
@@ -30,6 +33,11 @@ void write_file(const fs::path& path, std::string_view bytes) {
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
+/// Bytes of a file that is cut at every length.
+constexpr std::size_t kSmallFile = 512;
+/// Of ts_numbered.
+constexpr std::string_view kNewestManifest = "manifest.0000000000000007";
+
 class DamagedForeign : public test::ManagerTest {
  protected:
   std::shared_ptr<engine::Engine> engine_ = test::make_engine(GetParam());
@@ -48,7 +56,18 @@ class DamagedForeign : public test::ManagerTest {
     std::ranges::sort(files);
     return files;
   }
-  /// The tree, or nothing where that was refused with an error of the right kind that names a file.
+  /// What a decoder refused names its field and both values. What is missing, or has another length
+  /// or hash, is no field.
+  static void expect_field_and_values(const Error& error) {
+    EXPECT_THAT(error.reason(),
+                AnyOf(::testing::ContainsRegex(": .+: found .+; allowed: .+"),
+                      HasSubstr("but the file has"), HasSubstr("its metadata asks for"),
+                      HasSubstr("it is not there"), HasSubstr("there is no '"),
+                      HasSubstr("is missing"), HasSubstr("not the one that the item was")))
+        << error.what();
+  }
+  /// The tree, or nothing where that was refused with an error of the right kind that names a file
+  /// of the item.
   std::optional<Tree> try_read(const fs::path& path) {
     try {
       return read_tree(engine_, path.string()).get();
@@ -57,7 +76,8 @@ class DamagedForeign : public test::ManagerTest {
       EXPECT_THAT(error.code(),
                   AnyOf(ErrorCode::data_loss, ErrorCode::not_found, ErrorCode::not_supported))
           << error.what();
-      EXPECT_THAT(error.what(), HasSubstr(path.string())) << error.what();
+      EXPECT_TRUE(error.context().path.starts_with(path.string() + "/")) << error.what();
+      if (error.code() != ErrorCode::not_found) expect_field_and_values(error);
       return std::nullopt;
     }
   }
@@ -114,22 +134,27 @@ TEST_P(DamagedForeign, FilesCutShortAnywhereGiveAnErrorOrTheSameValues) {
   for (const std::string name : {"ocdbt_zarr3", "two_processes", "files_zarr2"}) {
     const fs::path path = copy_of(name);
     const Tree whole = read_tree(engine_, path.string()).get();
+    std::set<std::string> names;
     for (const fs::path& file : files_of(path)) {
       SCOPED_TRACE(file);
       const std::string bytes = read_file(file);
-      // Every boundary of small files, a sample of larger ones'.
-      const std::size_t step = std::max<std::size_t>(1, bytes.size() * test::kOneCaseIn / 20);
+      fs::remove(file);
+      const auto without = try_read(path);
+      if (without) {
+        EXPECT_EQ(*without, whole) << "without the file";
+      }
+      // Every length of a small file that is read, and of one array's in place of all arrays'; of
+      // other files about 20 lengths.
+      const bool every =
+          bytes.size() <= kSmallFile && !without && names.insert(file.filename()).second;
+      const std::size_t step =
+          test::kOneCaseIn * (every ? 1 : std::max<std::size_t>(1, bytes.size() / 20));
       for (std::size_t size = 0; size < bytes.size(); size += step) {
         write_file(file, bytes.substr(0, size));
         const auto tree = try_read(path);
         if (tree) {
           EXPECT_EQ(*tree, whole) << "cut at " << size;
         }
-      }
-      fs::remove(file);
-      const auto tree = try_read(path);
-      if (tree) {
-        EXPECT_EQ(*tree, whole) << "without the file";
       }
       write_file(file, bytes);
     }
@@ -309,6 +334,37 @@ TEST_P(DamagedForeign, NoFileOfADatabaseMayBeASymlinkEither) {
   }
 }
 
+TEST_P(DamagedForeign, NamesThatLeadOutOfThePlainItemAreRefused) {
+  const fs::path path = copy_of("files_zarr3");
+  const std::string file = (path / "_METADATA").string();
+  const orbax::TreeMetadata sound = orbax::decode_tree_metadata(read_file(file));
+  const Tree whole = read_tree(engine_, path.string()).get();
+  // What they lead to is an array as good as the one in the item.
+  fs::copy(path / "w", fs::path(root()) / "x", fs::copy_options::recursive);
+  for (const std::string& name : {std::string("../x"), std::string("/x"), root() + "/x",
+                                  std::string("rank0/../../x"), std::string("./w")}) {
+    SCOPED_TRACE(name);
+    orbax::TreeMetadata changed = sound;
+    const KeyPath out{Key(name, Key::Kind::dict)};
+    for (orbax::TreeEntry& entry : changed.entries) {
+      if (to_string(entry.path) == "w") entry.path = out;
+    }
+    write_file(file, orbax::encode(changed));
+    for (const ReadOptions& wanted : {ReadOptions(), ReadOptions({args::Selection(out)})}) {
+      const Error error = error_of(read_tree(engine_, path.string(), wanted));
+      EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+      EXPECT_EQ(error.context().path, file);
+      EXPECT_EQ(error.context().key_path, to_string(out));
+      EXPECT_THAT(error.reason(), HasSubstr("found \"" + name + "\"; allowed: a path that stays"));
+    }
+    const VerifyReport report = verify_item(engine_, path.string()).get();
+    ASSERT_EQ(report.damages.size(), 1u);
+    EXPECT_EQ(report.damages[0].file, file);
+    const ReadOptions others({args::Selection("bools")});
+    EXPECT_EQ(read_tree(engine_, path.string(), others).get().at("bools"), whole.at("bools"));
+  }
+}
+
 TEST_P(DamagedForeign, StringsThatAreMissingAreNamed) {
   const fs::path path = copy_of("ocdbt_zarr2");
   write_file(path / "_strings.json", "{}");
@@ -320,20 +376,48 @@ TEST_P(DamagedForeign, StringsThatAreMissingAreNamed) {
 }
 
 TEST_P(DamagedForeign, ANumberedManifestMustHaveTheGenerationOfItsName) {
-  const fs::path path = fs::path(root()) / "numbered";
-  fs::create_directories(root());
-  fs::copy(std::string(CAIRN_TEST_DATA) + "/ocdbt/numbered", path, fs::copy_options::recursive);
-  fs::path newest;
-  for (const fs::path& file : files_of(path)) {
-    if (file.filename().string().starts_with("manifest.0")) newest = file;
+  const fs::path path = copy_of("ts_numbered");
+  const boost::json::object values = test::expected("ts_numbered");
+  test::expect_tree(read_tree(engine_, path.string()).get(), values);
+  const fs::path misnamed = path / "manifest.00000000000000ff";
+  fs::copy(path / kNewestManifest, misnamed);
+  const Error error = error_of(read_tree(engine_, path.string()));
+  EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+  EXPECT_EQ(error.context().path, misnamed.string());
+  EXPECT_THAT(error.reason(), HasSubstr("latest generation is 7, its name says 255"));
+  fs::rename(misnamed, path / "manifest.00000000000000FF");
+  test::expect_tree(read_tree(engine_, path.string()).get(), values);
+}
+
+TEST_P(DamagedForeign, ANumberedManifestMustHaveTheConfigurationOfTheDatabase) {
+  const fs::path path = copy_of("ts_numbered");
+  const std::string newest = (path / kNewestManifest).string();
+  const ocdbt::Manifest sound = ocdbt::decode_manifest(read_file(newest));
+  const std::pair<std::string, std::function<void(ocdbt::Config&)>> changes[] = {
+      {"uuid: found ff", [](auto& config) { config.uuid.fill(std::byte{0xff}); }},
+      {"max_inline_value_bytes: found 65; allowed: 64, as in manifest.ocdbt",
+       [](auto& config) { ++config.max_inline_value_bytes; }},
+      {"max_decoded_node_bytes: found ", [](auto& config) { ++config.max_decoded_node_bytes; }},
+      {"version_tree_arity_log2: found 5; allowed: 4",
+       [](auto& config) { config.version_tree_arity_log2 = 5; }},
+      {"compression_method: found 0; allowed: 1",
+       [](auto& config) { config.compression = ocdbt::Compression::none; }},
+      {"zstd level: found 3; allowed: 0", [](auto& config) { config.zstd_level = 3; }}};
+  for (const auto& [text, change] : changes) {
+    SCOPED_TRACE(text);
+    ocdbt::Manifest changed = sound;
+    change(changed.config);
+    write_file(newest, ocdbt::encode(changed));
+    const Error error = error_of(read_tree(engine_, path.string()));
+    EXPECT_EQ(error.code(), ErrorCode::data_loss) << error.what();
+    EXPECT_EQ(error.context().path, newest);
+    EXPECT_THAT(error.reason(), HasSubstr(text));
   }
-  ASSERT_FALSE(newest.empty());
-  // The values are no arrays: that the database was read shows by the error about its content.
-  expect_error(path, ErrorCode::not_found, "neither");
-  fs::copy(newest, path / "manifest.00000000000000ff");
-  expect_error(path, ErrorCode::data_loss, "manifest.00000000000000ff");
-  fs::rename(path / "manifest.00000000000000ff", path / "manifest.00000000000000FF");
-  expect_error(path, ErrorCode::not_found, "neither");
+  // That of the database itself, which has no versions.
+  fs::copy_file(path / "manifest.ocdbt", newest, fs::copy_options::overwrite_existing);
+  const Error error = error_of(read_tree(engine_, path.string()));
+  EXPECT_EQ(error.context().path, newest);
+  EXPECT_THAT(error.reason(), HasSubstr("manifest_kind: found 1; allowed: 0"));
 }
 
 TEST_P(DamagedForeign, AMissingChunkIsDamageOnlyWhereAllAreStored) {

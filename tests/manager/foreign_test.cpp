@@ -29,7 +29,8 @@ CAIRN_ON_EVERY_BACKEND(Foreign);
 TEST_P(Foreign, TreesAreReadWithTheValuesThatTheirWritersRead) {
   for (const std::string name :
        {"ocdbt_zarr2", "ocdbt_zarr3", "files_zarr2", "files_zarr3", "array_item", "v1", "left_out",
-        "two_processes", "ts_files", "ts_ocdbt", "ts_bare", "zarr2_python", "zarr3_python"}) {
+        "two_processes", "ts_files", "ts_ocdbt", "ts_bare", "ts_numbered", "zarr2_python",
+        "zarr3_python"}) {
     SCOPED_TRACE(name);
     expect_tree(read_tree(engine_, checkpoint(name)).get(), expected(name));
   }
@@ -44,7 +45,7 @@ TEST_P(Foreign, TheyVerify) {
     EXPECT_THAT(report.unchecked_items, ::testing::IsEmpty()) << name;
   }
   for (const std::string name :
-       {"ts_files", "ts_ocdbt", "ts_bare", "zarr2_python", "zarr3_python"}) {
+       {"ts_files", "ts_ocdbt", "ts_bare", "ts_numbered", "zarr2_python", "zarr3_python"}) {
     const VerifyReport report = verify_item(engine_, checkpoint(name)).get();
     EXPECT_TRUE(report.ok()) << name << ": " << report.damages[0].message;
     EXPECT_GT(report.chunks, 0u) << name;

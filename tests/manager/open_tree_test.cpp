@@ -62,9 +62,10 @@ CAIRN_ON_EVERY_BACKEND(OpenTree);
 
 TEST_P(OpenTree, GivesWhatARestoreGivesOfEveryKindOfCheckpoint) {
   const auto engine = new_engine();
-  for (const std::string name : {"ocdbt_zarr2", "ocdbt_zarr3", "files_zarr2", "files_zarr3",
-                                 "ts_files", "ts_ocdbt", "ts_bare", "zarr2_python", "zarr3_python",
-                                 "managed/3/model", "managed/3/array", "left_out"}) {
+  for (const std::string name :
+       {"ocdbt_zarr2", "ocdbt_zarr3", "files_zarr2", "files_zarr3", "ts_files", "ts_ocdbt",
+        "ts_bare", "ts_numbered", "zarr2_python", "zarr3_python", "managed/3/model",
+        "managed/3/array", "left_out"}) {
     SCOPED_TRACE(name);
     const Tree whole = read_tree(engine, checkpoint(name)).get();
     EXPECT_EQ(read_all(open_tree(engine, checkpoint(name)).get()), whole);

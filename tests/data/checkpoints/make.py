@@ -216,6 +216,26 @@ def golden(folder, fixtures):
     (folder / "expected" / "golden.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
+def numbered_manifests(folder):
+    """Each commit makes a manifest of its own; manifest.ocdbt has the configuration alone."""
+    name = "ts_numbered"
+    shutil.rmtree(folder / name, ignore_errors=True)
+    config = {"manifest_kind": "numbered", "max_inline_value_bytes": 64}
+
+    def store(path):
+        return {"driver": "ocdbt", "base": f"file://{folder}/{name}/", "config": config, "path": path + "/"}
+
+    v3 = ts.open({"driver": "zarr3", "kvstore": store("v3"), "metadata": {
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [3]}}}},
+        dtype=ts.int16, shape=[7], create=True).result()  # fmt: skip
+    v3[...] = np.arange(7, dtype=np.int16) * 3 - 5
+    v2 = ts.open({"driver": "zarr", "kvstore": store("group/v2"), "metadata": {"chunks": [50], "compressor": None}},
+                 dtype=ts.float32, shape=[50], create=True).result()  # fmt: skip
+    v2[...] = np.arange(50, dtype=np.float32) / 4
+    v3[2:4] = np.asarray([100, -100], np.int16)
+    write_expected(folder, name, {"v3": v3.read().result(), "group": {"v2": v2.read().result()}})
+
+
 def main():
     if len(sys.argv) > 2:
         return golden(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve())
@@ -226,6 +246,7 @@ def main():
     two_processes(folder)
     left_out(folder)
     tensorstore_arrays(folder)
+    numbered_manifests(folder)
     for lock in folder.rglob("*__lock"):
         lock.unlink()
     for marker in folder.rglob("commit_success.txt"):  # Orbax writes absolute paths
