@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <ranges>
 #include <span>
 #include <utility>
 #include <vector>
@@ -18,6 +19,16 @@ namespace cairn {
 /// A number of elements, or the place of one.
 using Index = std::int64_t;
 using Shape = std::vector<Index>;
+
+namespace detail {
+/// Elements side by side: a std::span, std::vector, std::array or T[n], and their like.
+template <class R>
+concept ElementRange = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
+    Element<std::ranges::range_value_t<R>>;
+/// The same in memory that outlives the range.
+template <class R>
+concept BorrowedElements = ElementRange<R> && std::ranges::borrowed_range<R>;
+}  // namespace detail
 
 inline constexpr std::size_t kMaxRank = 32;  ///< numpy's and TensorStore's limit
 
@@ -46,6 +57,10 @@ class CAIRN_EXPORT Array {
   template <class T>
   [[nodiscard]] static Array from(const std::vector<T>& values, Shape shape) {
     return from(std::span<const T>(values), std::move(shape));
+  }
+  template <detail::ElementRange R>
+  [[nodiscard]] static Array from(const R& values, Shape shape) {
+    return from(std::span<const std::ranges::range_value_t<R>>(values), std::move(shape));
   }
   /// A rank-0 array.
   template <class T>
@@ -104,6 +119,10 @@ class CAIRN_EXPORT ArrayView {
   }
   template <class T>
   static ArrayView of(const std::vector<T>&& values, Shape shape) = delete;
+  template <detail::BorrowedElements R>
+  [[nodiscard]] static ArrayView of(R&& values, Shape shape) {
+    return of(std::span<const std::ranges::range_value_t<R>>(values), std::move(shape));
+  }
 
   /// Of the elements.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }

@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <memory>
+#include <ranges>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,11 @@ class CAIRN_EXPORT MutableArrayView {
   template <class T>
   [[nodiscard]] static MutableArrayView of(std::vector<T>& values, Shape shape) {
     return of(std::span<T>(values), std::move(shape));
+  }
+  template <detail::BorrowedElements R>
+  requires(!std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>)
+      [[nodiscard]] static MutableArrayView of(R&& values, Shape shape) {
+    return of(std::span<std::ranges::range_value_t<R>>(values), std::move(shape));
   }
 
   /// As those of ArrayView.

@@ -95,16 +95,20 @@ std::string_view Tree::kind() const noexcept {
   return detail::kTreeKinds[value_.index()];
 }
 
-const Tree& Tree::at(std::string_view key) const {
+const Tree& Tree::at(std::string_view key) const& {
   if (const auto* dict = std::get_if<Dict>(&value_)) return dict->at(key);
   detail::throw_wrong_kind("dict", kind());
 }
 
-Tree& Tree::at(std::string_view key) {
+Tree& Tree::at(std::string_view key) & {
   return const_cast<Tree&>(std::as_const(*this).at(key));
 }
 
-const Tree& Tree::at(std::size_t index) const {
+Tree Tree::at(std::string_view key) && {
+  return std::move(at(key));
+}
+
+const Tree& Tree::at(std::size_t index) const& {
   const std::vector<Tree>* children = std::get_if<List>(&value_);
   if (children == nullptr) children = std::get_if<Tuple>(&value_);
   if (children == nullptr) detail::throw_wrong_kind("list or tuple", kind());
@@ -115,8 +119,12 @@ const Tree& Tree::at(std::size_t index) const {
   return (*children)[index];
 }
 
-Tree& Tree::at(std::size_t index) {
+Tree& Tree::at(std::size_t index) & {
   return const_cast<Tree&>(std::as_const(*this).at(index));
+}
+
+Tree Tree::at(std::size_t index) && {
+  return std::move(at(index));
 }
 
 bool operator==(const Tree& a, const Tree& b) {

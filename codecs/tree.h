@@ -166,17 +166,24 @@ class CAIRN_EXPORT Tree {
   [[nodiscard]] bool is() const noexcept {
     return std::holds_alternative<T>(value_);
   }
-  /// Throws std::invalid_argument naming both kinds.
+  /// The value, as a T. Throws std::invalid_argument naming both kinds. Here and below a temporary
+  /// gives its value or child away, where an lvalue gives a reference.
   template <class T>
-  [[nodiscard]] const T& as() const;
+  [[nodiscard]] const T& as() const&;
   template <class T>
-  [[nodiscard]] T& as();
+  [[nodiscard]] T& as() &;
+  template <class T>
+  [[nodiscard]] T as() && {
+    return std::move(as<T>());
+  }
   /// Child of a dict by name; throws as Dict::at does, or std::invalid_argument on another kind.
-  [[nodiscard]] const Tree& at(std::string_view key) const;
-  [[nodiscard]] Tree& at(std::string_view key);
+  [[nodiscard]] const Tree& at(std::string_view key) const&;
+  [[nodiscard]] Tree& at(std::string_view key) &;
+  [[nodiscard]] Tree at(std::string_view key) &&;
   /// Child of a list or tuple; throws std::out_of_range, or std::invalid_argument on another kind.
-  [[nodiscard]] const Tree& at(std::size_t index) const;
-  [[nodiscard]] Tree& at(std::size_t index);
+  [[nodiscard]] const Tree& at(std::size_t index) const&;
+  [[nodiscard]] Tree& at(std::size_t index) &;
+  [[nodiscard]] Tree at(std::size_t index) &&;
 
   /// Equal kinds and values, except that arrays and views of either kind are equal when dtype,
   /// shape and element bytes are. NaN equals NaN. Leaves are equal when their parts are, sources by
@@ -246,13 +253,13 @@ consteval std::string_view tree_kind_of() {
 }  // namespace detail
 
 template <class T>
-const T& Tree::as() const {
+const T& Tree::as() const& {
   if (const T* v = std::get_if<T>(&value_)) return *v;
   detail::throw_wrong_kind(detail::tree_kind_of<T>(), kind());
 }
 
 template <class T>
-T& Tree::as() {
+T& Tree::as() & {
   if (T* v = std::get_if<T>(&value_)) return *v;
   detail::throw_wrong_kind(detail::tree_kind_of<T>(), kind());
 }

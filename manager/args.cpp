@@ -36,10 +36,10 @@ Restored::Restored(std::int64_t step, std::vector<std::pair<std::string, Item>> 
     : step_(step), items_(std::move(items)) {}
 
 template <class Kind>
-Kind& Restored::only() {
-  Kind* found = nullptr;
-  for (auto& [name, item] : items_) {
-    auto* here = std::any_cast<Kind>(&item);
+const Kind& Restored::only() const {
+  const Kind* found = nullptr;
+  for (const auto& [name, item] : items_) {
+    const auto* here = std::any_cast<Kind>(&item);
     if (here == nullptr) continue;
     if (found != nullptr) {
       refuse("there are several " + kind_of(typeid(Kind)) + "s, name one: " + list_names(items_));
@@ -51,23 +51,23 @@ Kind& Restored::only() {
   return *found;
 }
 
-Tree& Restored::tree() {
+const Tree& Restored::tree() const& {
   return only<Tree>();
 }
 
-LazyTree& Restored::lazy() {
+const LazyTree& Restored::lazy() const& {
   return only<LazyTree>();
 }
 
-Restored::Item& Restored::find(std::string_view name) {
-  for (auto& [known, item] : items_) {
+const Restored::Item& Restored::find(std::string_view name) const {
+  for (const auto& [known, item] : items_) {
     if (known == name) return item;
   }
   refuse("there is no item '" + std::string(name) + "'; items: " + list_names(items_));
 }
 
-Array& Restored::array(std::string_view item) {
-  Tree& value = tree(item);
+const Array& Restored::array(std::string_view item) const& {
+  const Tree& value = tree(item);
   if (value.is<Array>()) return value.as<Array>();
   refuse("item '" + std::string(item) + "' is not an array, but a " + std::string(value.kind()));
 }

@@ -84,7 +84,8 @@ class ItemSave : public ErasedArgs {
       : ErasedArgs(std::forward<T>(args)) {}  // NOLINT(google-explicit-constructor)
 };
 
-/// Several items by name; a Tree alone means StandardSave.
+/// Several items by name; a Tree alone means StandardSave. No name is empty or "metrics", begins
+/// with a dot or contains a slash.
 struct Composite {
   using Entry = std::pair<std::string, ItemSave>;
   Composite() = default;
@@ -146,7 +147,8 @@ struct CompositeRestore {
 };
 
 /// What restore() takes: the arguments of an item, or some items by name; nothing = every item as
-/// the step's metadata says, a Tree alone = StandardRestore into it.
+/// the step's metadata says, a Tree alone = StandardRestore into it. A manager
+/// that does not know the handler of an item (not_supported) restores the others by their names.
 class RestoreArgs {
  public:
   RestoreArgs() : value(CompositeRestore()) {}
@@ -166,7 +168,8 @@ class RestoreArgs {
 
 }  // namespace args
 
-/// What restore() gives: the items by name.
+/// What restore() gives: the items by name. Of an lvalue the members below refer to its items; of a
+/// temporary, as in manager.restore(step).get().tree(), they give the item itself.
 class CAIRN_EXPORT Restored {
  public:
   /// A Tree, a boost::json::value, or what else the item's handler gives.
@@ -182,30 +185,61 @@ class CAIRN_EXPORT Restored {
   }
   /// The only tree there is; throws Error(not_found) naming the items when there is none or
   /// several.
-  [[nodiscard]] Tree& tree();
+  [[nodiscard]] const Tree& tree() const&;
+  [[nodiscard]] Tree& tree() & { return mine(std::as_const(*this).tree()); }
+  [[nodiscard]] Tree tree() && { return std::move(tree()); }
   /// An item by name; throws Error(not_found) naming the items there are, or the item's real type.
   template <class T>
-  [[nodiscard]] T& get(std::string_view item) {
-    std::any& value = find(item);
-    if (T* known = std::any_cast<T>(&value)) return *known;
+  [[nodiscard]] const T& get(std::string_view item) const& {
+    const Item& value = find(item);
+    if (const T* known = std::any_cast<T>(&value)) return *known;
     refuse_type(item, value.type(), typeid(T));
   }
+  template <class T>
+  [[nodiscard]] T& get(std::string_view item) & {
+    return mine(std::as_const(*this).template get<T>(item));
+  }
+  template <class T>
+  [[nodiscard]] T get(std::string_view item) && {
+    return std::move(get<T>(item));
+  }
   /// The same of a tree.
-  [[nodiscard]] Tree& tree(std::string_view item) { return get<Tree>(item); }
+  [[nodiscard]] const Tree& tree(std::string_view item) const& { return get<Tree>(item); }
+  [[nodiscard]] Tree& tree(std::string_view item) & { return get<Tree>(item); }
+  [[nodiscard]] Tree tree(std::string_view item) && { return std::move(get<Tree>(item)); }
   /// The same of a JSON document.
-  [[nodiscard]] boost::json::value& json(std::string_view item) {
+  [[nodiscard]] const boost::json::value& json(std::string_view item) const& {
     return get<boost::json::value>(item);
   }
+  [[nodiscard]] boost::json::value& json(std::string_view item) & {
+    return get<boost::json::value>(item);
+  }
+  [[nodiscard]] boost::json::value json(std::string_view item) && {
+    return std::move(get<boost::json::value>(item));
+  }
   /// Of an item that is one array.
-  [[nodiscard]] Array& array(std::string_view item);
+  [[nodiscard]] const Array& array(std::string_view item) const&;
+  [[nodiscard]] Array& array(std::string_view item) & {
+    return mine(std::as_const(*this).array(item));
+  }
+  [[nodiscard]] Array array(std::string_view item) && { return std::move(array(item)); }
   /// Of args::LazyRestore: the only such tree there is, or one by name; errors as above.
-  [[nodiscard]] LazyTree& lazy();
-  [[nodiscard]] LazyTree& lazy(std::string_view item) { return get<LazyTree>(item); }
+  [[nodiscard]] const LazyTree& lazy() const&;
+  [[nodiscard]] LazyTree& lazy() & { return mine(std::as_const(*this).lazy()); }
+  [[nodiscard]] LazyTree lazy() && { return std::move(lazy()); }
+  [[nodiscard]] const LazyTree& lazy(std::string_view item) const& { return get<LazyTree>(item); }
+  [[nodiscard]] LazyTree& lazy(std::string_view item) & { return get<LazyTree>(item); }
+  [[nodiscard]] LazyTree lazy(std::string_view item) && { return std::move(get<LazyTree>(item)); }
 
  private:
-  Item& find(std::string_view item);
+  const Item& find(std::string_view item) const;
   template <class Kind>
-  Kind& only();
+  const Kind& only() const;
+  /// What a const member of an object that is not const has found in it.
+  template <class T>
+  static T& mine(const T& found) noexcept {
+    return const_cast<T&>(found);
+  }
   [[noreturn]] static void refuse_type(std::string_view item, const std::type_info& real,
                                        const std::type_info& asked);
   std::int64_t step_ = 0;

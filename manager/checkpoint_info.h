@@ -35,7 +35,7 @@ struct CheckpointInfo {
 /// Metrics to the number that ranks them; NaN: they do not tell. JSON tells 1 from 1.0: take
 /// at("loss").to_number<double>(). Runs on the threads that call save() or best_step() and on the
 /// engine's. best_step() throws what it throws; for a save that is no error: then no step is
-/// deleted by rule, and SaveResult::warning and check_for_errors() say so.
+/// deleted by rule, and SaveResult::warning and check_for_errors() say so, with the metrics' names.
 using MetricFn = std::function<double(const boost::json::object&)>;
 /// Whether the largest or the smallest number is the best.
 enum class BestMode : std::uint8_t { max, min };

@@ -65,12 +65,13 @@ class CAIRN_EXPORT CheckpointManager {
   void reload();
 
   /// Whether save(step) without force would save, or would fail because of on_older_step: no step
-  /// of this number or later is there, and the options say so (save_interval_steps, save_on_steps,
-  /// should_save_fn, save_decision_policy; by default the first step of an empty root, and the step
-  /// to save before the job ends, too). No disk I/O. With several processes and a notice it waits
-  /// as reached_preemption() does; where it would have to on an engine's thread it throws
-  /// invalid_argument, and save() without force fails with it: await agree_on_preemption() first.
-  /// Throws what a function of the user's throws.
+  /// of this number or later is there (in a roll-back, and above the restored step, such steps do
+  /// not count, unless on_older_step is skip), and the options say so (save_interval_steps,
+  /// save_on_steps, should_save_fn, save_decision_policy; by default the first step of an empty
+  /// root, and the step to save before the job ends, too). No disk I/O. With several processes and
+  /// a notice it waits as reached_preemption() does; where it would have to on an engine's thread
+  /// it throws invalid_argument, and save() without force fails with it: await
+  /// agree_on_preemption() first. Throws what a function of the user's throws.
   [[nodiscard]] bool should_save(Step step) const;
   /// True for the step to save before the job ends: the first one asked about after a notice, by
   /// notify_preemption() here or of the process (manager/preemption.h). Of several processes any
@@ -91,9 +92,10 @@ class CAIRN_EXPORT CheckpointManager {
   /// create_directories_asynchronously is off); never throws (bad_alloc aside). Values given by
   /// value are captured here, arrays when staged() completes. Saves run in the order of the calls;
   /// but the save of a step for which reached_preemption() is true goes before those that do not
-  /// write yet, and removals of files wait for it. Errors through the future: already_exists,
-  /// invalid_argument (names item and key path), no_space, busy (another process writes here: host
-  /// and pid), io_error, commit_unknown, cancelled, timed_out, closed.
+  /// write yet (with several processes in its turn), and removals of files wait for it. Errors
+  /// through the future: already_exists, invalid_argument (names item and key path), no_space, busy
+  /// (another process, or another manager of this one, writes here: host and pid), io_error,
+  /// commit_unknown, cancelled, timed_out, closed.
   SaveFuture save(Step step, args::SaveArgs args, SaveOptions options = {});
   /// The last save of a process that is about to end:
   ///
@@ -103,13 +105,13 @@ class CAIRN_EXPORT CheckpointManager {
   ///     }
   ///
   /// Saves whatever the policy of should_save() says and goes before every save that does not write
-  /// yet (see ARCHITECTURE.md); after a roll-back on_older_step applies as to every save. Where the
-  /// step is being saved already, the newest such save takes this one's place and the future is
-  /// its, unless that is cancelled, has failed or is of the run that a roll-back gave up (with
-  /// several processes a failure is told by the future: call it again); where the step has been
-  /// saved, the save is skipped. From the call on the manager deletes
-  /// nothing more, but that superseded steps lose their names: what it was deleting is left to the
-  /// next writer of the root, and delete_step() fails with `cancelled`. At options.deadline
+  /// yet (with several processes in its turn; see ARCHITECTURE.md); in a roll-back on_older_step
+  /// applies as to every save. Where the step is being saved already, the newest such save takes
+  /// this one's place and the future is its, unless that is cancelled, has failed or is of the run
+  /// that a roll-back gave up (with several processes a failure is told by the future: call it
+  /// again); where the step has been saved, the save is skipped. From the call on the manager
+  /// deletes nothing more, but that superseded steps lose their names: what it was deleting is left
+  /// to the next writer of the root, and delete_step() fails with `cancelled`. At options.deadline
   /// everything that is not over, other saves included, fails with timed_out (commit_unknown where
   /// the rename was issued).
   SaveFuture save_before_exit(Step step, args::SaveArgs args, ExitSaveOptions options = {});
@@ -146,10 +148,12 @@ class CAIRN_EXPORT CheckpointManager {
 
   /// Waits until a step above `after` is committed, as a rule by another process, and gives the
   /// newest there is, held against deletion; none when `timeout` has passed first (no timeout: for
-  /// ever; 0: what is there now). Without `after`: above latest_committed_step(). When it completes
-  /// the list of steps has been read anew. Writes nothing; the root may be replaced meanwhile. To
-  /// get each step, or before there is a root: StepIterator, whose errors it has. Future::cancel()
-  /// ends it, and so does close().
+  /// ever; 0: what is there now). Without `after`: above latest_committed_step(). A step that is
+  /// saved at or below it, as after a roll-back, is never reported: where a wait has timed out,
+  /// reload() and look at latest_committed_step(). When it gives a step the list of steps has been
+  /// read anew. Writes nothing; the root may be replaced meanwhile. To get each step, or before
+  /// there is a root: StepIterator, whose errors it has. Future::cancel() ends it, and so does
+  /// close().
   Future<HeldStep> wait_for_new_step(
       std::optional<std::chrono::milliseconds> timeout = std::nullopt,
       std::optional<Step> after = std::nullopt);
@@ -157,8 +161,8 @@ class CAIRN_EXPORT CheckpointManager {
   /// Deletes a step: gone for readers when it completes, its blocks freed then too (unless
   /// todelete_subdir keeps it). It waits for its turn; a save of the step that commits before (one
   /// in a hurry passes it) has replaced what was to be deleted, so the new step stays and the
-  /// future succeeds. Errors: not_found, permission_denied (read_only), busy (a reader holds it, or
-  /// another process writes here).
+  /// future succeeds. Errors: not_found, permission_denied (read_only), busy (a reader holds it,
+  /// the step is being saved, or another process or manager writes here).
   Future<void> delete_step(Step step);
 
   /// Completes when no save is pending, deletions included; throws what pending saves failed with

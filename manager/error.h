@@ -21,7 +21,7 @@ enum class ErrorCode : std::uint8_t {
   no_space,               ///< disk or quota full
   resource_exhausted,     ///< descriptors, memory, staging: a limit of this process or machine
   not_supported,          ///< this file system, kernel or release cannot do it
-  busy,                   ///< another process writes in the root, or reads the step
+  busy,                   ///< another process or manager writes here; the step is read or saved
   io_error,               ///< the device or the file system failed
   data_loss,              ///< stored bytes are missing or do not match their checksum
   incomplete_checkpoint,  ///< the directory is a save that never committed

@@ -15,7 +15,8 @@ namespace cairn {
 /// The result of one operation, or the Error that ended it. Thread-safe; one consumer: the value is
 /// moved out to whoever takes it first, and later ones get invalid_argument. Dropping it neither
 /// cancels nor blocks the operation. In a child forked after the operation began the result is
-/// ErrorCode::closed.
+/// ErrorCode::closed. It is not awaitable itself: await result(), or of a SaveFuture staged() or
+/// committed().
 ///
 ///     Restored r = co_await manager.restore().result();   // in a coroutine on any Asio executor
 ///     Restored r = manager.restore().get();               // on a plain thread
@@ -44,7 +45,9 @@ class [[nodiscard]] Future {
     if (state_->on_cancel) state_->on_cancel();
   }
   /// Completes with void(std::exception_ptr, T) (void(std::exception_ptr) where T is void), on the
-  /// handler's associated executor. Cancelling the wait leaves the operation alone.
+  /// handler's associated executor; a plain callback, which has none, runs on a thread of Asio's
+  /// own pool (system_executor): bind_executor() names another. Cancelling the wait leaves the
+  /// operation alone.
   template <class Token = boost::asio::use_awaitable_t<>>
   auto result(Token&& token = Token()) const {
     return boost::asio::async_initiate<Token, typename impl::Signature<T>::type>(

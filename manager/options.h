@@ -58,9 +58,15 @@ enum class Atomicity : std::uint8_t {
   /// that it is of a save: steps of an Orbax before 0.12.3 look so.
   commit_file
 };
-/// What save() does at a step that is not above the latest one, after an older step was restored
-/// from this root (a roll-back), and save_before_exit() too. Without a roll-back such a save is
+/// What save() does without force, and save_before_exit(), in a roll-back at a step above the
+/// restored one that is not above the latest. Elsewhere a save that is not above the latest is
 /// skipped, unless it is the last one.
+///
+/// A roll-back begins when restore() or restore_latest_valid() of this manager has given a step of
+/// its root below the latest committed one, whatever was asked of it: one leaf, an item, or
+/// args::LazyRestore. It is over when the latest step is restored; when a save commits above what
+/// was the latest, or in place of later steps; and when no later step is left. To look at an older
+/// step without one: read_tree(), open_tree(), or another manager with read_only.
 enum class OlderStep : std::uint8_t {
   error,  ///< the save fails with invalid_argument
   skip,   ///< the save is skipped, as in Orbax
@@ -99,13 +105,14 @@ struct ManagerOptions {
   /// Decides alone: exclusive with the three above (an error). See
   /// manager/save_policy.h.
   SaveDecisionPolicy save_decision_policy{};
-  /// What save() does at a step that is not above the latest one after a roll-back: by default it
-  /// fails with invalid_argument, which names this option.
+  /// What save() does in a roll-back (see OlderStep) at a step that is not above the latest one: by
+  /// default it fails with invalid_argument, which names this option.
   OlderStep on_older_step = OlderStep::error;
 
   // ---- which steps stay ----
   /// How many steps are kept, the newest or, with best_fn, the best; none = all, 0 = nothing unless
-  /// another rule keeps it; < 0 is an error.
+  /// another rule keeps it; < 0 is an error. What the next two keep counts in it too, where it is
+  /// one of those.
   std::optional<std::int64_t> max_to_keep{};
   /// Steps at least so far apart, by their commit times, are kept whatever max_to_keep says; the
   /// first is the oldest there is. <= 0 is an error.
@@ -200,9 +207,10 @@ struct ManagerOptions {
   /// Saves that may wait behind the running one with their arrays captured; the next save's
   /// staged() waits for a place.
   std::size_t max_pending = 1;
-  /// How long to wait for another process that writes in the same root; 0 = not at all: then a
-  /// save's arrays are captured while the root's lock is taken. Otherwise the lock comes first, and
-  /// staged() waits for that process too; a save that does not get it fails with nothing captured.
+  /// How long to wait for another process, or another manager of this one, that writes in the same
+  /// root, before a save fails with busy; 0 = not at all: then a save's arrays are captured while
+  /// the root's lock is taken. Otherwise the lock comes first, and staged() waits for that writer
+  /// too; a save that does not get it fails with nothing captured.
   std::chrono::milliseconds lock_timeout{0};
   /// A save that takes longer, from its call to its commit, fails with timed_out, and so does a
   /// deletion; <= 0 is an error. What follows a commit (deleting old steps) may take as long again;

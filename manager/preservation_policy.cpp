@@ -3,7 +3,9 @@
 #include <cairn/manager/preservation_policy.h>
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <map>
+#include <string>
 #include <utility>
 
 namespace cairn::preservation {
@@ -44,6 +46,32 @@ Nearest nearest_multiple(Step step, std::int64_t interval) {
   const std::int64_t missing = interval - past;
   if (past == missing) return {below + below % 2, past};  // halfway: as Python's round()
   return past < missing ? Nearest{below, past} : Nearest{below + 1, missing};
+}
+
+constexpr std::size_t kNamesInErrors = 10;
+
+/// The number of a step; what the function throws seldom says what it was shown.
+std::optional<double> ranking_number(const CheckpointInfo& info, const MetricFn& metric_fn) {
+  try {
+    return score(info, metric_fn);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    std::string names;
+    std::size_t left = kNamesInErrors;
+    for (const auto& metric : *info.metrics) {
+      names += (names.empty() ? "" : ", ");
+      if (left-- == 0) {
+        names += "...";
+        break;
+      }
+      names += boost::json::serialize(boost::json::string(metric.key()));
+    }
+    internal::refuse_argument("preservation::BestN",
+                              std::string("its function threw: ") + error.what() + "; step " +
+                                  std::to_string(info.step) + " has the metrics " +
+                                  (names.empty() ? "{}" : names));
+  }
 }
 
 }  // namespace
@@ -147,7 +175,7 @@ std::vector<bool> BestN::operator()(Infos infos) const {
   };
   std::vector<Ranked> ranked;
   for (std::size_t i = 0; i < infos.size(); ++i) {
-    if (const std::optional<double> number = score(infos[i], metric_fn_)) {
+    if (const std::optional<double> number = ranking_number(infos[i], metric_fn_)) {
       ranked.push_back({i, *number});
     } else {
       keep[i] = keep_without_metrics_;

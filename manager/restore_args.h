@@ -37,7 +37,7 @@ struct Selection {
 ///  - a LeafSpec: a new array of its dtype and shape. What it leaves open is as saved; LeafSpec()
 ///    takes any leaf, a number as a number and a string as a string;
 ///  - an ArrayView or a Leaf: a new array of its dtype and shape;
-///  - a number: a number of the same kind;
+///  - a number: a number of its kind, from a number of any kind or an array of rank 0;
 ///  - Placeholder(): nothing is read; it comes back as a placeholder;
 ///  - null and empty containers: themselves.
 /// Elements are cast from the saved dtype to the target's as codecs/cast.h says, chunk by chunk;
@@ -47,7 +47,9 @@ struct Selection {
 struct TreeRestore {
   TreeRestore() = default;
   /// Empty: everything. Otherwise what it names alone is read, chunk by chunk, and comes in its
-  /// place in the tree; elements of a list that were not asked for are null. Errors: not_found for
+  /// place in the tree; keys of a dict that were not asked for are absent, elements of a list null.
+  /// A range comes as a new array of the range's shape: copy it to where it belongs, or cast it
+  /// (codecs/cast.h). Errors: not_found for
   /// a path that is not there, with names like it; invalid_argument for a range that does not lie
   /// in its array, a range of several arrays, an array that is named twice, and beside a target.
   std::vector<Selection> selection;

@@ -62,7 +62,8 @@ struct SaveResult {
   explicit operator bool() const noexcept { return outcome == SaveOutcome::saved; }
 };
 
-/// Bytes of array elements at each point; each grows to `total`.
+/// Bytes of array elements at each point; each grows to `total`, `written` by whole chunks. There
+/// is no callback: ask again.
 struct SaveProgress {
   std::uint64_t total = 0;  ///< 0 until the save has been planned
   std::uint64_t staged = 0;
@@ -86,9 +87,11 @@ class SaveState;
 class CAIRN_EXPORT SaveFuture {
  public:
   /// Completes with void(std::exception_ptr) when the arrays given to save() may be overwritten and
-  /// freed: they are captured, the save was skipped, or it failed (then with its error). After a
-  /// missed deadline that may be later than committed(), which fails at once: copies under way are
-  /// finished first, a Source has to answer, and the kernel has to let go of borrowed arrays.
+  /// freed: they are captured, the save was skipped, or it failed (then with its error). It may
+  /// wait for earlier saves, and for other writers: see ManagerOptions::max_pending and
+  /// lock_timeout. After a missed deadline that may be later than committed(), which fails at once:
+  /// copies under way are finished first, a Source has to answer, and the kernel has to let go of
+  /// borrowed arrays.
   template <class Token = boost::asio::use_awaitable_t<>>
   auto staged(Token&& token = Token()) const {
     return Future<void>(staged_).result(std::forward<Token>(token));

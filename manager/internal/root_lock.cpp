@@ -38,9 +38,9 @@ Task<std::string> RootLock::acquire(FolderPtr root, engine::Clock::Duration give
       ErrorContext context;
       context.operation = "lock the root";
       context.path = file->path;
-      context.remedy = "Wait for that process, or set lock_timeout";
+      context.remedy = "Wait for that writer, or set lock_timeout";
       throw Error(ErrorCode::busy,
-                  "another process is writing here: " +
+                  "another process, or another manager of this one, is writing here: " +
                       (holder ? describe_owner(*holder) : std::string("its record cannot be read")),
                   context);
     }

@@ -160,7 +160,8 @@ void TargetPlan::refuse(const KeyPath& path, std::string reason, std::string rem
 void TargetPlan::check_leaf(const FlatEntry& entry) const {
   if (request_.strings || !entry.node->is<std::string>()) return;
   refuse(entry.path, "a string cannot be a leaf of a StandardRestore's target",
-         "Use PyTreeRestore, or a LeafSpec() in its place");
+         "Use PyTreeRestore, or a LeafSpec() in its place; if it is a path to restore, an "
+         "args::Selection of it");
 }
 
 std::vector<LeafFeed> TargetPlan::feeds_by_path(const std::vector<FlatEntry>& wanted) const {

@@ -1,9 +1,13 @@
 #include <cairn/codecs/array.h>
+#include <cairn/codecs/mutable_array_view.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 #include <numeric>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace cairn {
@@ -187,6 +191,44 @@ TEST(ArrayView, BorrowsWhatItIsMadeOf) {
   EXPECT_THROW(static_cast<void>(ArrayView::of(std::span<const int>(values), {4})),
                std::invalid_argument);
   static_assert(!std::constructible_from<ArrayView, Array&&>);
+}
+
+template <class R>
+constexpr bool kViews = requires(R&& values) {
+  ArrayView::of(std::forward<R>(values), {3});
+};
+template <class R>
+constexpr bool kFills = requires(R&& values) {
+  MutableArrayView::of(std::forward<R>(values), {3});
+};
+
+TEST(ArrayView, IsMadeOfAnyElementsThatLieSideBySideAndStay) {
+  std::array<float, 3> fixed{1, 2, 3};
+  float plain[] = {1, 2, 3};
+  std::vector<float> list{1, 2, 3};
+  const std::array<float, 3> constant{1, 2, 3};
+  const ArrayView expected = ArrayView::of(fixed, {3});
+  EXPECT_EQ(expected.data(), reinterpret_cast<const std::byte*>(fixed.data()));
+  EXPECT_EQ(expected.dtype(), DType::float32);
+  EXPECT_EQ(ArrayView::of(std::span<float>(list), {3}), expected);
+  EXPECT_EQ(ArrayView::of(std::span<float, 3>(fixed), {3}), expected);
+  EXPECT_EQ(ArrayView::of(std::span(list).subspan(0), {3}).data(), ArrayView::of(list, {3}).data());
+  EXPECT_EQ(ArrayView::of(plain, {3}), expected);
+  EXPECT_EQ(ArrayView::of(constant, {3}), expected);
+  EXPECT_EQ(Array::from(std::span<float>(list), {3}), Array::from(list, {3}));
+  EXPECT_EQ(Array::from(std::array<float, 3>{1, 2, 3}, {3}), Array::from(plain, {3}));
+  EXPECT_THROW(static_cast<void>(ArrayView::of(fixed, {4})), std::invalid_argument);
+
+  EXPECT_EQ(MutableArrayView::of(fixed, {3}).data(), reinterpret_cast<std::byte*>(fixed.data()));
+  EXPECT_EQ(MutableArrayView::of(plain, {3}).data(), reinterpret_cast<std::byte*>(plain));
+  EXPECT_EQ(MutableArrayView::of(std::span<float, 3>(fixed), {3}).size(), 3);
+
+  static_assert(kViews<std::span<const float>> && kViews<std::span<float>>);
+  static_assert(!kViews<std::vector<float>> && !kViews<std::array<float, 3>>, "a temporary goes");
+  static_assert(!kViews<std::string&> && !kViews<std::array<char, 3>&>, "text has no dtype");
+  static_assert(kFills<std::span<float>> && kFills<std::array<float, 3>&>);
+  static_assert(!kFills<std::array<float, 3>> && !kFills<const std::array<float, 3>&>);
+  static_assert(!kFills<const std::vector<float>&> && !kFills<std::vector<float>>);
 }
 
 TEST(CopyRegion, RefusesABoxOutsideTheArray) {

@@ -109,6 +109,25 @@ TEST(Tree, GivesChildrenByKeyAndIndex) {
   EXPECT_EQ(tree, Tree(Dict{{"a", List{7, Tuple{2, "x"}}}}));
 }
 
+TEST(Tree, ATemporaryGivesItsChildrenAndValuesAway) {
+  const auto make = [](const Array& array) { return Tree(Dict{{"a", List{array}}}); };
+  const Array array = Array::scalar(3);
+  const Tree& child = make(array).at("a").at(0);
+  const Array& value = make(array).at("a").at(0).as<Array>();
+  EXPECT_EQ(child, Tree(array));
+  EXPECT_EQ(value, array);
+  std::size_t seen = 0;
+  for (const Tree& element : make(array).at("a").as<List>()) seen += element == Tree(array);
+  EXPECT_EQ(seen, 1u);
+  Tree tree = make(array);
+  const std::byte* bytes = tree.at("a").at(0).as<Array>().bytes().data();
+  const Array moved = std::move(tree).at("a").at(0).as<Array>();
+  EXPECT_EQ(moved.bytes().data(), bytes) << "it was copied";
+  EXPECT_THROW(static_cast<void>(make(array).at("b")), std::out_of_range);
+  static_assert(std::is_same_v<decltype(std::as_const(tree).as<Dict>()), const Dict&>);
+  static_assert(std::is_same_v<decltype(tree.as<Dict>()), Dict&>);
+}
+
 TEST(Tree, BracedTreesMoveTheirArrays) {
   Array array = floats({1, 2, 3});
   const std::byte* data = array.bytes().data();

@@ -237,6 +237,37 @@ TEST_P(Api, AResultIsTakenOnce) {
   }
 }
 
+TEST_P(Api, WhatATemporaryResultHasOutlivesIt) {
+  CheckpointManager manager(root(), options());
+  const boost::json::value document = boost::json::object{{"epoch", 3}};
+  args::Composite items;
+  items.add("params", state(1)).add("data", args::JsonSave(document));
+  EXPECT_TRUE(manager.save(0, std::move(items)).get());
+  const Tree& tree = manager.restore(0).get().tree();
+  const Tree& named = manager.restore(0).get().tree("params");
+  const Tree& child = manager.restore(0).get().tree().at("w");
+  const Array& array = manager.restore(0).get().tree().at("w").as<Array>();
+  const boost::json::value& json = manager.restore(0).get().json("data");
+  const auto& typed = manager.restore(0).get().get<boost::json::value>("data");
+  args::CompositeRestore later{{"params", args::LazyRestore()}};
+  const LazyTree& lazy = manager.restore(0, later).get().lazy();
+  EXPECT_EQ(tree, state(1));
+  EXPECT_EQ(named, state(1));
+  EXPECT_EQ(child, state(1).at("w"));
+  EXPECT_EQ(Tree(array), child);
+  EXPECT_EQ(json, document);
+  EXPECT_EQ(typed, document);
+  EXPECT_EQ(lazy.read().get(), state(1));
+
+  Restored kept = manager.restore(0).get();
+  static_assert(std::is_same_v<decltype(kept.tree()), Tree&>);
+  static_assert(std::is_same_v<decltype(std::as_const(kept).tree()), const Tree&>);
+  static_assert(std::is_same_v<decltype(std::move(kept).tree()), Tree>);
+  kept.json("data").as_object()["epoch"] = 4;
+  EXPECT_EQ(std::as_const(kept).json("data").at("epoch"), 4) << "it is the same document";
+  EXPECT_EQ(&kept.tree(), &std::as_const(kept).tree("params"));
+}
+
 TEST_P(Api, AStepThatAReaderHoldsIsDeletedLater) {
   ManagerOptions o = options();
   o.max_to_keep = 1;

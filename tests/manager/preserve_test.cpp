@@ -1,10 +1,12 @@
 // How a policy is applied: what it is shown, and what it cannot lose.
 
 #include <cairn/manager/preservation_policy.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 #include "support/policy_samples.h"
 
@@ -15,6 +17,7 @@ using namespace std::chrono_literals;
 using test::seconds_apart;
 using test::Steps;
 using test::with_losses;
+using ::testing::EndsWith;
 
 Steps preserved(const PreservationPolicy& policy, const std::vector<CheckpointInfo>& infos,
                 const PreservationRules& rules = {}) {
@@ -155,7 +158,27 @@ TEST(Preserve, KeepsEverythingWhenAMetricIsNotThere) {
   const PreservationVerdict verdict =
       preserve(default_preservation(options), infos, PreservationRules(options));
   EXPECT_EQ(verdict.keep, std::vector<bool>(3, true));
-  EXPECT_TRUE(verdict.error);
+  ASSERT_TRUE(verdict.error);
+  EXPECT_THAT(verdict.error->what(),
+              EndsWith("; step 1 has the metrics \"accuracy\". Every step is "
+                       "kept until this is mended"));
+}
+
+TEST(Preserve, NamesTenMetricsAtMostWhereOneIsNotThere) {
+  boost::json::object many;
+  for (int i = 0; i < 11; ++i) many["m" + std::to_string(i)] = i;
+  std::vector<CheckpointInfo> infos = with_losses({3, 2});
+  const preservation::BestN best(test::loss_of, true, 1);
+  const auto refusal_of = [&](boost::json::object metrics) {
+    infos[0].metrics = std::move(metrics);
+    const PreservationVerdict verdict = preserve(best, infos);
+    return verdict.error ? verdict.error->reason() : std::string();
+  };
+  EXPECT_THAT(refusal_of(many), EndsWith("\"m8\", \"m9\", ..."));
+  many.erase("m10");
+  EXPECT_THAT(refusal_of(many), EndsWith("\"m8\", \"m9\""));
+  EXPECT_THAT(refusal_of({}), EndsWith("step 0 has the metrics {}"));
+  EXPECT_THAT(refusal_of({{"a\nb", 1}}), EndsWith("the metrics \"a\\nb\""));
 }
 
 TEST(Preserve, KeepsEverythingWhenThePolicyMiscounts) {

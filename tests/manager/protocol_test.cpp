@@ -281,8 +281,10 @@ TEST_P(Protocol, TheBusyErrorNamesHostAndProcessOrSaysWhyItCannot) {
   faults_->wait_until_held(1);
   const Error named = error_of(other.save(1, state(1)));
   EXPECT_EQ(named.code(), ErrorCode::busy);
-  EXPECT_THAT(named.reason(), AllOf(HasSubstr("another process is writing here: host "),
-                                    HasSubstr(", pid " + std::to_string(::getpid()))));
+  EXPECT_THAT(named.reason(),
+              AllOf(HasSubstr("another process, or another manager of this one, is writing "
+                              "here: host "),
+                    HasSubstr(", pid " + std::to_string(::getpid()))));
   // As it is for a moment after a writer has taken the lock.
   std::ofstream(root() + "/.cairn.lock", std::ios::trunc).close();
   EXPECT_THAT(error_of(other.save(1, state(1))).reason(), HasSubstr("has not written who it is"));

@@ -19,7 +19,7 @@ class RestoreShapes : public RestoreTest {
   static Tree restore_as(CheckpointManager& manager, Tree leaf) {
     args::StandardRestore how(Tree(Dict{{"w", std::move(leaf)}}));
     how.strict = false;
-    return std::move(manager.restore(0, std::move(how)).get().tree().at("w"));
+    return manager.restore(0, std::move(how)).get().tree().at("w");
   }
 };
 CAIRN_ON_EVERY_BACKEND(RestoreShapes);
@@ -97,7 +97,7 @@ TEST_P(RestoreShapes, ArraysWithoutElementsAreFilledUpAndCutOffToNone) {
   args::StandardRestore how(Tree(
       Dict{{"none", LeafSpec(DType::float32, {2, 3})}, {"some", LeafSpec(DType::int8, {0, 9})}}));
   how.strict = false;
-  const Tree tree = std::move(manager.restore(0, how).get().tree());
+  const Tree tree = manager.restore(0, how).get().tree();
   EXPECT_EQ(tree.at("none"), Tree(Array(DType::float32, {2, 3})));
   EXPECT_EQ(tree.at("some"), Tree(Array(DType::int8, {0, 9})));
   how.strict = true;

@@ -87,7 +87,7 @@ TEST_P(RestoreTarget, NumbersKeepTheTargetsKind) {
                   .get());
   const Dict target{{"i", 0},     {"f", 0.0}, {"u", std::uint64_t{0}},
                     {"b", false}, {"s", 0.0}, {"a", Array(DType::int8, {})}};
-  const Tree tree = std::move(manager.restore(0, target).get().tree());
+  const Tree tree = manager.restore(0, target).get().tree();
   EXPECT_EQ(tree.at("i").as<std::int64_t>(), 3);
   EXPECT_EQ(tree.at("f").as<double>(), 3.0);
   EXPECT_EQ(tree.at("u").as<std::uint64_t>(), 5u);
@@ -167,7 +167,7 @@ TEST_P(RestoreTarget, ContainersAndTheOrderOfKeysAreTheTargets) {
   const Dict saved{{"a", 1}, {"t", Tuple{1, 2}}, {"l", List{3}}, {"e", Dict()}, {"z", Null()}};
   ASSERT_TRUE(manager.save(0, saved).get());
   const Dict target{{"z", Null()}, {"t", List{0, 0}}, {"l", Tuple{0}}, {"e", Dict()}, {"a", 0}};
-  const Tree tree = std::move(manager.restore(0, target).get().tree());
+  const Tree tree = manager.restore(0, target).get().tree();
   EXPECT_EQ(tree,
             Tree(Dict{{"z", Null()}, {"t", List{1, 2}}, {"l", Tuple{3}}, {"e", Dict()}, {"a", 1}}));
   EXPECT_EQ(tree.as<Dict>().begin()->first, "z");
@@ -182,7 +182,7 @@ TEST_P(RestoreTarget, PlaceholdersComeBackAndWhatTheyStandForIsNotRead) {
           .get());
   const std::uint64_t before = engine()->stats().bytes_read;
   const Dict target{{"big", Placeholder()}, {"below", Placeholder()}, {"w", LeafSpec()}};
-  const Tree tree = std::move(manager.restore(0, target).get().tree());
+  const Tree tree = manager.restore(0, target).get().tree();
   EXPECT_EQ(tree, Tree(Dict{{"big", Placeholder()}, {"below", Placeholder()}, {"w", small}}));
   EXPECT_LT(engine()->stats().bytes_read - before, 300'000u);
 }
@@ -261,6 +261,10 @@ TEST_P(RestoreTarget, StringsFillStringsOfAPyTreesTarget) {
   EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
   EXPECT_EQ(error.context().key_path, "s");
   EXPECT_THAT(error.what(), HasSubstr("PyTreeRestore"));
+  // A string in braces is a target, whoever meant a path.
+  const args::StandardRestore meant_as_path{{"w"}};
+  EXPECT_THAT(error_of([&] { manager.restore(0, meant_as_path).get(); }).what(),
+              HasSubstr("args::Selection"));
 }
 
 TEST_P(RestoreTarget, ItemsOfAStepAndOfAnotherDirectoryAreTrees) {

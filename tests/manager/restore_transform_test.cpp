@@ -46,7 +46,7 @@ class RestoreTransform : public RestoreTest {
     args::PyTreeRestore how(std::move(target));
     how.transforms = std::move(rules);
     how.unmatched = unmatched;
-    return std::move(manager_.restore(0, std::move(how)).get().tree());
+    return manager_.restore(0, std::move(how)).get().tree();
   }
   [[nodiscard]] static Array weights(int layer) {
     return model().at("layers").at(std::to_string(layer)).at("w").as<Array>();
@@ -118,7 +118,7 @@ TEST_P(RestoreTransform, ShapesOfRenamedAndOfMadeValuesAreChecked) {
   args::PyTreeRestore loose{Tree(target)};
   loose.transforms = rules;
   loose.strict = false;
-  const Tree tree = std::move(manager_.restore(0, loose).get().tree());
+  const Tree tree = manager_.restore(0, loose).get().tree();
   EXPECT_EQ(tree.at("a"), Tree(reshaped(weights(0), {4, 2})));
   const std::vector<float> made = {0, 2};
   EXPECT_EQ(tree.at("b"), Tree(Array::from(std::span<const float>(made), {2})));

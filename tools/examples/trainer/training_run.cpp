@@ -82,7 +82,7 @@ void TrainingRun::restore() {
     return;
   }
   const Clock::time_point start = Clock::now();
-  restore_from(std::move(manager_.restore(latest).get().tree()), state_);
+  restore_from(manager_.restore(latest).get().tree(), state_);
   report_.line(fmt::format("resumed from step {} in {:.0f} ms", state_.step,
                            milliseconds(Clock::now() - start)));
 }
