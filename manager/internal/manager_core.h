@@ -173,7 +173,7 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   struct Deferred;
   /// Renames what saves pushed out. What cannot go yet is deferred again.
   internal::Task<Retired> retire_losers(internal::FolderPtr root, std::vector<Deferred> losers);
-  /// Before the manager is closed: what readers held until now.
+  /// Before the manager is closed: superseded steps that readers held until now.
   internal::Task<void> retire_deferred(DeletePtr job);
   internal::Task<void> carry_out_deferred(DeletePtr job);
   /// Null where nothing is deferred, or may be deleted any more.

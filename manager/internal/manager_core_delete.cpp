@@ -368,8 +368,11 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
 }
 
 CheckpointManager::Impl::DeletePtr CheckpointManager::Impl::begin_deferred() {
-  // A step that has not been read back is no reason to delete another.
-  std::erase_if(deferred_, [](const Deferred& deletion) { return !deletion.confirmed; });
+  // The others go by the rules of whoever saves next; these would be what is gone on from. A step
+  // that has not been read back is no reason to delete another.
+  std::erase_if(deferred_, [](const Deferred& deletion) {
+    return !deletion.superseded || !deletion.confirmed;
+  });
   if (deferred_.empty() || !is_primary() || writer_->removals->closed()) return nullptr;
   auto job = std::make_shared<DeleteJob>(deferred_.front().step, StepIndex::DeleteId{}, nullptr);
   ++writers_;

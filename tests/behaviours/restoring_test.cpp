@@ -85,7 +85,7 @@ TEST_P(B107, ASaveCastsAndTheTargetCasts) {
   const Array stored = as_type(w, DType::float32);
   EXPECT_EQ(manager.restore(0).get().tree(), Tree(Dict{{"w", stored}, {"n", 7}, {"x", 0.5}}));
   const Dict target{{"w", LeafSpec(DType::bfloat16, {3, 5})}, {"n", 0}, {"x", 0}};
-  const Tree tree = std::move(manager.restore(0, target).get().tree());
+  const Tree tree = manager.restore(0, target).get().tree();
   EXPECT_EQ(tree.at("w"), Tree(as_type(stored, DType::bfloat16)));
   EXPECT_EQ(tree.at("n").as<std::int64_t>(), 7);
   EXPECT_EQ(tree.at("x").as<std::int64_t>(), 0);

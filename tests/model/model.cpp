@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -42,6 +43,7 @@ void Model::open(Settings settings) {
   }
   settings_ = std::move(settings);
   chosen_.clear();
+  made_by_.clear();
   deferred_.clear();
   unseen_.clear();
   composite_.reset();
@@ -61,8 +63,9 @@ void Model::reload() {
 
 KnownSteps Model::tracked() const {
   KnownSteps steps = committed_;
-  for (const Save& save : saves) steps[save.call.step] = save.known;
-  for (const Step step : chosen_) steps.erase(step);
+  std::erase_if(steps, [this](const auto& entry) { return doomed(entry.first); });
+  for (const Save& save : saves)
+    if (!doomed(save)) steps[save.call.step] = save.known;
   return steps;
 }
 
@@ -80,7 +83,7 @@ std::optional<Step> Model::latest() const {
 std::optional<Step> Model::latest_committed() const {
   std::optional<Step> latest;
   for (const auto& [step, known] : committed_)
-    if (!chosen_.contains(step)) latest = step;
+    if (!doomed(step)) latest = step;
   return latest;
 }
 
@@ -111,7 +114,12 @@ Model::Decision Model::decide(const SaveCall& call) {
     return {SaveOutcome::skipped_older_step};
   if (!policy_wants(call.step, older)) return {SaveOutcome::skipped_by_policy};
   if (older && settings_.on_older == OnOlder::error) return {ErrorCode::invalid_argument};
-  return {SaveOutcome::saved, older};
+  // Of later steps that are to be deleted for another save, too: that one may fail.
+  const bool later =
+      std::ranges::any_of(saves, [&](const Save& save) { return save.call.step > call.step; }) ||
+      committed_.upper_bound(call.step) != committed_.end();
+  const bool supersedes = settings_.on_older == OnOlder::supersede && rolled_back && later;
+  return {SaveOutcome::saved, older || supersedes};
 }
 
 bool Model::should_save(Step step) {
@@ -135,28 +143,31 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   const Decision decision = decide(call);
   if (decision.answer.error) return refuse(*decision.answer.error);
   if (decision.answer.outcome != SaveOutcome::saved) return decision.answer;
-  const bool overwrites = call.overwrite || decision.supersedes || chosen_.contains(call.step);
-  if (all_steps().contains(call.step) && !overwrites) return refuse(ErrorCode::already_exists);
+  const bool there = all_steps().contains(call.step);
+  const bool overwrites = call.overwrite || decision.supersedes || (doomed(call.step) && !there);
+  if (there && !overwrites) return refuse(ErrorCode::already_exists);
   if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
     return refuse(ErrorCode::invalid_argument);
   Save save{call, {}, decision.supersedes, overwrites, {now_ns, call.loss}};
   save.roll_back = roll_backs_;
+  save.number = ++begun_;
   KnownSteps steps = tracked();
-  if (save.supersedes)
-    while (!steps.empty() && steps.rbegin()->first > call.step) {
-      save.losers.push_back(steps.rbegin()->first);
-      steps.erase(std::prev(steps.end()));
-    }
+  if (save.supersedes) {
+    std::set<Step> later;
+    for (const auto& [step, known] : committed_) later.insert(step);
+    for (const Save& other : saves) later.insert(other.call.step);
+    save.losers.assign(later.upper_bound(call.step), later.end());
+    steps.erase(steps.upper_bound(call.step), steps.end());
+  }
   steps[call.step] = save.known;
   for (const Step step : losers_of(steps, settings_)) save.losers.push_back(step);
-  chosen_.erase(call.step);  // it is wanted again
-  chosen_.insert(save.losers.begin(), save.losers.end());
+  for (const Step step : save.losers) chosen_[step].insert(save.number);
   saves.push_back(std::move(save));
   return std::nullopt;
 }
 
 Answer Model::fail(const Save& save, ErrorCode code) {
-  for (const Step step : save.losers) chosen_.erase(step);
+  for (const Step step : save.losers) chosen_[step].erase(save.number);
   end_lone_roll_back();
   unseen_.push_back({save.call.value, code});
   return code;
@@ -185,35 +196,63 @@ void Model::commit(Save& save) {
   const Step step = save.call.step;
   save.known.time_ns = now_ns;
   committed_[step] = save.known;
-  std::erase(deferred_, step);  // replaced
+  made_by_[step] = save.number;
   const bool ends = save.supersedes && save.roll_back == roll_backs_;
   if (ends || step > rolled_back_from_) restored_.reset();
   if (!composite_) composite_ = save.call.composite;
   // No step goes for a save that has failed. What is as good as deleted does not count.
   KnownSteps settled = committed_;
-  for (const Step gone : deferred_)
-    if (chosen_.contains(gone)) settled.erase(gone);
+  for (const Deletion& deletion : deferred_)
+    if (is_due(deletion)) settled.erase(deletion.step);
   if (save.supersedes) settled.erase(settled.upper_bound(step), settled.end());
   const std::vector<Step> lost = losers_of(settled, settings_);
-  std::vector<Step> to_delete = std::exchange(deferred_, {});
+  std::vector<Deletion> deletions = std::exchange(deferred_, {});
   for (const Step loser : save.losers) {
     const bool stays = settled.contains(loser) && std::ranges::count(lost, loser) == 0;
-    if (stays) chosen_.erase(loser);
-    if (!stays) to_delete.push_back(loser);
+    if (stays) chosen_[loser].erase(save.number);
+    deletions.push_back({loser, save.number, save.supersedes && loser > step});
   }
-  for (const Step loser : to_delete) {
-    const bool superseded = save.supersedes && loser > step && is_saving(loser);
-    if (!superseded && !chosen_.contains(loser)) continue;  // saved again since
-    const bool now = superseded || !is_saving(loser);
-    if (now && remove(loser)) {
-      if (!superseded) chosen_.erase(loser);
-      committed_.erase(loser);
-    } else {
-      deferred_.push_back(loser);
-      if (settings_.background_delete && now) unseen_.push_back({-1, ErrorCode::io_error});
-    }
-  }
+  carry_out(std::move(deletions));
   end_lone_roll_back();
+}
+
+bool Model::is_due(const Deletion& deletion) const {
+  const auto [step, by, superseded] = deletion;
+  const auto chosen = chosen_.find(step);
+  if (chosen == chosen_.end() || !chosen->second.contains(by)) return false;
+  const bool comes = std::ranges::any_of(saves, [step = step, by = by](const Save& save) {
+    return save.call.step == step && save.number <= by;
+  });
+  return comes || (committed_.contains(step) && maker(step) <= by);  // else replaced, or gone
+}
+
+void Model::carry_out(std::vector<Deletion> deletions) {
+  // The run that was given up first, from its end.
+  std::ranges::stable_sort(deletions, std::greater(), [](const Deletion& deletion) {
+    return deletion.superseded ? deletion.step : -1;
+  });
+  for (const Deletion& deletion : deletions) {
+    if (!is_due(deletion)) continue;
+    const Step step = deletion.step;
+    const auto of_step = [step](const Save& save) { return save.call.step == step; };
+    const bool replaced = deletion.superseded && std::ranges::any_of(saves, [&](const Save& save) {
+                            return of_step(save) && !doomed(save);
+                          });
+    const bool now = replaced || !is_saving(step);
+    const bool gone = now && remove(step);
+    if (gone) {
+      committed_.erase(step);
+      made_by_.erase(step);
+    } else if (now && settings_.background_delete) {
+      unseen_.push_back({-1, ErrorCode::io_error});
+    }
+    if (!gone || is_due(deletion)) deferred_.push_back(deletion);
+  }
+}
+
+void Model::close() {
+  std::erase_if(deferred_, [](const Deletion& deletion) { return !deletion.superseded; });
+  carry_out(std::exchange(deferred_, {}));
 }
 
 void Model::end_lone_roll_back() {
@@ -247,9 +286,10 @@ std::optional<ErrorCode> Model::take_errors() {
 Answer Model::delete_step(Step step) {
   if (settings_.read_only) return ErrorCode::permission_denied;
   if (is_saving(step)) return ErrorCode::busy;
-  if (!committed_.contains(step) || chosen_.contains(step)) return ErrorCode::not_found;
+  if (!committed_.contains(step) || doomed(step)) return ErrorCode::not_found;
   if (!remove(step)) return ErrorCode::io_error;
   committed_.erase(step);
+  made_by_.erase(step);
   end_lone_roll_back();
   return {};
 }

@@ -41,6 +41,8 @@ class Model {
   std::optional<ErrorCode> take_errors();
   [[nodiscard]] bool has_unseen() const { return !unseen_.empty(); }
   Answer delete_step(Step step);
+  /// What was superseded and could not be deleted is tried again.
+  void close();
   struct Read {
     std::optional<ErrorCode> error;
     Content content{};
@@ -79,6 +81,7 @@ class Model {
     bool overwrites = false;
     Known known;
     int roll_back = 0;  ///< how many there had been when it began
+    int number = 0;     ///< in the order of the calls, from 1
   };
   std::vector<Save> saves;  ///< under way
   bool noticed = false;     ///< notify_preemption()
@@ -91,6 +94,29 @@ class Model {
   Decision decide(const SaveCall& call);
   bool policy_wants(Step step, bool supersedes);
   [[nodiscard]] KnownSteps tracked() const;
+  /// What that save makes of the step, or has made, is to be deleted for it or for a later one.
+  [[nodiscard]] bool doomed(Step step, int save) const {
+    const auto found = chosen_.find(step);
+    return found != chosen_.end() && !found->second.empty() && *found->second.rbegin() >= save;
+  }
+  [[nodiscard]] bool doomed(const Save& save) const { return doomed(save.call.step, save.number); }
+  /// What is on the disk of it is to be deleted.
+  [[nodiscard]] bool doomed(Step step) const {
+    return committed_.contains(step) && doomed(step, maker(step));
+  }
+  [[nodiscard]] int maker(Step step) const {
+    const auto found = made_by_.find(step);
+    return found == made_by_.end() ? 0 : found->second;
+  }
+  /// A deletion that is left to do, and for which save.
+  struct Deletion {
+    Step step;
+    int by;
+    bool superseded;
+  };
+  [[nodiscard]] bool is_due(const Deletion& deletion) const;
+  /// Those that can be done now; the others are deferred.
+  void carry_out(std::vector<Deletion> deletions);
   [[nodiscard]] bool reads_metadata() const;
   void list(bool read);
   void commit(Save& save);
@@ -109,8 +135,10 @@ class Model {
   };
   Settings settings_;
   KnownSteps committed_;
-  std::set<Step> chosen_;       ///< for deletion
-  std::vector<Step> deferred_;  ///< of these, those whose deletion failed
+  std::map<Step, int> made_by_;           ///< the save that has committed it, if it was ours
+  std::map<Step, std::set<int>> chosen_;  ///< for deletion, by which saves
+  std::vector<Deletion> deferred_;        ///< of these, those that could not be done yet
+  int begun_ = 0;                         ///< saves
   std::optional<bool> composite_;
   std::optional<Step> restored_;
   Step rolled_back_from_ = -1;
