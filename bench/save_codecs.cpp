@@ -133,22 +133,23 @@ Pairs measure_pairs(cairn::CheckpointManager& raw, cairn::CheckpointManager& enc
 void print(const Settings& settings, const Pairs& pairs, std::size_t arrays, double share) {
   const double speedup = median(pairs.speedups);
   const bool pass = speedup >= kGoal;
+  // Other codecs take the time that they take.
+  const bool promised = settings.codec == "auto" && settings.policy == "load";
   const boost::json::array chosen = to_json(pairs.last.result);
   if (settings.json) {
-    const boost::json::object report{{"data", settings.data},
-                                     {"codec", settings.codec},
-                                     {"bytes", settings.bytes},
-                                     {"arrays", arrays},
-                                     {"pairs", settings.pairs},
-                                     {"raw_gb_per_s", median(pairs.raw_rates)},
-                                     {"gb_per_s", median(pairs.rates)},
-                                     {"speedup", speedup},
-                                     {"speedups", boost::json::value_from(pairs.speedups)},
-                                     {"goal", kGoal},
-                                     {"pass", pass},
-                                     {"staged_ms", pairs.last.staged_s * 1e3},
-                                     {"chosen", chosen},
-                                     {"written_after_1_percent_changed", share}};
+    boost::json::object report{{"data", settings.data},
+                               {"codec", settings.codec},
+                               {"bytes", settings.bytes},
+                               {"arrays", arrays},
+                               {"pairs", settings.pairs},
+                               {"raw_gb_per_s", median(pairs.raw_rates)},
+                               {"gb_per_s", median(pairs.rates)},
+                               {"speedup", speedup},
+                               {"speedups", boost::json::value_from(pairs.speedups)},
+                               {"staged_ms", pairs.last.staged_s * 1e3},
+                               {"chosen", chosen},
+                               {"written_after_1_percent_changed", share}};
+    if (promised) report.insert({{"goal", kGoal}, {"pass", pass}});
     std::printf("%s\n", boost::json::serialize(report).c_str());
     return;
   }
@@ -157,8 +158,10 @@ void print(const Settings& settings, const Pairs& pairs, std::size_t arrays, dou
       "%.3f)\n",
       settings.codec.c_str(), settings.data.c_str(), median(pairs.rates), median(pairs.raw_rates),
       speedup, settings.pairs, std::ranges::min(pairs.speedups));
-  std::printf("goal: a median of %.2f or more, as auto promises: %s\n", kGoal,
-              pass ? "pass" : "fail");
+  if (promised) {
+    std::printf("goal: a median of %.2f or more, as auto promises: %s\n", kGoal,
+                pass ? "pass" : "fail");
+  }
   std::printf("chosen: %s\n", boost::json::serialize(chosen).c_str());
   std::printf("incremental, 1 %% changed: %.2f %% of the bytes written\n", share * 100);
 }
@@ -199,7 +202,7 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 40));
   app.add_option("--bytes-per-array", settings.array_bytes,
-                 "0: 64 MiB, of small 64 KiB; the last array may be smaller")
+                 "0: 64 MiB, of small 64 KiB, which auto leaves raw; the last array may be smaller")
       ->capture_default_str()
       ->check(CLI::IsMember({std::uint64_t{0}}) |
               CLI::Range(std::uint64_t{64}, std::uint64_t{1} << 40));

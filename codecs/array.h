@@ -76,7 +76,8 @@ class CAIRN_EXPORT Array {
   /// Extents, one for each dimension.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] Index size() const noexcept { return size_; }  ///< elements
-  /// All elements, in C order.
+  /// All elements, in C order. They are the array's: of a temporary one they are gone at once, so
+  /// name the array first. The same holds for values().
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept;
   [[nodiscard]] std::span<std::byte> bytes() noexcept;
   /// The elements; throws std::invalid_argument when dtype_of<T>() is not dtype().

@@ -273,14 +273,14 @@ Header parse_header(std::string_view json) {
   boost::json::basic_parser<Counted<Handler>> parser{boost::json::parse_options()};
   boost::json::error_code error;
   std::size_t parsed = 0;
+  // The format asks for it, so that a file of another kind is told apart at once.
+  if (!json.starts_with('{')) {
+    const std::string found =
+        json.empty() ? "no bytes"
+                     : fmt::format("byte {:#04x}", static_cast<unsigned char>(json[0]));
+    throw FormatError("safetensors header", "header", found, "'{' first", 0);
+  }
   try {
-    // The format asks for it, so that a file of another kind is told apart at once.
-    if (!json.starts_with('{')) {
-      fail("header",
-           json.empty() ? "no bytes"
-                        : fmt::format("byte {:#04x}", static_cast<unsigned char>(json[0])),
-           "'{' first");
-    }
     parsed = parser.write_some(false, json.data(), json.size(), error);
   } catch (const FormatError& fault) {
     throw fault.at(place_of_token(json, parser.handler().token()));

@@ -169,12 +169,16 @@ class CAIRN_EXPORT Tree {
   /// The value, as a T. Throws std::invalid_argument naming both kinds. Here and below a temporary
   /// gives its value or child away, where an lvalue gives a reference.
   template <class T>
-  [[nodiscard]] const T& as() const&;
+  [[nodiscard]] const T& as() const& {
+    return *held<T>();
+  }
   template <class T>
-  [[nodiscard]] T& as() &;
+  [[nodiscard]] T& as() & {
+    return *held<T>();
+  }
   template <class T>
   [[nodiscard]] T as() && {
-    return std::move(as<T>());
+    return std::move(*held<T>());
   }
   /// Child of a dict by name; throws as Dict::at does, or std::invalid_argument on another kind.
   [[nodiscard]] const Tree& at(std::string_view key) const&;
@@ -191,6 +195,10 @@ class CAIRN_EXPORT Tree {
   friend CAIRN_EXPORT bool operator==(const Tree& a, const Tree& b);
 
  private:
+  template <class T>
+  const T* held() const;
+  template <class T>
+  T* held();
   Value value_;
 };
 
@@ -253,14 +261,14 @@ consteval std::string_view tree_kind_of() {
 }  // namespace detail
 
 template <class T>
-const T& Tree::as() const& {
-  if (const T* v = std::get_if<T>(&value_)) return *v;
+const T* Tree::held() const {
+  if (const T* v = std::get_if<T>(&value_)) return v;
   detail::throw_wrong_kind(detail::tree_kind_of<T>(), kind());
 }
 
 template <class T>
-T& Tree::as() & {
-  if (T* v = std::get_if<T>(&value_)) return *v;
+T* Tree::held() {
+  if (T* v = std::get_if<T>(&value_)) return v;
   detail::throw_wrong_kind(detail::tree_kind_of<T>(), kind());
 }
 

@@ -85,7 +85,8 @@ class ItemSave : public ErasedArgs {
 };
 
 /// Several items by name; a Tree alone means StandardSave. No name is empty or "metrics", begins
-/// with a dot or contains a slash.
+/// with a dot, or contains a slash or what Orbax's temporary directories are told by
+/// (".orbax-checkpoint-tmp").
 struct Composite {
   using Entry = std::pair<std::string, ItemSave>;
   Composite() = default;

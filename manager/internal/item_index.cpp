@@ -234,7 +234,8 @@ Task<void> ItemIndex::read_strings() {
   const std::optional<std::string> text =
       co_await read_file_if_there(item_, std::string(orbax::kStringsFile), kStringsBytesMax);
   if (text) check_strings(*text, path);
-  const std::string_view source = text ? std::string_view(*text) : std::string_view();
+  // Whose place the first error tells: to find it costs a look at all of the text.
+  std::string_view source = text ? std::string_view(*text) : std::string_view();
   boost::json::value strings;
   try {
     if (text) strings = orbax::parse_json(*text, orbax::kStringsFile);
@@ -254,6 +255,7 @@ Task<void> ItemIndex::read_strings() {
     } catch (const FormatError& error) {
       fault = error.what();
       offset = error.offset();
+      source = {};
     }
     damage_(leaf_error(leaf, ErrorCode::data_loss, std::move(fault), path, offset));
   }

@@ -225,10 +225,12 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// After save_before_exit() nothing is deleted any more but this: steps that were superseded lose
   /// their names, or the next process would go on from one of them. Returns them. Throws nothing.
   internal::Task<std::vector<Step>> retire_superseded(JobPtr job);
+  /// The new step does not read back: what was to be deleted for it, and is deferred, is not.
+  void spare_unconfirmed(const internal::SaveJob& job);
   /// The new step does not read back, for that reason.
   void report_unverified(internal::SaveJob& job, const std::exception_ptr& reason);
   /// Throws where the new step does not read back, or it cannot be told.
-  internal::Task<void> verify_step(JobPtr job, const char* consequence);
+  internal::Task<void> verify_step(Step step, const char* consequence);
   void give_up_all(std::chrono::milliseconds deadline);
 
   /// Returns when the root's lock is free, if this was the last writer.

@@ -53,17 +53,20 @@ void CheckpointManager::Impl::confirm_losers(SaveJob& job) {
 }
 
 Task<void> CheckpointManager::Impl::spare_damaged(JobPtr job) {
-  std::vector<ListedStep> unread;
+  std::vector<Step> unread = job->losers;
+  std::erase_if(unread, [&](Step step) {
+    return !index.is_unread(step) || (job->supersedes && step > job->step);
+  });
+  if (unread.empty()) co_return;
   std::vector<StepRecord> records;
   std::exception_ptr trouble;
   try {
-    for (const Step step : job->losers) {
-      if (!index.is_unread(step) || (job->supersedes && step > job->step)) continue;
+    std::vector<ListedStep> there;
+    for (const Step step : unread) {
       const std::optional<std::string> name = co_await find_step(job->root(), rules, step);
-      if (name) unread.emplace_back(step, *name);
+      if (name) there.emplace_back(step, *name);
     }
-    if (unread.empty()) co_return;
-    records = co_await read_step_records(job->root(), unread, warn_step());
+    records = co_await read_step_records(job->root(), std::move(there), warn_step());
   } catch (...) {
     trouble = std::current_exception();
   }
@@ -73,26 +76,38 @@ Task<void> CheckpointManager::Impl::spare_damaged(JobPtr job) {
       return record.info.step == step && !record.info.damaged;
     });
   };
-  for (const ListedStep& listed : unread) {
-    if (is_sound(listed.step)) continue;
-    index.spare(listed.step, job->listed);
-    std::erase(job->losers, listed.step);
+  for (const Step step : unread) {
+    if (is_sound(step)) continue;
+    index.spare(step, job->listed);
+    std::erase(job->losers, step);
   }
 }
 
 Task<bool> CheckpointManager::Impl::verify_newest(JobPtr job) {
   const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
-  if (deletes) co_await verify_step(job, "older steps are kept");
+  if (deletes && !job->verified()) co_await verify_step(job->step, "older steps are kept");
   co_return deletes;
 }
 
-Task<void> CheckpointManager::Impl::verify_step(JobPtr job, const char* consequence) {
-  if (options.verify_before_delete == VerifyBeforeDelete::none || job->verified()) co_return;
+Task<void> CheckpointManager::Impl::verify_step(Step step, const char* consequence) {
+  if (options.verify_before_delete == VerifyBeforeDelete::none) co_return;
   // Also where it is among the losers: what it says of the disk is the same.
-  const std::string path = join_path(directory, rules.names->name(job->step));
+  const std::string path = join_path(directory, rules.names->name(step));
   const bool values = options.verify_before_delete == VerifyBeforeDelete::full;
   const VerifyReport report = co_await check_step(engine, path, values);
-  refuse_damaged(report, job->step, consequence);
+  refuse_damaged(report, step, consequence);
+}
+
+void CheckpointManager::Impl::spare_unconfirmed(const SaveJob& job) {
+  std::erase_if(deferred_, [&](const Deferred& deletion) {
+    const bool stays = !deletion.superseded || !deletion.confirmed;
+    if (stays) index.spare(deletion.step, deletion.by);
+    return stays;
+  });
+  // The run that was given up is there again: what the next save is to make of it is asked again.
+  Step none = kNone;
+  const bool again = job.supersedes && job.roll_back == roll_backs_;
+  if (again) restored_older_.compare_exchange_strong(none, job.rolled_back_to);
 }
 
 void CheckpointManager::Impl::report_unverified(SaveJob& job, const std::exception_ptr& reason) {
@@ -128,11 +143,10 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     unverified = std::current_exception();
   }
   if (unverified) {
-    // Not one of them is deleted: they are what there is if the new step is bad.
+    // Not one of them is deleted: they are what there is if the new step is bad. Those of a run
+    // that a sound step has superseded are not.
     for (const Step step : std::exchange(job->losers, {})) index.spare(step, job->listed);
-    for (const Deferred& deletion : std::exchange(deferred_, {})) {
-      index.spare(deletion.step, deletion.by);
-    }
+    spare_unconfirmed(*job);
     report_unverified(*job, unverified);
   }
   std::vector<Deferred> losers = std::exchange(deferred_, {});
@@ -183,8 +197,11 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(
     // A later save of the same number has replaced it, or it is gone; perhaps since the last one's
     // turn.
     if (!is_due(deletion)) continue;
-    // One that is being saved is deleted, or has been replaced, when that save has ended.
-    if (removals_wait() || (index.is_saving(step) && !replaced)) {
+    // One that is being saved is deleted, or has been replaced, when that save has ended. Before an
+    // exit only those lose their names that the next process would go on from.
+    const bool leaves = writer_->removals->closed();
+    const bool waits = leaves ? !deletion.superseded || !deletion.confirmed : removals_wait();
+    if (waits || (index.is_saving(step) && !replaced)) {
       deferred_.push_back(deletion);
       continue;
     }
@@ -368,12 +385,9 @@ Task<void> CheckpointManager::Impl::carry_out(DeletePtr job) {
 }
 
 CheckpointManager::Impl::DeletePtr CheckpointManager::Impl::begin_deferred() {
-  // The others go by the rules of whoever saves next; these would be what is gone on from. A step
-  // that has not been read back is no reason to delete another.
-  std::erase_if(deferred_, [](const Deferred& deletion) {
-    return !deletion.superseded || !deletion.confirmed;
-  });
-  if (deferred_.empty() || !is_primary() || writer_->removals->closed()) return nullptr;
+  // The others go by the rules of whoever saves next; these would be what is gone on from.
+  std::erase_if(deferred_, [](const Deferred& deletion) { return !deletion.superseded; });
+  if (deferred_.empty() || !is_primary()) return nullptr;
   auto job = std::make_shared<DeleteJob>(deferred_.front().step, StepIndex::DeleteId{}, nullptr);
   ++writers_;
   deletes_.insert(job);
@@ -409,7 +423,12 @@ Task<void> CheckpointManager::Impl::carry_out_deferred(DeletePtr job) {
   if (job->settled) co_return;
   job->past_recall = true;
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  Retired retired = co_await retire_losers(root, std::exchange(deferred_, {}));
+  std::vector<Deferred> losers = std::exchange(deferred_, {});
+  const bool confirmed = std::ranges::all_of(losers, &Deferred::confirmed);
+  const std::optional<Step> latest = index.latest_committed();
+  if (!confirmed && latest) co_await verify_step(*latest, "later steps are kept");
+  for (Deferred& deletion : losers) deletion.confirmed = true;
+  Retired retired = co_await retire_losers(root, std::move(losers));
   co_await remove_trash(root, std::move(retired.trash));
 }
 

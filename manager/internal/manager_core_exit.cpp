@@ -52,7 +52,8 @@ SaveFuture CheckpointManager::Impl::save_before_exit(Step step, args::SaveArgs a
   Call call;
   call.urgency = Urgency::last;
   const JobPtr under_way = queue_.newest_of(step);
-  const bool stands_for_it = under_way && !is_given_up(*under_way) && !is_doomed(*under_way);
+  const bool stands_for_it = under_way && !is_given_up(*under_way) && !is_doomed(*under_way) &&
+                             (under_way->supersedes || !supersedes_above(step));
   if (under_way && is_doomed(*under_way)) call.instead_of = under_way;
   if (stands_for_it) {
     if (group_) {
@@ -101,15 +102,12 @@ Task<std::vector<Step>> CheckpointManager::Impl::retire_superseded(JobPtr job) {
   if (std::ranges::any_of(deferred_, unconfirmed)) {
     std::exception_ptr unverified;
     try {
-      co_await verify_step(job, "later steps are kept");
+      if (!job->verified()) co_await verify_step(job->step, "later steps are kept");
     } catch (...) {
       unverified = std::current_exception();
     }
     if (unverified) {
-      for (const Deferred& deletion : deferred_) {
-        if (unconfirmed(deletion)) index.spare(deletion.step, deletion.by);
-      }
-      std::erase_if(deferred_, unconfirmed);
+      spare_unconfirmed(*job);
       report_unverified(*job, unverified);
     }
     for (Deferred& deletion : deferred_) deletion.confirmed = true;

@@ -166,7 +166,7 @@ Task<void> CheckpointManager::Impl::hear_losers(JobPtr job) {
     const Step step = deletion.step;
     const bool pending = std::ranges::find(deferred, step) != deferred.end() ||
                          std::ranges::find(gone, step) != gone.end();
-    if (!pending) index.spare(step, deletion.by);
+    if (!pending) index.spare_up_to(step, job->listed);
   }
 }
 

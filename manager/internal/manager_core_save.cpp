@@ -91,9 +91,12 @@ CheckpointManager::Impl::Decision CheckpointManager::Impl::decide(
     decision.outcome = SaveOutcome::skipped_read_only;
     return decision;
   }
-  if (save_options.overwrite && index.contains(step)) return decision;
   // Nobody would go on from a last save that is below the steps of the run that was given up.
   const bool rolls_back = urgency == Urgency::last && rolled_back_below(step);
+  if (save_options.overwrite && index.contains(step)) {
+    decision.supersedes = rolls_back && supersedes_above(step);
+    return decision;
+  }
   if (save_options.force && !rolls_back) return decision;
   const std::optional<Step> latest = index.latest();
   if (latest && *latest >= step) {
@@ -221,8 +224,9 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   } else {
     plan.decision = decide(step, job.options, call.urgency, reached);
   }
-  const bool replaces = job.options.overwrite || plan.decision.supersedes || call.instead_of;
-  if (call.urgency == Urgency::last && index.contains(step) && !replaces) {
+  const bool replaces = job.options.overwrite || plan.decision.supersedes;
+  const bool there = index.contains(step) && !call.instead_of;
+  if (call.urgency == Urgency::last && there && !replaces) {
     plan.decision.outcome = SaveOutcome::skipped_older_step;
   }
   if (plan.decision.refused) {
@@ -235,8 +239,9 @@ CheckpointManager::Impl::Plan CheckpointManager::Impl::plan_save(SaveJob& job, a
   if (plan.decision.outcome != SaveOutcome::saved) return plan;
   // What another save pushes out is no step any more, but its directory may be there for a while.
   const bool pushed_out = index.is_condemned(step) && options.atomicity == Atomicity::rename;
-  plan.overwrite = replaces || pushed_out;
-  if (index.contains(step) && !plan.overwrite) {
+  plan.overwrite =
+      replaces || pushed_out || (call.instead_of && call.instead_of->options.overwrite);
+  if (there && !plan.overwrite) {
     throw with_operation(ErrorCode::already_exists, "the step is there already", "", "",
                          "Save with overwrite, delete the step first, or choose another number");
   }
@@ -449,7 +454,7 @@ void CheckpointManager::Impl::report_failure(SaveState& state, Step step,
 
 void CheckpointManager::Impl::settle_failed(const JobPtr& job, const std::exception_ptr& failure) {
   if (job->scope) job->scope->fail(failure);
-  index.abort(job->listed);
+  index.abort(job->listed, code_of(failure) == ErrorCode::commit_unknown);
   job->settled = true;
   end_lone_roll_back();
   if (code_of(failure) == ErrorCode::commit_unknown) commit_unknown_ = true;
@@ -468,7 +473,8 @@ void CheckpointManager::Impl::settle(const JobPtr& job, std::exception_ptr failu
   job->record.info.steady_ns = steady_ns(*engine);
   index.commit(job->listed, job->record);
   const bool since = job->roll_back == roll_backs_;
-  if (job->step > rolled_back_from_ || (since && job->supersedes)) restored_older_ = kNone;
+  job->rolled_back_to = restored_older_;
+  if (job->step > rolled_back_from_ || (since && job->supersedes && !late)) restored_older_ = kNone;
   // What was to be deleted has been replaced.
   std::erase_if(deferred_, [&](const Deferred& deletion) {
     return deletion.step == job->step && !is_due(deletion);

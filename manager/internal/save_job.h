@@ -88,6 +88,7 @@ class SaveJob {
   std::uint64_t roll_back = 0;  ///< how many there had been when it began
   std::vector<Step> losers;     ///< steps to delete once this one has committed
   bool supersedes = false;      ///< later steps are among them
+  Step rolled_back_to = -1;     ///< from where the run went on that it began; -1: from the latest
   bool distrusted = false;      ///< it has committed, and does not read back
   /// What it waits for before it captures, and then asks again; null: nothing any more.
   std::function<Event()> before_capture;

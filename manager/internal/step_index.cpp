@@ -33,16 +33,22 @@ bool StepIndex::visible(Step step) const {
   return stays(step) || will_stay(step);
 }
 
-void StepIndex::prune(Step step) {
+template <class Predicate>
+void StepIndex::uncondemn(Step step, const Predicate& is_over) {
   const auto found = condemned_.find(step);
   if (found == condemned_.end()) return;
-  std::erase_if(found->second, [&](const Condemnation& condemnation) {
-    const bool there = committed_.contains(step) && maker(step) <= condemnation.by;
+  std::erase_if(found->second,
+                [&](const Condemnation& condemnation) { return is_over(condemnation.by); });
+  if (found->second.empty()) condemned_.erase(found);
+}
+
+void StepIndex::prune(Step step) {
+  uncondemn(step, [&](SaveId by) {
+    const bool there = committed_.contains(step) && maker(step) <= by;
     return !there && std::ranges::none_of(saving_, [&](const Saving& save) {
-      return save.step() == step && save.id <= condemnation.by;
+      return save.step() == step && save.id <= by;
     });
   });
-  if (found->second.empty()) condemned_.erase(found);
 }
 
 void StepIndex::erase(Step step) {
@@ -280,14 +286,18 @@ void StepIndex::commit(SaveId save, StepRecord record) {
   prune(step);
 }
 
-void StepIndex::abort(SaveId save) {
+void StepIndex::abort(SaveId save, bool may_be_there) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
   const auto aborted = std::ranges::find(saving_, save, &Saving::id);
   if (aborted != saving_.end()) {
     const Step step = aborted->step();
     saving_.erase(aborted);
-    prune(step);
+    if (may_be_there) {
+      uncondemn(step, [save](SaveId by) { return by < save; });
+    } else {
+      prune(step);
+    }
   }
   for (auto entry = condemned_.begin(); entry != condemned_.end();) {
     std::erase_if(entry->second, [save](const Condemnation& one) { return one.by == save; });
@@ -298,10 +308,13 @@ void StepIndex::abort(SaveId save) {
 void StepIndex::spare(Step step, SaveId by) {
   const std::lock_guard lock(mutex_);
   snapshot_.reset();
-  const auto found = condemned_.find(step);
-  if (found == condemned_.end()) return;
-  std::erase_if(found->second, [by](const Condemnation& one) { return one.by == by; });
-  if (found->second.empty()) condemned_.erase(found);
+  uncondemn(step, [by](SaveId other) { return other == by; });
+}
+
+void StepIndex::spare_up_to(Step step, SaveId by) {
+  const std::lock_guard lock(mutex_);
+  snapshot_.reset();
+  uncondemn(step, [by](SaveId other) { return other <= by; });
 }
 
 void StepIndex::forget(Step step) {

@@ -78,10 +78,14 @@ class StepIndex {
   /// The save is durable, and this is known of its step now. A step that it, or a later save,
   /// pushed out is not listed again. After abort(), too: a save may commit after its deadline.
   void commit(SaveId save, StepRecord record);
-  /// The save failed: it goes, what no other save has pushed out comes back.
-  void abort(SaveId save);
+  /// The save failed: it goes, what no other save has pushed out comes back. `may_be_there`: what
+  /// it has made may be on disk nevertheless; then nothing is to be deleted that saves before it
+  /// pushed out of the step, and what later ones pushed out is to be deleted if it is there.
+  void abort(SaveId save, bool may_be_there = false);
   /// A step that `by` pushed out need not go: unless another save pushes it out, it comes back.
   void spare(Step step, SaveId by);
+  /// The same for all that have pushed it out, up to `by`.
+  void spare_up_to(Step step, SaveId by);
   /// What is committed of it is gone; saves of it that are under way stay.
   void forget(Step step);
   /// What `by` has pushed out of it is on disk, and a save that began later is to take its place.
@@ -130,6 +134,9 @@ class StepIndex {
   [[nodiscard]] bool condemned(const Saving& save) const { return condemned(save.step(), save.id); }
   /// The save that has made what is committed of it; what was there before all is of save 0.
   [[nodiscard]] SaveId maker(Step step) const;
+  /// The saves for which `is_over` do not push it out any more.
+  template <class Predicate>
+  void uncondemn(Step step, const Predicate& is_over);
   /// Forgets who has pushed out what is not there any more, nor will be.
   void prune(Step step);
   void erase(Step step);

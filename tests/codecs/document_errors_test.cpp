@@ -189,6 +189,8 @@ TEST(DocumentErrors, OfSafetensorsAreAtTheValue) {
   expect(R"({"data_offsets":{"dtype":"F4","data_offsets":[0,0],"shape":@[3]}})",
          "tensor \"data_offsets\": shape");
   expect("@[]", "header");
+  expect("@ {}", "header");
+  expect("@}{", "header");
 }
 
 TEST(DocumentErrors, OfTheSafetensorsIndexAreAtTheValue) {

@@ -138,7 +138,10 @@ TEST_P(Codecs, AutoEncodesWhatGainsAndSaysSo) {
 }
 
 TEST_P(Codecs, AutoFindsWhatRepeatsInIntegersAndBooleans) {
-  ManagerOptions o = options();
+  // By a clock that stands still no coder and no disk has a speed: the assumed ones decide.
+  test::EngineSettings settings;
+  settings.clock = std::make_shared<engine::ManualClock>();
+  ManagerOptions o = options(settings);
   o.codec = Codec::automatic();
   o.encode_policy = always(EncodeDecision::encode);
   CheckpointManager manager(root(), o);

@@ -370,7 +370,8 @@ TEST_P(DamagedForeign, StringsThatAreMissingAreNamed) {
   write_file(path / "_strings.json", "{}");
   expect_error(path, ErrorCode::data_loss, "'text'");
   write_file(path / "_strings.json", "{\"text\": 3}");
-  expect_error(path, ErrorCode::data_loss, "_strings.json: text: found 3; allowed: a string");
+  expect_error(path, ErrorCode::data_loss,
+               "_strings.json: text at byte 9: found 3; allowed: a string");
   fs::remove(path / "_strings.json");
   expect_error(path, ErrorCode::data_loss, "_strings.json");
 }

@@ -66,7 +66,7 @@ TEST_P(HeldStepTest, AStepThatNobodyHoldsAnyMoreGoesWhenTheManagerIsClosed) {
     CheckpointManager manager(root(), given);
     for (Step step = 0; step < 3; ++step) save(manager, step);
     StepIterator steps(root(), watcher());
-    EXPECT_EQ(steps.next().get(), Found(2));
+    for (Step step = 0; step < 3; ++step) EXPECT_EQ(steps.next().get(), Found(step));
     static_cast<void>(manager.restore(0).get());
     save(manager, 1);
     EXPECT_THAT(entries(), ElementsAre(".cairn.lock", "0", "1", "2"));

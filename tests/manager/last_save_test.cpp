@@ -36,6 +36,12 @@ class LastSave : public test::ManagerTest {
   static void roll_back(const CheckpointManager& manager, Step step) {
     EXPECT_EQ(manager.restore(step).get().tree(), state(step));
   }
+  /// Until what was posted to the engine before is done.
+  static void settle(const CheckpointManager& manager) {
+    std::promise<void> done;
+    boost::asio::post(manager.engine()->executor(), [&] { done.set_value(); });
+    done.get_future().get();
+  }
   /// What the next process goes on from.
   void expect_resumed(Step step, std::int64_t value) {
     CheckpointManager next(root(), given());
@@ -255,6 +261,55 @@ TEST_P(LastSave, SupersedesAlsoInsteadOfOneThatHadNoneToSupersede) {
   expect_resumed(3, 33);
 }
 
+TEST_P(LastSave, IsMadeWhereTheOneOfItsStepSupersedesNothing) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 4);
+    roll_back(manager, 1);
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    SaveOptions forced;
+    forced.force = true;
+    forced.overwrite = true;
+    const SaveFuture before = manager.save(2, state(2), forced);
+    faults_->wait_until_held(1);
+    const SaveFuture last = manager.save_before_exit(2, state(22));
+    faults_->release();
+    EXPECT_TRUE(before.get());
+    EXPECT_TRUE(last.get());
+  }
+  expect_resumed(2, 22);
+}
+
+TEST_P(LastSave, SupersedesAlsoWhereItOverwrites) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 4);
+    roll_back(manager, 1);
+    ExitSaveOptions overwriting;
+    overwriting.save.overwrite = true;
+    EXPECT_TRUE(manager.save_before_exit(3, state(33), overwriting).get());
+  }
+  expect_resumed(3, 33);
+}
+
+TEST_P(LastSave, LetsTheSaveBeforeItFinishWhatThatHasSuperseded) {
+  {
+    CheckpointManager manager(root(), given(OlderStep::supersede));
+    save_all(manager, 0, 1);
+    save_all(manager, 3, 4);
+    roll_back(manager, 1);
+    faults_->hold(FaultPlan::only({IoOp::read}));
+    EXPECT_TRUE(manager.save(2, state(22)).get());
+    faults_->wait_until_held(1);  // it is read back
+    const SaveFuture last = manager.save_before_exit(2, state(0));
+    EXPECT_EQ(last.get().outcome, SaveOutcome::skipped_older_step);
+    settle(manager);
+    faults_->release();
+  }
+  EXPECT_THAT(entries(), Not(AnyOf(Contains("3"), Contains("4"))));
+  expect_resumed(2, 22);
+}
+
 TEST_P(LastSave, IsTheOneUnderWayAlsoWhereThatIsToBeDeletedByRule) {
   ManagerOptions best = given();
   best.max_to_keep = 1;
@@ -372,9 +427,7 @@ TEST_P(LastSave, StopsTheRemovalOfWhatAnEarlierProcessLeft) {
     const SaveFuture before = manager.save(1, state(1));
     faults_->wait_until_held(1);  // it has the turn
     const SaveFuture last = manager.save_before_exit(2, state(2));
-    std::promise<void> begun;
-    boost::asio::post(manager.engine()->executor(), [&] { begun.set_value(); });
-    begun.get_future().get();
+    settle(manager);
     faults_->release();
     EXPECT_TRUE(last.get());
     EXPECT_TRUE(before.get());

@@ -32,6 +32,8 @@ void Model::list(bool read) {
     known.time_ns = content.damaged ? std::numeric_limits<std::int64_t>::max() : content.time_ns;
     if (!content.damaged) known.loss = content.loss;
   }
+  std::erase_if(made_by_, [this](const auto& made) { return !committed_.contains(made.first); });
+  for (Step step = 0; step <= kStepMax; ++step) prune(step);
 }
 
 void Model::open(Settings settings) {
@@ -168,6 +170,13 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
 
 Answer Model::fail(const Save& save, ErrorCode code) {
   for (const Step step : save.losers) chosen_[step].erase(save.number);
+  const Step step = save.call.step;
+  if (code == ErrorCode::commit_unknown) {
+    // What was to be deleted before may be the new content now.
+    std::erase_if(chosen_[step], [&](int by) { return by < save.number; });
+  } else {
+    prune(step);
+  }
   end_lone_roll_back();
   unseen_.push_back({save.call.value, code});
   return code;
@@ -197,6 +206,7 @@ void Model::commit(Save& save) {
   save.known.time_ns = now_ns;
   committed_[step] = save.known;
   made_by_[step] = save.number;
+  prune(step);
   const bool ends = save.supersedes && save.roll_back == roll_backs_;
   if (ends || step > rolled_back_from_) restored_.reset();
   if (!composite_) composite_ = save.call.composite;
@@ -241,13 +251,22 @@ void Model::carry_out(std::vector<Deletion> deletions) {
     const bool now = replaced || !is_saving(step);
     const bool gone = now && remove(step);
     if (gone) {
-      committed_.erase(step);
-      made_by_.erase(step);
+      lose(step);
     } else if (now && settings_.background_delete) {
       unseen_.push_back({-1, ErrorCode::io_error});
     }
     if (!gone || is_due(deletion)) deferred_.push_back(deletion);
   }
+}
+
+void Model::prune(Step step) {
+  std::erase_if(chosen_[step], [&](int by) { return !is_due({step, by, false}); });
+}
+
+void Model::lose(Step step) {
+  committed_.erase(step);
+  made_by_.erase(step);
+  prune(step);
 }
 
 void Model::close() {
@@ -288,8 +307,7 @@ Answer Model::delete_step(Step step) {
   if (is_saving(step)) return ErrorCode::busy;
   if (!committed_.contains(step) || doomed(step)) return ErrorCode::not_found;
   if (!remove(step)) return ErrorCode::io_error;
-  committed_.erase(step);
-  made_by_.erase(step);
+  lose(step);
   end_lone_roll_back();
   return {};
 }

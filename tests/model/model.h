@@ -115,6 +115,10 @@ class Model {
     bool superseded;
   };
   [[nodiscard]] bool is_due(const Deletion& deletion) const;
+  /// Forgets deletions of what is not there, nor to come.
+  void prune(Step step);
+  /// Takes what is committed of it out of the list.
+  void lose(Step step);
   /// Those that can be done now; the others are deferred.
   void carry_out(std::vector<Deletion> deletions);
   [[nodiscard]] bool reads_metadata() const;
