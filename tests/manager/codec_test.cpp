@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <random>
 
 #include "support/manager_fixture.h"
@@ -137,10 +140,26 @@ TEST_P(Codecs, AutoEncodesWhatGainsAndSaysSo) {
   EXPECT_EQ(manager.restore(0).get().tree(), tree);
 }
 
+/// Everything takes the same time by it: the coder that stores less gets more through.
+class TickingClock final : public engine::Clock {
+ public:
+  [[nodiscard]] std::int64_t now_ns() const override { return still_.now_ns(); }
+  [[nodiscard]] Duration steady() const override {
+    return still_.steady() + std::chrono::milliseconds(++looks_);
+  }
+  TimerId call_at(Duration deadline, std::function<void()> fn) override {
+    return still_.call_at(deadline, std::move(fn));
+  }
+  bool cancel(TimerId timer) override { return still_.cancel(timer); }
+
+ private:
+  engine::ManualClock still_;
+  mutable std::atomic<std::int64_t> looks_{0};
+};
+
 TEST_P(Codecs, AutoFindsWhatRepeatsInIntegersAndBooleans) {
-  // By a clock that stands still no coder and no disk has a speed: the assumed ones decide.
   test::EngineSettings settings;
-  settings.clock = std::make_shared<engine::ManualClock>();
+  settings.clock = std::make_shared<TickingClock>();
   ManagerOptions o = options(settings);
   o.codec = Codec::automatic();
   o.encode_policy = always(EncodeDecision::encode);

@@ -1,5 +1,6 @@
 // What the last save of a process makes of the steps that are there.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
 #include <boost/asio/post.hpp>
@@ -298,7 +299,10 @@ TEST_P(LastSave, LetsTheSaveBeforeItFinishWhatThatHasSuperseded) {
     save_all(manager, 0, 1);
     save_all(manager, 3, 4);
     roll_back(manager, 1);
-    faults_->hold(FaultPlan::only({IoOp::read}));
+    faults_->hold([](const engine::IoRequest& request) {
+      return request.op == IoOp::open && request.path.ends_with("manifest.ocdbt") &&
+             (request.flags & O_CREAT) == 0;
+    });
     EXPECT_TRUE(manager.save(2, state(22)).get());
     faults_->wait_until_held(1);  // it is read back
     const SaveFuture last = manager.save_before_exit(2, state(0));

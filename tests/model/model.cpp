@@ -146,7 +146,8 @@ std::optional<Answer> Model::begin_save(const SaveCall& call) {
   if (decision.answer.error) return refuse(*decision.answer.error);
   if (decision.answer.outcome != SaveOutcome::saved) return decision.answer;
   const bool there = all_steps().contains(call.step);
-  const bool overwrites = call.overwrite || decision.supersedes || (doomed(call.step) && !there);
+  const bool overwrites =
+      call.overwrite || decision.supersedes || (!chosen_[call.step].empty() && !there);
   if (there && !overwrites) return refuse(ErrorCode::already_exists);
   if (settings_.best != Best::none && !call.loss && !settings_.allow_missing)
     return refuse(ErrorCode::invalid_argument);
@@ -218,22 +219,22 @@ void Model::commit(Save& save) {
   const std::vector<Step> lost = losers_of(settled, settings_);
   std::vector<Deletion> deletions = std::exchange(deferred_, {});
   for (const Step loser : save.losers) {
-    const bool stays = settled.contains(loser) && std::ranges::count(lost, loser) == 0;
-    if (stays) chosen_[loser].erase(save.number);
-    deletions.push_back({loser, save.number, save.supersedes && loser > step});
+    const bool superseded = save.supersedes && loser > step;
+    // "A step whose metadata is damaged is kept", also where nobody has looked until now.
+    const std::string name = find(loser);
+    const bool looked = committed_.contains(loser) && committed_.at(loser).unread && !superseded;
+    const bool damaged = looked && (name.empty() || disk.at(name).damaged);
+    const bool spared = settled.contains(loser) && std::ranges::count(lost, loser) == 0;
+    if (spared || damaged) chosen_[loser].erase(save.number);
+    deletions.push_back({loser, save.number, superseded});
   }
   carry_out(std::move(deletions));
   end_lone_roll_back();
 }
 
 bool Model::is_due(const Deletion& deletion) const {
-  const auto [step, by, superseded] = deletion;
-  const auto chosen = chosen_.find(step);
-  if (chosen == chosen_.end() || !chosen->second.contains(by)) return false;
-  const bool comes = std::ranges::any_of(saves, [step = step, by = by](const Save& save) {
-    return save.call.step == step && save.number <= by;
-  });
-  return comes || (committed_.contains(step) && maker(step) <= by);  // else replaced, or gone
+  const auto chosen = chosen_.find(deletion.step);
+  return chosen != chosen_.end() && chosen->second.contains(deletion.by);
 }
 
 void Model::carry_out(std::vector<Deletion> deletions) {
@@ -260,7 +261,11 @@ void Model::carry_out(std::vector<Deletion> deletions) {
 }
 
 void Model::prune(Step step) {
-  std::erase_if(chosen_[step], [&](int by) { return !is_due({step, by, false}); });
+  std::erase_if(chosen_[step], [&](int by) {
+    const bool comes = std::ranges::any_of(
+        saves, [&](const Save& save) { return save.call.step == step && save.number <= by; });
+    return !comes && !(committed_.contains(step) && maker(step) <= by);
+  });
 }
 
 void Model::lose(Step step) {
