@@ -168,7 +168,8 @@ TEST_P(Codecs, AutoFindsWhatRepeatsInIntegersAndBooleans) {
   std::int32_t next = 0;
   for (std::int32_t& value : positions.values<std::int32_t>()) value = next++;
   Array mask(DType::boolean, {1 << 20});
-  std::ranges::fill(mask.bytes().first(400'000), std::byte{1});
+  std::size_t place = 0;
+  for (std::byte& value : mask.bytes()) value = std::byte(place++ / 1000 % 2);
   const Tree tree(Dict{{"positions", Tree(positions)}, {"mask", Tree(mask)}});
   for (const Layout layout : kLayouts) {
     SCOPED_TRACE(to_string(layout));
