@@ -227,9 +227,9 @@ TEST(OcdbtDamage, RangesThatEndBeyondTheLargestFileAreRefused) {
   for (const auto& [offset, length] : beyond) {
     const auto why = "found offset " + std::to_string(offset) + " and length " +
                      std::to_string(length) + "; allowed: an end of at most 2^63 - 1";
-    EXPECT_THAT(error_of([&] { decode_a_node(leaf_at(offset, length)); }),
+    EXPECT_THAT(error_of([&, at = offset, size = length] { decode_a_node(leaf_at(at, size)); }),
                 AllOf(HasSubstr("entry 0: data_file_offset at byte "), HasSubstr(why)));
-    EXPECT_THAT(error_of([&] { decode_a_node(interior_at(offset, length)); }),
+    EXPECT_THAT(error_of([&, at = offset, size = length] { decode_a_node(interior_at(at, size)); }),
                 AllOf(HasSubstr("entry 0: length at byte "), HasSubstr(why)));
   }
 }
