@@ -4,6 +4,8 @@
 #include <cairn/codecs/orbax.h>
 #include <fuzz/json_inputs.h>
 
+#include <optional>
+
 namespace cairn::fuzz {
 namespace {
 
@@ -35,9 +37,36 @@ constexpr std::string_view kWords[] = {"tree_metadata",
                                        "a.b",
                                        "\xc3\xa9'\"\\\n"};
 
+// A node that is written as one of this type; none where Orbax alone makes them.
+std::optional<Tree> node_of(ValueType type) {
+  switch (type) {
+    case ValueType::np_ndarray:
+      return Tree(Array(DType::float32, {2}));
+    case ValueType::scalar:
+      return Tree(1);
+    case ValueType::string:
+      return Tree("text");
+    case ValueType::none:
+      return Tree(Null());
+    case ValueType::empty_dict:
+      return Tree(Dict());
+    case ValueType::empty_list:
+      return Tree(List());
+    case ValueType::empty_tuple:
+      return Tree(Tuple());
+    case ValueType::jax_array:
+    case ValueType::foreign:
+    case ValueType::empty_named_tuple:
+      break;
+  }
+  return std::nullopt;
+}
+
 void check_one_tree(const TreeMetadata& metadata) {
   std::vector<std::pair<KeyPath, Tree>> entries;
   for (const auto& entry : metadata.entries) {
+    const auto node = node_of(entry.type);
+    require(!node || value_type_of(*node) == entry.type, "a node is written as what was read");
     entries.emplace_back(entry.path, Tree());
     require(!to_string(entry.path).empty(), "a path has a name for people");
   }

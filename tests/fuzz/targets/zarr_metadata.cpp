@@ -24,6 +24,8 @@ void check_grid(const ArrayMetadata& metadata) {
 }
 
 void check_sizes(const ArrayMetadata& metadata) {
+  const auto expansion = max_expansion(metadata);
+  require(!expansion || *expansion >= 1, "what is stored may be as long as what it says");
   const auto bytes = chunk_bytes(metadata);
   if (!bytes) return;
   const auto fixed = fixed_chunk_size(metadata);
