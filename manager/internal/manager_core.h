@@ -171,12 +171,13 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   /// Steps whose metadata is damaged are kept, also where their names alone were read.
   internal::Task<void> spare_damaged(JobPtr job);
   struct Deferred;
-  /// Renames what saves pushed out. What cannot go yet is deferred again.
+  /// Renames what saves pushed out. What cannot go yet is deferred again; after save_before_exit()
+  /// that is all but superseded steps: the next process would go on from one of them.
   internal::Task<Retired> retire_losers(internal::FolderPtr root, std::vector<Deferred> losers);
   /// Before the manager is closed: superseded steps that readers held until now.
   internal::Task<void> retire_deferred(DeletePtr job);
   internal::Task<void> carry_out_deferred(DeletePtr job);
-  /// Null where nothing is deferred, or may be deleted any more.
+  /// Null where nothing of that kind is deferred.
   [[nodiscard]] DeletePtr begin_deferred();
   /// Of what has no name any more. It may be relieved of the turn meanwhile.
   internal::Task<void> remove_trash(internal::FolderPtr root, std::vector<std::string> trash);
@@ -222,9 +223,6 @@ class CheckpointManager::Impl : public std::enable_shared_from_this<CheckpointMa
   [[nodiscard]] bool is_doomed(const internal::SaveJob& job) const;
   /// It is of a run that a roll-back has given up: likewise.
   [[nodiscard]] bool is_given_up(const internal::SaveJob& job) const;
-  /// After save_before_exit() nothing is deleted any more but this: steps that were superseded lose
-  /// their names, or the next process would go on from one of them. Returns them. Throws nothing.
-  internal::Task<std::vector<Step>> retire_superseded(JobPtr job);
   /// The new step does not read back: what was to be deleted for it, and is deferred, is not.
   void spare_unconfirmed(const internal::SaveJob& job);
   /// The new step does not read back, for that reason.

@@ -84,8 +84,13 @@ Task<void> CheckpointManager::Impl::spare_damaged(JobPtr job) {
 }
 
 Task<bool> CheckpointManager::Impl::verify_newest(JobPtr job) {
-  const bool deletes = !removals_wait() && !(job->losers.empty() && deferred_.empty());
-  if (deletes && !job->verified()) co_await verify_step(job->step, "older steps are kept");
+  // Before an exit the others stay.
+  const bool leaves = writer_->removals->closed();
+  const bool deletes = std::ranges::any_of(deferred_, [&](const Deferred& deletion) {
+    return leaves ? deletion.superseded && !deletion.confirmed : !removals_wait();
+  });
+  const char* const consequence = leaves ? "later steps are kept" : "older steps are kept";
+  if (deletes && !job->verified()) co_await verify_step(job->step, consequence);
   co_return deletes;
 }
 
@@ -127,13 +132,9 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
   }
   if (!job->losers.empty()) confirm_losers(*job);
   co_await spare_damaged(job);
-  if (removals_wait()) {
-    // The save that is in a hurry does it, once it has committed.
-    for (const Step step : std::exchange(job->losers, {})) {
-      deferred_.push_back(deferral(*job, step));
-    }
+  for (const Step step : std::exchange(job->losers, {})) {
+    deferred_.push_back(deferral(*job, step));
   }
-  std::vector<Step> superseded = co_await retire_superseded(job);
   std::exception_ptr unverified;
   bool background = false;
   bool confirmed = false;
@@ -143,19 +144,16 @@ Task<std::exception_ptr> CheckpointManager::Impl::follow_commit(
     unverified = std::current_exception();
   }
   if (unverified) {
-    // Not one of them is deleted: they are what there is if the new step is bad. Those of a run
-    // that a sound step has superseded are not.
-    for (const Step step : std::exchange(job->losers, {})) index.spare(step, job->listed);
+    // They are what there is if the new step is bad; but a run that a sound step has superseded is
+    // not.
     spare_unconfirmed(*job);
     report_unverified(*job, unverified);
   }
   std::vector<Deferred> losers = std::exchange(deferred_, {});
-  for (const Step step : job->losers) losers.push_back(deferral(*job, step));
   for (Deferred& deletion : losers) deletion.confirmed = deletion.confirmed || confirmed;
   std::exception_ptr trouble;
   try {
     Retired retired = co_await retire_losers(job->root(), std::move(losers));
-    retired.steps.insert(retired.steps.end(), superseded.begin(), superseded.end());
     if (replaced) replaced_.push_back(*replaced);
     const std::vector<std::string> overwritten = std::exchange(replaced_, {});
     for (const std::string& name : overwritten) {
@@ -197,8 +195,9 @@ Task<CheckpointManager::Impl::Retired> CheckpointManager::Impl::retire_losers(
     // A later save of the same number has replaced it, or it is gone; perhaps since the last one's
     // turn.
     if (!is_due(deletion)) continue;
-    // One that is being saved is deleted, or has been replaced, when that save has ended. Before an
-    // exit only those lose their names that the next process would go on from.
+    // One that is being saved is deleted, or has been replaced, when that save has ended. Where a
+    // save is in a hurry, it does the rest once it has committed; before an exit only those lose
+    // their names that the next process would go on from.
     const bool leaves = writer_->removals->closed();
     const bool waits = leaves ? !deletion.superseded || !deletion.confirmed : removals_wait();
     if (waits || (index.is_saving(step) && !replaced)) {

@@ -7,9 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <functional>
-
 namespace cairn {
 
 using namespace internal;  // NOLINT(google-build-using-namespace): this file is the bridge between
@@ -91,52 +88,6 @@ void CheckpointManager::Impl::begin_leaving(std::chrono::milliseconds deadline) 
   };
   exit_watchdog_ = std::make_unique<engine::Watchdog>(engine->shared_clock(), engine->executor(),
                                                       limits, std::move(expired));
-}
-
-Task<std::vector<Step>> CheckpointManager::Impl::retire_superseded(JobPtr job) {
-  std::vector<Step> gone;
-  if (!writer_->removals->closed() || !is_primary()) co_return gone;
-  const auto unconfirmed = [](const Deferred& deletion) {
-    return deletion.superseded && !deletion.confirmed;
-  };
-  if (std::ranges::any_of(deferred_, unconfirmed)) {
-    std::exception_ptr unverified;
-    try {
-      if (!job->verified()) co_await verify_step(job->step, "later steps are kept");
-    } catch (...) {
-      unverified = std::current_exception();
-    }
-    if (unverified) {
-      spare_unconfirmed(*job);
-      report_unverified(*job, unverified);
-    }
-    for (Deferred& deletion : deferred_) deletion.confirmed = true;
-  }
-  // One that is still being saved goes when that save has ended.
-  std::vector<Deferred> later = deferred_;
-  std::erase_if(later, [this](const Deferred& deletion) {
-    const bool waits = index.is_saving(deletion.step) && !is_replaced(deletion);
-    return !deletion.superseded || !is_due(deletion) || waits;
-  });
-  // From the highest down: should the process die, what is left ends where the run began.
-  std::ranges::sort(later, std::greater(), &Deferred::step);
-  for (const Deferred& deletion : later) {
-    std::exception_ptr trouble;
-    std::vector<std::string> left;  // the next writer removes it
-    try {
-      co_await retire(job->root(), deletion.step, &left);
-    } catch (...) {
-      trouble = std::current_exception();
-    }
-    if (trouble) {
-      log(LogLevel::warning, "delete", deletion.step, message_of(trouble));
-      continue;
-    }
-    index.forget(deletion.step);
-    gone.push_back(deletion.step);
-    std::erase_if(deferred_, [this](const Deferred& other) { return !is_due(other); });
-  }
-  co_return gone;
 }
 
 void CheckpointManager::Impl::give_up_all(std::chrono::milliseconds deadline) {
