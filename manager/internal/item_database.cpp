@@ -1,7 +1,7 @@
+#include <cairn/codecs/cairn_record.h>
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/item_database.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cassert>
@@ -47,12 +47,6 @@ std::optional<std::uint64_t> numbered_manifest(std::string_view name) {
   return number;
 }
 
-std::string hex(std::span<const std::byte> bytes) {
-  std::string text;
-  for (const std::byte byte : bytes) text += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
-  return text;
-}
-
 /// Of a numbered manifest, which repeats the configuration but for its own kind.
 void check_config(const std::string& path, const ocdbt::Config& found,
                   const ocdbt::Config& expected) {
@@ -70,7 +64,7 @@ void check_config(const std::string& path, const ocdbt::Config& found,
     const FormatError error("OCDBT manifest", "manifest_kind", "1", "0 in a numbered manifest");
     throw database_error(path, std::nullopt, error.what());
   }
-  check("uuid", hex(found.uuid), hex(expected.uuid));
+  check("uuid", to_hex(found.uuid), to_hex(expected.uuid));
   number("max_inline_value_bytes", found.max_inline_value_bytes, expected.max_inline_value_bytes);
   number("max_decoded_node_bytes", found.max_decoded_node_bytes, expected.max_decoded_node_bytes);
   number("version_tree_arity_log2", found.version_tree_arity_log2,
