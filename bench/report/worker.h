@@ -1,0 +1,35 @@
+#pragma once
+// Measurements that need a process of their own: a restart, peak memory, what a peer's process is
+// compared with. The report starts itself again.
+
+#include <boost/json/object.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cairn::bench {
+
+/// Runs the worker of that name in a new process of this program and waits for the object that it
+/// gives. Throws std::runtime_error with its words where it fails.
+[[nodiscard]] boost::json::object run_worker(std::string_view name,
+                                             const boost::json::object& arguments);
+/// Any other program that prints one JSON object as its last line, and how long it took in all.
+struct ProgramResult {
+  boost::json::object printed;
+  double seconds = 0;
+};
+[[nodiscard]] ProgramResult run_program(const std::vector<std::string>& command);
+
+/// What the new process does: finds the worker, runs it, prints its object. An exit status.
+int worker_main(std::string_view name, std::string_view arguments);
+
+// The workers, each declared here and defined with its section.
+
+/// {"root", "threads"...} -> {"seconds"}: from the start of the process to every tensor usable.
+boost::json::object restart_worker(const boost::json::object& arguments);
+/// {"root", "bytes", "seed", "staging"} -> {"idle", "peak", "leaves"}, bytes of memory.
+boost::json::object memory_worker(const boost::json::object& arguments);
+/// {"safetensors", "root", "mode"} -> what a peer's process prints, see bench/peers.py.
+boost::json::object peer_worker(const boost::json::object& arguments);
+
+}  // namespace cairn::bench
