@@ -104,6 +104,10 @@ class CAIRN_EXPORT File {
   /// fdatasync. After a failure the file's content is unknown: give the save up.
   template <class Token>
   auto async_sync(Token&& token);  // void(error_code)
+  /// How many of these bytes the page cache has, by a sample: all of them only where every sampled
+  /// page is there. 0 where the kernel does not tell. void(error_code, std::uint64_t bytes)
+  template <class Token>
+  auto async_cached(std::uint64_t offset, std::uint64_t length, Token&& token);
   /// What FileStatus has of it.
   template <class Token>
   auto async_stat(Token&& token);  // void(error_code, FileStatus)

@@ -139,6 +139,8 @@ std::string_view to_string(IoOp op) noexcept {
       return "stat";
     case IoOp::lock:
       return "lock";
+    case IoOp::cached:
+      return "cached";
     case IoOp::watch:
       return "watch";
   }

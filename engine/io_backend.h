@@ -37,6 +37,8 @@ enum class IoOp : std::uint8_t {
   list,              ///< fd (a directory) -> entries, in no order, without . and ..
   stat,              ///< fd, path ("" = fd itself) -> status; does not follow a symlink
   lock,              ///< fd, flags = LOCK_SH / LOCK_EX / LOCK_UN; never waits (LOCK_NB is added)
+  cached,  ///< fd (for reading), offset, length -> value = bytes of it that the page cache has, by
+           ///< a sample of its pages; 0 where the kernel does not tell this process
   watch,  ///< fd (of inotify), fd2 (a directory), flags = IN_...: -> value = watch descriptor;
           ///< -EOPNOTSUPP where other machines may change the directory unheard
 };

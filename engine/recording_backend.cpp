@@ -110,6 +110,7 @@ class RecordingBackend final : public internal::Decorator {
       case IoOp::list:
       case IoOp::stat:
       case IoOp::lock:
+      case IoOp::cached:
       case IoOp::watch:
         return;  // change nothing, and make nothing durable
     }

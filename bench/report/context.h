@@ -14,7 +14,7 @@
 namespace cairn::bench {
 
 struct Settings {
-  std::filesystem::path directory = ".";  ///< on the file system to measure
+  std::filesystem::path directory = ".";         ///< on the file system to measure
   std::uint64_t bytes = std::uint64_t{2} << 30;  ///< of a state
   int rounds = 7;
   std::uint64_t seed = 1;

@@ -13,20 +13,19 @@ struct FioJob {
   bool uring = true;  ///< else psync
   std::uint64_t block_bytes = std::uint64_t{4} << 20;
   unsigned depth = 32;  ///< 1 for psync
-  unsigned jobs = 1;    ///< processes, each with a part of the bytes in a file of its own
+  unsigned jobs = 1;    ///< threads, each with a part of the bytes in a file of its own
 };
-/// "write io_uring 4M x 32 x 1".
+/// "write_4m_32_1": block, depth, jobs.
+[[nodiscard]] std::string name_of(const FioJob& job);
+/// The command line without size and path.
 [[nodiscard]] std::string to_string(const FioJob& job);
-/// The command line; `path` is the file's, or the common beginning of the jobs' files.
-[[nodiscard]] std::string fio_command(const FioJob& job, const std::filesystem::path& path,
-                                      std::uint64_t bytes);
 
 struct FioFigure {
   double gb_per_s = 0;  ///< 10^9 bytes; writing ends with the fsync
   double cpu_seconds_per_gb = 0;
 };
-/// Runs it: writing makes new files that nothing has been written to, reading finds those of an
-/// earlier write with as many jobs. Throws std::runtime_error with fio's words where it fails.
+/// Runs it on `path`.0, `path`.1 ...: writing makes new files, reading finds those of a write with
+/// as many jobs. Throws std::runtime_error with fio's words where it fails.
 [[nodiscard]] FioFigure run_fio(const FioJob& job, const std::filesystem::path& path,
                                 std::uint64_t bytes);
 

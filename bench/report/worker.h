@@ -13,11 +13,15 @@ namespace cairn::bench {
 /// gives. Throws std::runtime_error with its words where it fails.
 [[nodiscard]] boost::json::object run_worker(std::string_view name,
                                              const boost::json::object& arguments);
-/// Any other program that prints one JSON object as its last line, and how long it took in all.
+/// The same in another program that has workers.
+[[nodiscard]] boost::json::object run_worker(const std::string& program, std::string_view name,
+                                             const boost::json::object& arguments);
+/// Any program that prints one JSON object, maybe after notes, and how long it took in all.
 struct ProgramResult {
   boost::json::object printed;
   double seconds = 0;
 };
+/// Throws std::runtime_error with its words where it fails or prints no object.
 [[nodiscard]] ProgramResult run_program(const std::vector<std::string>& command);
 
 /// What the new process does: finds the worker, runs it, prints its object. An exit status.
@@ -25,7 +29,10 @@ int worker_main(std::string_view name, std::string_view arguments);
 
 // The workers, each declared here and defined with its section.
 
-/// {"root", "threads"...} -> {"seconds"}: from the start of the process to every tensor usable.
+/// {"root", "workload", "bytes", "seed", "codec"} -> {"seconds", "cpu_s_per_gb"} of a save to
+/// durable in a process that has saved once before.
+boost::json::object save_worker(const boost::json::object& arguments);
+/// {"root", "began_ns"} -> {"seconds"}: from `began_ns` (steady clock) to every tensor usable.
 boost::json::object restart_worker(const boost::json::object& arguments);
 /// {"root", "bytes", "seed", "staging"} -> {"idle", "peak", "leaves"}, bytes of memory.
 boost::json::object memory_worker(const boost::json::object& arguments);

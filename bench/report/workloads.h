@@ -23,7 +23,8 @@ struct Workload {
 };
 
 /// "llama": the 291 tensors of Llama-3.1-8B with one scale on their axes, so that bf16 weights,
-///   their fp32 copy and Adam's two fp32 moments make about `bytes` together (14 bytes a parameter);
+///   their fp32 copy and Adam's two fp32 moments make about `bytes` together (14 bytes a
+///   parameter);
 /// "llama_bf16": of these the bf16 weights alone, about `bytes`;
 /// "huge": one fp32 array; "tiny": 100,000 arrays of 16 B to 4 KiB (`bytes` is not asked);
 /// "resnet": the 161 arrays of ResNet-50, as many as make about 200 MB with their momentum;
@@ -38,6 +39,8 @@ void update_rows(Workload& workload, double share, std::uint64_t seed);
 
 /// A nested tree of views of the arrays, which live longer.
 [[nodiscard]] Tree views_of(const Workload& workload);
+/// The same of memory to restore into.
+[[nodiscard]] Tree mutable_views_of(Workload& workload);
 /// New arrays of the same shapes whose pages have been touched, with other content.
 [[nodiscard]] Workload targets_for(const Workload& workload);
 /// The first path whose bytes differ, or empty.

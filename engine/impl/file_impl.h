@@ -50,6 +50,14 @@ auto File::async_sync(Token&& token) {
 }
 
 template <class Token>
+auto File::async_cached(std::uint64_t offset, std::uint64_t length, Token&& token) {
+  IoRequest made = request(IoOp::cached);
+  made.offset = offset;
+  made.length = length;
+  return impl::initiate(fd_.engine(), impl::CountPlan(std::move(made)), token);
+}
+
+template <class Token>
 auto File::async_stat(Token&& token) {
   return impl::initiate(fd_.engine(), impl::StatPlan(request(IoOp::stat)), token);
 }

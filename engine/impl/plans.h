@@ -55,6 +55,18 @@ class StatusPlan : public SinglePlan {
   }
 };
 
+/// A number of bytes.
+class CountPlan : public SinglePlan {
+ public:
+  using Signature = void(error_code, std::uint64_t);
+  using SinglePlan::SinglePlan;
+  template <class Handler>
+  void invoke(Handler& handler) {
+    const std::int64_t count = last_.value;
+    std::move(handler)(to_error(last_), count < 0 ? 0 : static_cast<std::uint64_t>(count));
+  }
+};
+
 /// True for a name of one component, the only kind that cannot lead out of a directory.
 [[nodiscard]] CAIRN_EXPORT bool is_entry_name(const std::string& name) noexcept;
 

@@ -298,6 +298,7 @@ void UringBackend::prepare(io_uring_sqe* sqe, const IoRequest& r, Slot& slot) no
     case IoOp::write_back:
     case IoOp::list:
     case IoOp::lock:
+    case IoOp::cached:
     case IoOp::watch:
       break;  // never supported here: submit() sent them to the helper
   }

@@ -100,12 +100,18 @@ void ChunkReader::count(const Tally& tally) {
 
 Task<ChunkReader::DataFilePtr> ChunkReader::open_data_file(std::uint32_t file) {
   const FolderPtr& item = scope_.index.folder();
+  const std::string& name = scope_.index.database().files()[file];
+  const engine::DirectIo direct = item->engine->direct_io();
   auto opened = std::make_shared<DataFile>();
-  opened->file = co_await open_file(item, scope_.index.database().files()[file],
-                                    engine::OpenMode::read, item->engine->direct_io());
+  opened->file = co_await open_file(item, name, engine::OpenMode::read, direct);
   auto [error, status] = co_await opened->file->file.async_stat(kAsTuple);
   if (error) raise_failure(error, "look at", opened->file->path);
   opened->size = status.size;
+  if (!opened->file->file.direct() || direct == engine::DirectIo::required) co_return opened;
+  if (from_ == ReadFrom::disk) co_return opened;
+  auto [unknown, cached] = co_await opened->file->file.async_cached(0, opened->size, kAsTuple);
+  if (unknown || cached < opened->size) co_return opened;
+  opened->file = co_await open_file(item, name, engine::OpenMode::read, engine::DirectIo::off);
   co_return opened;
 }
 

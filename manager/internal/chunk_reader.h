@@ -10,12 +10,17 @@
 
 namespace cairn::internal {
 
+/// Where data comes from: files that are in the page cache need no disk, unless that is what is
+/// asked about.
+enum class ReadFrom : std::uint8_t { cache_or_disk, disk };
+
 class ChunkReader {
  public:
   /// Borrows what `scope` refers to, and the sink. `damage` is called on the strand or while it
   /// waits; where it returns, reading goes on without the chunks that it was told of.
-  ChunkReader(const ReadScope& scope, ChunkSink& sink, DamageSink damage)
-      : scope_(scope), sink_(sink), damage_(std::move(damage)) {}
+  ChunkReader(const ReadScope& scope, ChunkSink& sink, DamageSink damage,
+              ReadFrom from = ReadFrom::cache_or_disk)
+      : scope_(scope), sink_(sink), damage_(std::move(damage)), from_(from) {}
 
   Task<void> run(ReadPlan plan);
   /// Chunks, or inner chunks, that were found good, and their stored bytes.
@@ -82,6 +87,7 @@ class ChunkReader {
   const ReadScope scope_;
   ChunkSink& sink_;
   DamageSink damage_;
+  const ReadFrom from_;
   std::uint64_t good_chunks_ = 0;
   std::uint64_t good_bytes_ = 0;
 };

@@ -148,7 +148,7 @@ Task<void> TreeReader::verify(VerifyReport* report) {
   co_await index_.database().check_version_tree();
   ReadPlan reads = co_await plan(ReadScope(index_));
   CheckSink check(index_.record() && index_.record_matches());
-  ChunkReader reader(index_, check, damage_);
+  ChunkReader reader(index_, check, damage_, ReadFrom::disk);
   co_await reader.run(std::move(reads));
   for (const StoredLeaf& leaf : leaves()) report->arrays += leaf.array ? 1 : 0;
   report->chunks += reader.good_chunks();

@@ -3,10 +3,13 @@
 #include <cairn/engine/faulty_backend.h>
 #include <cairn/engine/io_backend.h>
 #include <cairn/engine/recording_backend.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -168,11 +171,36 @@ TEST_P(IoBackendConformance, SyncsAndWriteBackSucceedOnFilesAndDirectories) {
   EXPECT_EQ(calls_->close(fd), 0);
 }
 
+TEST_P(IoBackendConformance, CachedTellsWhatIsInThePageCache) {
+  const int fd = calls_->create(root_, "file");
+  constexpr std::uint64_t kBytes = 1'000'001;  // of several pages, the last one in part
+  EXPECT_EQ(calls_->write(fd, 0, std::string(kBytes, 'x')), std::int64_t{kBytes});
+  const auto cached = [&](std::uint64_t offset, std::uint64_t length) {
+    return call(*backend_, range_request(IoOp::cached, fd, offset, length)).value;
+  };
+  EXPECT_EQ(cached(0, kBytes), std::int64_t{kBytes});
+  EXPECT_EQ(cached(5000, 10), 10);
+  EXPECT_EQ(cached(0, 0), 0);
+  EXPECT_EQ(calls_->sync_all(fd), 0);
+  struct statfs file_system {};
+  ASSERT_EQ(::fstatfs(fd, &file_system), 0);
+  if (file_system.f_type != TMPFS_MAGIC) {
+    ASSERT_EQ(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    EXPECT_EQ(cached(0, kBytes), 0);
+    std::array<char, 1> byte{};
+    EXPECT_EQ(call(*backend_, read_request(fd, 0, byte)).value, 1);
+    EXPECT_GT(cached(0, 1), 0);
+    EXPECT_LT(cached(0, kBytes), std::int64_t{kBytes});
+  }
+  EXPECT_EQ(calls_->close(fd), 0);
+}
+
 TEST_P(IoBackendConformance, OperationsOnAClosedDescriptorFailWithEbadf) {
   constexpr int kNoSuchDescriptor = 1'000'000;
   std::array<char, 8> buffer{};
   EXPECT_EQ(call(*backend_, read_request(kNoSuchDescriptor, 0, buffer)).value, -EBADF);
   EXPECT_EQ(calls_->write(kNoSuchDescriptor, 0, "x"), -EBADF);
+  EXPECT_EQ(call(*backend_, range_request(IoOp::cached, kNoSuchDescriptor, 0, 1)).value, -EBADF);
   EXPECT_EQ(calls_->truncate(kNoSuchDescriptor, 0), -EBADF);
   EXPECT_EQ(calls_->sync_data(kNoSuchDescriptor), -EBADF);
   EXPECT_EQ(calls_->sync_all(kNoSuchDescriptor), -EBADF);

@@ -1,0 +1,191 @@
+// How fast saves are durable, against fio in turns.
+
+#include <cairn/cairn.h>
+
+#include "report/context.h"
+#include "report/saving.h"
+#include "report/worker.h"
+#include "report/workloads.h"
+
+namespace cairn::bench {
+namespace {
+
+double gb(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / 1e9;
+}
+
+/// Saves of a kind and fio in turns; the rows are the caller's.
+struct Turns {
+  std::vector<double> fio;                ///< GB/s
+  std::vector<std::vector<double>> ours;  ///< GB/s, of each saver
+};
+Turns turns_with_fio(const Context& context, const FioJob& job, const WorkDirectory& work,
+                     std::vector<Saver*> savers) {
+  const std::uint64_t bytes = context.settings.bytes;
+  std::vector<Side> sides = {[&](int round) {
+    return run_fio(job, work / ("fio." + std::to_string(round)), bytes).gb_per_s;
+  }};
+  for (Saver* saver : savers)
+    sides.emplace_back([saver](int) { return gb(saver->bytes()) / saver->save().durable_s; });
+  auto figures = take_turns(context.settings.rounds, sides);
+  Turns turns;
+  turns.fio = std::move(figures.front());
+  figures.erase(figures.begin());
+  turns.ours = std::move(figures);
+  return turns;
+}
+
+Row row_of(std::string name, const Turns& turns, std::size_t place, std::string note) {
+  const Spread value = spread_of(turns.ours[place]);
+  return {std::move(name),
+          value.median,
+          "GB/s",
+          spread_of(turns.fio).median,
+          ratio_of(turns.ours[place], turns.fio),
+          static_cast<int>(turns.fio.size()),
+          std::move(note)};
+}
+
+void measure_uring(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "saves");
+  const Workload state = make_workload("llama", context.settings.bytes, context.settings.seed);
+  const Workload weights =
+      make_workload("llama_bf16", context.settings.bytes, context.settings.seed);
+  const auto engine = make_engine({});
+  Saver raw(work / "raw", engine, Codec::raw(), state);
+  Saver automatic(work / "auto", engine, Codec::automatic(), weights);
+  raw.save();  // takes the staging memory from the system: users meet that once
+  automatic.save();
+  const Turns turns = turns_with_fio(context, context.fio.write, work, {&raw, &automatic});
+  const std::string path = path_of(*engine);
+  report.note_machine("save_path", boost::json::string(path));
+  report.add(row_of("save_raw", turns, 0, "llama, " + path));
+  report.add(
+      row_of("save_bf16_auto", turns, 1,
+             "stored " + std::to_string(automatic.stored_share()).substr(0, 5) + " of the bytes"));
+  const auto spread = spread_of(raw.cpu_seconds_per_gb());
+  report.add({"save_cpu",
+              spread.median,
+              "s/GB",
+              {},
+              {},
+              context.settings.rounds,
+              "of the whole process; fio's own: see fio_write_cpu"});
+}
+
+void measure_threads(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "saves_threads");
+  const Workload state = make_workload("llama", context.settings.bytes, context.settings.seed);
+  engine::EngineOptions options;
+  options.backend.kind = engine::BackendKind::threads;
+  const auto engine = make_engine(std::move(options));
+  Saver raw(work / "raw", engine, Codec::raw(), state);
+  raw.save();
+  const Turns turns = turns_with_fio(context, context.fio.write_psync, work, {&raw});
+  report.add(row_of("save_raw_threads", turns, 0, path_of(*engine)));
+}
+
+/// Other states than the design's rows have, all raw: what shapes and sizes cost.
+void measure_shapes(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "shapes");
+  const auto engine = make_engine({});
+  for (const std::string name : {"huge", "resnet", "odd"}) {
+    const std::uint64_t bytes = name == "resnet" ? 200'000'000 : context.settings.bytes;
+    const Workload state = make_workload(name, bytes, context.settings.seed);
+    Saver saver(work / name, engine, Codec::raw(), state);
+    saver.save();
+    const int rounds = context.settings.quick ? 1 : 3;
+    std::vector<double> rates;
+    for (int i = 0; i < rounds; ++i) rates.push_back(gb(saver.bytes()) / saver.save().durable_s);
+    report.add({"save_" + name,
+                spread_of(rates).median,
+                "GB/s",
+                {},
+                {},
+                rounds,
+                std::to_string(state.arrays.size()) + " arrays"});
+  }
+}
+
+/// An embedding of which 1 % of the rows change from step to step.
+void measure_sparse(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "sparse");
+  Workload state = make_workload("sparse", context.settings.bytes, context.settings.seed);
+  const auto engine = make_engine({});
+  Saver whole(work / "whole", engine, Codec::raw(), state);
+  Saver incremental(work / "incremental", engine, Codec::raw(), state, Saver::Kind::incremental);
+  whole.save();
+  incremental.save();
+  const int rounds = context.settings.quick ? 2 : 5;
+  std::vector<double> shares;
+  const auto figures = take_turns(
+      rounds, {[&](int) { return whole.save().durable_s; },
+               [&](int round) {
+                 update_rows(state, 0.01, context.settings.seed + static_cast<unsigned>(round));
+                 const double seconds = incremental.save().durable_s;
+                 shares.push_back(incremental.stored_share());
+                 return seconds;
+               }});
+  report.add({"sparse_update_save", spread_of(figures[1]).median, "s", spread_of(figures[0]).median,
+              ratio_of(figures[0], figures[1]), rounds,
+              "incremental against whole saves of the same state; written " +
+                  std::to_string(spread_of(shares).median * 100).substr(0, 5) + " % of it"});
+}
+
+/// The same save with and without its checksums, each in a process of its own, as the one without
+/// is another program: codecs/crc32c.h is linked into it with functions that compute nothing.
+void measure_crc32c(const Context& context, Report& report) {
+  namespace fs = std::filesystem;
+  const fs::path other = fs::read_symlink("/proc/self/exe").parent_path() / "report_without_crc32c";
+  if (!fs::exists(other)) {
+    report.leave_out("crc32c", "there is no " + other.string() + ": build all of bench");
+    return;
+  }
+  const WorkDirectory work(context.settings, "crc32c");
+  const auto side = [&](const std::string& program, const std::string& name) {
+    return [&context, &work, program, name](int round) {
+      const boost::json::object arguments{
+          {"root", (work / (name + std::to_string(round))).string()},
+          {"bytes", context.settings.bytes},
+          {"seed", context.settings.seed}};
+      return run_worker(program, "save", arguments).at("seconds").to_number<double>();
+    };
+  };
+  const auto figures = take_turns(
+      context.settings.rounds, {side("/proc/self/exe", "with"), side(other.string(), "without")});
+  const Spread ratio = ratio_of(figures[0], figures[1]);
+  report.add({"crc32c",
+              (ratio.median - 1) * 100,
+              "%",
+              {},
+              {},
+              context.settings.rounds,
+              "of the time to durable; " + std::to_string((ratio.min - 1) * 100).substr(0, 5) +
+                  " to " + std::to_string((ratio.max - 1) * 100).substr(0, 5) + " %"});
+}
+
+}  // namespace
+
+boost::json::object save_worker(const boost::json::object& arguments) {
+  const auto text = [&](const char* name) {
+    return std::string(arguments.at(name).as_string().c_str());
+  };
+  const Workload state = make_workload("llama", arguments.at("bytes").to_number<std::uint64_t>(),
+                                       arguments.at("seed").to_number<std::uint64_t>());
+  Saver saver(text("root"), make_engine({}), Codec::raw(), state);
+  saver.save();
+  const Saved saved = saver.save();
+  return {{"seconds", saved.durable_s},
+          {"staged_s", saved.staged_s},
+          {"cpu_s_per_gb", saver.cpu_seconds_per_gb().back()}};
+}
+
+void measure_saves(const Context& context, Report& report) {
+  measure_uring(context, report);
+  measure_threads(context, report);
+  measure_crc32c(context, report);
+  measure_shapes(context, report);
+  measure_sparse(context, report);
+}
+
+}  // namespace cairn::bench

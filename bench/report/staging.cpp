@@ -1,0 +1,85 @@
+// When the caller has its arrays back: save() itself, and staged().
+
+#include <algorithm>
+
+#include "report/context.h"
+#include "report/copies.h"
+#include "report/saving.h"
+
+namespace cairn::bench {
+namespace {
+
+/// What a copy is measured with fits the default staging memory several times.
+constexpr std::uint64_t kCopiedBytes = std::uint64_t{1} << 30;
+
+void measure_returns(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "returns");
+  const Workload state = make_workload("tiny", 0, context.settings.seed);
+  ManagerOptions options;
+  options.engine = make_engine({});
+  options.max_to_keep = 1;
+  CheckpointManager manager((work / "root").string(), options);
+  const int saves = context.settings.quick ? 10 : 100;
+  std::vector<double> ms;
+  for (Step step = 0; step < saves; ++step) {
+    Tree tree = views_of(state);
+    const Stopwatch watch;
+    const SaveFuture future = manager.save(step, std::move(tree));
+    ms.push_back(watch.seconds() * 1e3);
+    static_cast<void>(future.get());
+  }
+  report.add({"save_returns",
+              percentile(ms, 0.99),
+              "ms",
+              {},
+              {},
+              saves,
+              "median " + std::to_string(percentile(ms, 0.5)).substr(0, 5) + " ms; " +
+                  std::to_string(state.arrays.size()) + " leaves"});
+}
+
+void measure_copy(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "staged_copy");
+  const std::uint64_t bytes = std::min(context.settings.bytes, kCopiedBytes);
+  const Workload state = make_workload("llama", bytes, context.settings.seed);
+  const auto engine = make_engine({});
+  Saver saver(work / "root", engine, Codec::raw(), state);
+  Copier copier(state, engine->stats().cpu_threads);
+  saver.save();
+  copier.copy();
+  const auto figures = take_turns(
+      context.settings.rounds,
+      {[&](int) { return copier.copy(); },
+       [&](int) { return static_cast<double>(state.bytes()) / 1e9 / saver.save().staged_s; }});
+  report.add({"staged_copy", spread_of(figures[1]).median, "GB/s", spread_of(figures[0]).median,
+              ratio_of(figures[1], figures[0]), context.settings.rounds,
+              std::to_string(engine->stats().cpu_threads) + " threads"});
+}
+
+void measure_half(const Context& context, Report& report) {
+  const WorkDirectory work(context.settings, "staged_half");
+  const Workload state = make_workload("llama", context.settings.bytes, context.settings.seed);
+  engine::EngineOptions options;
+  options.staging_bytes = context.settings.bytes / 2;
+  Saver saver(work / "root", make_engine(std::move(options)), Codec::raw(), state);
+  saver.save();
+  const auto figures = take_turns(
+      context.settings.rounds,
+      {[&](int round) {
+         const std::string name = "fio." + std::to_string(round);
+         return run_fio(context.fio.write, work / name, context.settings.bytes).gb_per_s;
+       },
+       [&](int) { return static_cast<double>(state.bytes()) / 1e9 / saver.save().staged_s; }});
+  report.add({"staged_half", spread_of(figures[1]).median, "GB/s", spread_of(figures[0]).median,
+              ratio_of(figures[1], figures[0]), context.settings.rounds});
+}
+
+}  // namespace
+
+void measure_staging(const Context& context, Report& report) {
+  measure_returns(context, report);
+  measure_copy(context, report);
+  measure_half(context, report);
+}
+
+}  // namespace cairn::bench
