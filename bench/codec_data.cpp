@@ -3,67 +3,17 @@
 #include <cairn/codecs/safetensors.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <map>
-#include <numbers>
 #include <stdexcept>
+
+#include "random.h"
 
 namespace cairn::bench {
 namespace {
-
-/// xoshiro256++ by Blackman and Vigna, seeded by splitmix64: the standard's distributions differ
-/// between libraries, and 10^8 normal numbers should not take minutes.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) {
-    for (auto& word : state_) {
-      std::uint64_t z = seed += 0x9e3779b97f4a7c15;
-      z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-      z = (z ^ z >> 27) * 0x94d049bb133111eb;
-      word = z ^ z >> 31;
-    }
-  }
-  std::uint64_t next() {
-    const auto result = std::rotl(state_[0] + state_[3], 23) + state_[0];
-    const auto t = state_[1] << 17;
-    state_[2] ^= state_[0];
-    state_[3] ^= state_[1];
-    state_[1] ^= state_[2];
-    state_[0] ^= state_[3];
-    state_[2] ^= t;
-    state_[3] = std::rotl(state_[3], 45);
-    return result;
-  }
-  /// In (0, 1).
-  double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
-  /// N(0, 1), by Box and Muller.
-  double normal() {
-    if (has_spare_) {
-      has_spare_ = false;
-      return spare_;
-    }
-    const double radius = std::sqrt(-2 * std::log(uniform()));
-    const double angle = 2 * std::numbers::pi * uniform();
-    spare_ = radius * std::sin(angle);
-    has_spare_ = true;
-    return radius * std::cos(angle);
-  }
-
- private:
-  std::uint64_t state_[4];
-  double spare_ = 0;
-  bool has_spare_ = false;
-};
-
-std::uint16_t bfloat16_of(double value) {
-  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
-  // To nearest, halves to even; what is generated is finite.
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 // IEEE-like floats of other shapes, to nearest even, saturating.
 template <class Bits>
@@ -100,13 +50,8 @@ DataSet fill(DType dtype, std::size_t bytes, Make make) {
   return data;
 }
 
-constexpr double kWeightSigma = 0.02;
 /// float8 weights are scaled so that the largest of a tensor uses the format's range.
 constexpr double kFloat8E4m3Scale = 448 / 6.0, kFloat8E5m2Scale = 57'344 / 6.0;
-/// Scales of single parameters' gradients: log-normal.
-constexpr double kGradientScale = 1e-4, kGradientSpread = 1.0;
-/// Of Adam: what an average over N(0, s^2), or over its square, spreads by.
-constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
 constexpr double kVocabulary = 50'257;
 
 double gradient(Random& random) {
@@ -148,13 +93,13 @@ const std::vector<std::pair<std::string, Generate>>& generators() {
        }},
       {"fp32 adam first moment",
        [](auto bytes, auto& r) {
-         const double share = std::sqrt((1 - kBeta1) / (1 + kBeta1));
+         const double share = first_moment_share();
          return fill<float>(DType::float32, bytes,
                             [&](auto) { return static_cast<float>(share * gradient(r)); });
        }},
       {"fp32 adam second moment",
        [](auto bytes, auto& r) {
-         const double noise = std::sqrt(2 * (1 - kBeta2) / (1 + kBeta2));
+         const double noise = second_moment_noise();
          return fill<float>(DType::float32, bytes, [&](auto) {
            const double scale = kGradientScale * std::exp(kGradientSpread * r.normal());
            return static_cast<float>(scale * scale * std::abs(1 + noise * r.normal()));
