@@ -48,6 +48,8 @@ constexpr std::chrono::nanoseconds kMessageInterval = std::chrono::milliseconds(
 constexpr std::uint64_t kSmallestState = std::uint64_t{64} << 20;
 /// Fewer than this and one of 1000 says nothing.
 constexpr std::size_t kSamplesForP999 = 2000;
+/// Where other processes take more of the cores, steps wait for them rather than for a save.
+constexpr double kOthersMax = 0.05;
 
 using Block = std::vector<double>;  ///< seconds of each turn
 using Statistic = std::function<double(const Block&)>;
@@ -193,17 +195,19 @@ void add_trainer_rows(const Plan& plan, const SaveKind& kind, const Compared& co
   const std::size_t samples =
       std::min(Compared::count(compared.with), Compared::count(compared.without));
   const auto add = [&](const char* name, const Statistic& statistic) {
-    report.add({fmt::format("trainer_{}{}", name, kind.suffix),
-                compared.more_percent(statistic),
-                "%",
-                {},
-                compared.ratio(statistic),
-                plan.rounds,
-                fmt::format("{}; a step {:.2f} ms, without saves {:.2f} ms; at least {} steps a "
-                            "side; without saves the halves of the blocks differ by {:.1f} %; {}",
-                            kind.what, Compared::figure(compared.with, statistic) * 1e3,
-                            Compared::figure(compared.without, statistic) * 1e3, samples,
-                            std::abs(compared.noise_percent(statistic)), setting)});
+    report.add(
+        {fmt::format("trainer_{}{}", name, kind.suffix),
+         compared.more_percent(statistic),
+         "%",
+         {},
+         compared.ratio(statistic),
+         plan.rounds,
+         fmt::format("{}; a step {:.2f} ms, without saves {:.2f} ms, the ratio is theirs round "
+                     "by round; at least {} steps a side; without saves the halves of the "
+                     "blocks differ by {:.1f} %; {}",
+                     kind.what, Compared::figure(compared.with, statistic) * 1e3,
+                     Compared::figure(compared.without, statistic) * 1e3, samples,
+                     std::abs(compared.noise_percent(statistic)), setting)});
   };
   add("mean", mean);
   add("p50", at_share(0.5));
@@ -258,9 +262,10 @@ void measure_trainer(const Plan& plan, const std::vector<SaveKind>& kinds, const
   const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, state, room);
   std::string setting = fmt::format("{} thread{} of a trainer, not pinned, on {} core{}", threads,
                                     threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
-  setting += fmt::format("; other processes took {:.0f} % of the cores",
-                         spread_of(turns.others_load).median * 100);
-  if (cores == 1) setting += ": there is no core left for the save";
+  if (cores == 1) setting += "; no core is left for the save";
+  const double others = spread_of(turns.others_load).median;
+  setting += fmt::format("; other processes took {:.0f} % of the cores{}", others * 100,
+                         others > kOthersMax ? ": measure again when they are gone" : "");
   const std::string designs = setting + "; the design's row: an engine's defaults";
   add_percentiles(report, "trainer_step_ms", "no save", turns.without, 1e-3);
   for (std::size_t i = 0; i < kinds.size(); ++i) {

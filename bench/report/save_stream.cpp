@@ -11,6 +11,12 @@ namespace {
 /// What is held before it is removed; a third of it is a stream's.
 constexpr std::uint64_t kHeldBytesMax = std::uint64_t{24} << 30;
 
+/// Of the file system, whose directory is made where it is not there yet.
+std::uint64_t free_bytes(const std::filesystem::path& directory) {
+  std::filesystem::create_directories(directory);
+  return std::filesystem::space(directory).available;
+}
+
 ManagerOptions options_of(const SaveKind& kind) {
   ManagerOptions options;
   options.engine = kind.engine;
@@ -23,10 +29,7 @@ ManagerOptions options_of(const SaveKind& kind) {
 SaveRoom::SaveRoom(const Settings& settings, std::string section)
     : settings_(settings),
       section_(std::move(section)),
-      stream_bytes_max_(
-          std::min(kHeldBytesMax,
-                   std::uint64_t{std::filesystem::space(settings.directory).available} / 2) /
-          3) {}
+      stream_bytes_max_(std::min(kHeldBytesMax, free_bytes(settings.directory) / 2) / 3) {}
 
 std::filesystem::path SaveRoom::new_root() {
   if (written_ > 2 * stream_bytes_max_) work_.reset();

@@ -28,8 +28,8 @@ class TrainerLoad {
   [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
 
  private:
-  /// One thread's.
-  struct Work {
+  /// One thread's, on cache lines of its own.
+  struct alignas(64) Work {
     std::vector<float> factor;
     std::vector<float> rows;
     std::vector<std::byte> from;
