@@ -1,0 +1,387 @@
+// What a save costs those who work beside it: a trainer on all cores but one, and a server that
+// answers messages. Blocks of steps without and with saves take turns; in a block with saves one
+// follows the other, which no trainer does: what is shown is a step during a save.
+
+#include <cairn/engine/cpu_pool.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "report/context.h"
+#include "report/echo.h"
+#include "report/others_load.h"
+#include "report/save_stream.h"
+#include "report/trainer_load.h"
+
+namespace cairn::bench {
+namespace {
+
+struct Plan {
+  int rounds = 7;
+  std::size_t steps = 450;        ///< of each thread in a block, at least: 2 s
+  std::size_t other_steps = 200;  ///< likewise, beside saves that are not by default
+  int echo_rounds = 7;
+  std::size_t messages = 1500;  ///< likewise, in a block: 1.5 s
+  std::uint64_t bytes = std::uint64_t{1} << 30;
+  double save_s = 1.5;  ///< a state that takes longer is cut down
+};
+Plan plan_of(const Settings& settings) {
+  Plan plan;
+  if (settings.quick) {
+    plan.rounds = 5;
+    plan.steps = 100;
+    plan.other_steps = 60;
+    plan.echo_rounds = 3;
+    plan.messages = 600;
+    plan.bytes = std::uint64_t{256} << 20;
+    plan.save_s = 0.4;
+  } else {
+    plan.rounds = plan.echo_rounds = std::max(plan.rounds, settings.rounds);
+  }
+  return plan;
+}
+
+constexpr std::chrono::duration<double> kStep = std::chrono::milliseconds(5);
+constexpr std::chrono::nanoseconds kMessageInterval = std::chrono::milliseconds(1);
+constexpr std::uint64_t kSmallestState = std::uint64_t{64} << 20;
+/// Fewer than this and one of 1000 says nothing.
+constexpr std::size_t kSamplesForP999 = 2000;
+/// Where other processes take more of the cores, steps wait for them rather than for a save.
+constexpr double kOthersMax = 0.05;
+
+using Block = std::vector<double>;  ///< seconds of each turn
+using Statistic = std::function<double(const Block&)>;
+
+double mean(const Block& block) {
+  return std::accumulate(block.begin(), block.end(), 0.0) / static_cast<double>(block.size());
+}
+Statistic at_share(double share) {
+  return [share](const Block& block) { return percentile(block, share); };
+}
+
+/// The blocks of one loop, round by round, without and with something beside it.
+struct Compared {
+  std::vector<Block> without;
+  std::vector<Block> with;
+
+  /// All turns of all rounds, each over the median of its round's block without: the machine's
+  /// drift from round to round is out of them.
+  [[nodiscard]] Block pooled(const std::vector<Block>& blocks) const {
+    Block all;
+    for (std::size_t round = 0; round < blocks.size(); ++round) {
+      const double unit = percentile(without[round], 0.5);
+      for (const double seconds : blocks[round]) all.push_back(seconds / unit);
+    }
+    return all;
+  }
+  /// How many percent more it is with what is beside.
+  [[nodiscard]] double more_percent(const Statistic& statistic) const {
+    return (statistic(pooled(with)) / statistic(pooled(without)) - 1) * 100;
+  }
+  /// The same of the second halves of the blocks without over their first halves: what the machine
+  /// does by itself.
+  [[nodiscard]] double noise_percent(const Statistic& statistic) const {
+    std::vector<Block> first;
+    std::vector<Block> second;
+    for (const Block& block : without) {
+      const auto middle = block.begin() + static_cast<std::ptrdiff_t>(block.size() / 2);
+      first.emplace_back(block.begin(), middle);
+      second.emplace_back(middle, block.end());
+    }
+    return (statistic(pooled(second)) / statistic(pooled(first)) - 1) * 100;
+  }
+  [[nodiscard]] static std::vector<double> by_round(const std::vector<Block>& blocks,
+                                                    const Statistic& statistic) {
+    std::vector<double> figures;
+    for (const Block& block : blocks) figures.push_back(statistic(block));
+    return figures;
+  }
+  [[nodiscard]] Spread ratio(const Statistic& statistic) const {
+    return ratio_of(by_round(with, statistic), by_round(without, statistic));
+  }
+  /// Of all turns of all rounds as they are, in seconds.
+  [[nodiscard]] static double figure(const std::vector<Block>& blocks, const Statistic& statistic) {
+    Block all;
+    for (const Block& block : blocks) all.insert(all.end(), block.begin(), block.end());
+    return statistic(all);
+  }
+  [[nodiscard]] static std::size_t count(const std::vector<Block>& blocks) {
+    std::size_t sum = 0;
+    for (const Block& block : blocks) sum += block.size();
+    return sum;
+  }
+};
+
+void add_percentiles(Report& report, const std::string& plot, const std::string& series,
+                     const std::vector<Block>& blocks, double unit) {
+  for (const double percent : {10.0, 50.0, 90.0, 95.0, 99.0})
+    report.add_point(plot, series, percent,
+                     Compared::figure(blocks, at_share(percent / 100)) / unit);
+}
+
+// ---- the trainer --------------------------------------------------------------------------------
+
+/// What the turns gave: of each kind of save.
+struct TrainerTurns {
+  std::vector<Block> without;
+  std::vector<std::vector<Block>> with;
+  std::vector<std::vector<double>> gb_per_s;
+  std::vector<std::vector<std::uint64_t>> bytes;
+  std::vector<double> alone_gb_per_s;
+  std::vector<double> others_load;  ///< in the blocks without saves
+};
+
+Block steps_beside_saves(TrainerLoad& trainer, std::size_t steps, const SaveKind& kind,
+                         const Workload& state, SaveRoom& room, SavesDone& done) {
+  SaveStream stream(kind, state, room);
+  return trainer.run(steps, [&](const std::latch& enough) {
+    done = stream.run([&] { return enough.try_wait(); });
+  });
+}
+
+TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
+                                const std::vector<SaveKind>& kinds, const Workload& state,
+                                SaveRoom& room) {
+  TrainerTurns turns;
+  turns.with.resize(kinds.size());
+  turns.gb_per_s.resize(kinds.size());
+  turns.bytes.resize(kinds.size());
+  std::vector<Side> sides;
+  sides.emplace_back([&](int) {
+    const OthersLoad others;
+    turns.without.push_back(trainer.run(plan.steps, nothing_beside));
+    turns.others_load.push_back(others.share());
+    return 0.0;
+  });
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    sides.emplace_back([&, i](int) {
+      SavesDone done;
+      const std::size_t steps = i == 0 ? plan.steps : plan.other_steps;
+      turns.with[i].push_back(steps_beside_saves(trainer, steps, kinds[i], state, room, done));
+      turns.bytes[i].push_back(done.bytes);
+      turns.gb_per_s[i].push_back(done.gb_per_s());
+      return 0.0;
+    });
+  }
+  sides.emplace_back([&](int) {
+    SaveStream stream(kinds.front(), state, room);
+    const Stopwatch watch;
+    const double long_enough = kStep.count() * static_cast<double>(plan.steps) / 2;
+    const SavesDone done = stream.run([&] { return watch.seconds() >= long_enough; });
+    turns.alone_gb_per_s.push_back(done.gb_per_s());
+    return 0.0;
+  });
+  static_cast<void>(take_turns(plan.rounds, sides));
+  return turns;
+}
+
+/// Milliseconds that each thread lost for each GB saved.
+double lost_ms_per_gb(const Compared& compared, const std::vector<std::uint64_t>& bytes,
+                      std::size_t threads) {
+  double lost_s = 0;
+  double gb = 0;
+  for (std::size_t round = 0; round < bytes.size(); ++round) {
+    const Block& with = compared.with[round];
+    lost_s += (mean(with) - mean(compared.without[round])) * static_cast<double>(with.size());
+    gb += static_cast<double>(bytes[round]) / 1e9;
+  }
+  return lost_s * 1e3 / static_cast<double>(threads) / gb;
+}
+
+void add_trainer_rows(const Plan& plan, const SaveKind& kind, const Compared& compared,
+                      const std::string& setting, Report& report) {
+  const std::size_t samples =
+      std::min(Compared::count(compared.with), Compared::count(compared.without));
+  const auto add = [&](const char* name, const Statistic& statistic) {
+    report.add(
+        {fmt::format("trainer_{}{}", name, kind.suffix),
+         compared.more_percent(statistic),
+         "%",
+         {},
+         compared.ratio(statistic),
+         plan.rounds,
+         fmt::format("{}; a step {:.2f} ms, without saves {:.2f} ms, the ratio is theirs round "
+                     "by round; at least {} steps a side; without saves the halves of the "
+                     "blocks differ by {:.1f} %; {}",
+                     kind.what, Compared::figure(compared.with, statistic) * 1e3,
+                     Compared::figure(compared.without, statistic) * 1e3, samples,
+                     std::abs(compared.noise_percent(statistic)), setting)});
+  };
+  add("mean", mean);
+  add("p50", at_share(0.5));
+  add("p99", at_share(0.99));
+  if (samples >= kSamplesForP999) {
+    add("p999", at_share(0.999));
+  } else {
+    report.leave_out(
+        "trainer_p999" + kind.suffix,
+        fmt::format("{} steps a side are too few; the whole report has more", samples));
+  }
+}
+
+void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::size_t place,
+                        const Compared& compared, std::size_t threads, Report& report) {
+  const int rounds = static_cast<int>(turns.without.size());
+  const double slower = compared.more_percent(mean) / 100;
+  report.add({"trainer_lost" + kind.suffix,
+              slower / (1 + slower) * 100,
+              "%",
+              {},
+              {},
+              rounds,
+              kind.what + "; of the steps a second of all threads"});
+  report.add({"trainer_lost_per_gb" + kind.suffix,
+              lost_ms_per_gb(compared, turns.bytes[place], threads),
+              "ms/GB",
+              {},
+              {},
+              rounds,
+              kind.what + "; of each thread's time, for each GB of the state"});
+  Row speed{"save_beside_trainer" + kind.suffix,
+            spread_of(turns.gb_per_s[place]).median,
+            "GB/s",
+            {},
+            {},
+            rounds,
+            kind.what + "; from save to save, GB of the state"};
+  if (place == 0) {
+    speed.reference = spread_of(turns.alone_gb_per_s).median;
+    speed.ratio = ratio_of(turns.gb_per_s[place], turns.alone_gb_per_s);
+    speed.note += "; against the same saves without the trainer";
+  }
+  report.add(std::move(speed));
+}
+
+void measure_trainer(const Plan& plan, const std::vector<SaveKind>& kinds, const Workload& state,
+                     SaveRoom& room, Report& report) {
+  const unsigned cores = engine::available_cpus();
+  const unsigned threads = std::max(cores, 2U) - 1;
+  TrainerLoad trainer(threads, kStep);
+  const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, state, room);
+  std::string setting = fmt::format("{} thread{} of a trainer, not pinned, on {} core{}", threads,
+                                    threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
+  if (cores == 1) setting += "; no core is left for the save";
+  const double others = spread_of(turns.others_load).median;
+  setting += fmt::format("; other processes took {:.0f} % of the cores{}", others * 100,
+                         others > kOthersMax ? ": measure again when they are gone" : "");
+  const std::string designs = setting + "; the design's row: an engine's defaults";
+  add_percentiles(report, "trainer_step_ms", "no save", turns.without, 1e-3);
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const Compared compared{turns.without, turns.with[i]};
+    add_trainer_rows(plan, kinds[i], compared, i == 0 ? designs : setting, report);
+    add_trainer_totals(kinds[i], turns, i, compared, trainer.threads(), report);
+    add_percentiles(report, "trainer_step_ms", kinds[i].what, compared.with, 1e-3);
+  }
+}
+
+// ---- the echo server ----------------------------------------------------------------------------
+
+void measure_echo(const Plan& plan, const SaveKind& kind, const Workload& state, SaveRoom& room,
+                  Report& report) {
+  EchoServer server;
+  EchoClient client(server.port());
+  static_cast<void>(client.run(100, kMessageInterval, nothing_beside));
+  Compared compared;
+  static_cast<void>(take_turns(
+      plan.echo_rounds,
+      {[&](int) {
+         compared.without.push_back(client.run(plan.messages, kMessageInterval, nothing_beside));
+         return 0.0;
+       },
+       [&](int) {
+         SaveStream stream(kind, state, room);
+         const auto saves = [&](const std::latch& enough) {
+           stream.run([&] { return enough.try_wait(); });
+         };
+         compared.with.push_back(client.run(plan.messages, kMessageInterval, saves));
+         return 0.0;
+       }}));
+  const std::size_t samples =
+      std::min(Compared::count(compared.with), Compared::count(compared.without));
+  const auto add = [&](const char* name, double share) {
+    const Statistic statistic = at_share(share);
+    report.add({name, Compared::figure(compared.with, statistic) * 1e6, "us",
+                Compared::figure(compared.without, statistic) * 1e6, compared.ratio(statistic),
+                plan.echo_rounds,
+                fmt::format("{}; round trip of 64 bytes through an Asio server on loopback in the "
+                            "same process, 1000 a second, against the same without saves; at least "
+                            "{} a side; no trainer",
+                            kind.what, samples)});
+  };
+  add("echo_p50", 0.5);
+  add("echo_p99", 0.99);
+  if (samples >= kSamplesForP999) {
+    add("echo_p999", 0.999);
+  } else {
+    report.leave_out(
+        "echo_p999",
+        fmt::format("{} messages a side are too few; the whole report has more", samples));
+  }
+  add_percentiles(report, "echo_us", "no save", compared.without, 1e-6);
+  add_percentiles(report, "echo_us", kind.what, compared.with, 1e-6);
+}
+
+// ---- what is saved ------------------------------------------------------------------------------
+
+/// The default is the first, and the design's.
+std::vector<SaveKind> kinds_of(const Settings& settings, Report& report) {
+  const auto engine = make_engine({});
+  engine::EngineOptions limited;
+  limited.cpu_threads = 1;
+  std::vector<SaveKind> kinds = {
+      {"", "default options, raw", engine},
+      {"_one_thread", "raw, an engine of one CPU thread", make_engine(std::move(limited))}};
+  if (settings.quick) {
+    for (const char* kind : {"auto", "borrow"})
+      report.leave_out(fmt::format("trainer_mean_{} and its like", kind),
+                       "--quick: the whole report has them");
+    return kinds;
+  }
+  kinds.push_back({"_auto", "default options, codec auto", engine, Codec::automatic()});
+  kinds.push_back(
+      {"_borrow", "default options, raw, borrowed arrays", engine, Codec::raw(), Capture::borrow});
+  return kinds;
+}
+
+/// Saves each way once, which takes the staging memory from the system; then as much of the state
+/// goes as makes a save too long for the report.
+void warm_up(const Plan& plan, const std::vector<SaveKind>& kinds, SaveRoom& room,
+             Workload& state) {
+  const auto once = [] { return true; };
+  for (const SaveKind& kind : kinds) SaveStream(kind, state, room).run(once);
+  const double seconds = SaveStream(kinds.front(), state, room).run(once).seconds;
+  const double share = std::min(plan.save_s / seconds, 1.0);
+  const auto bytes = static_cast<std::uint64_t>(share * static_cast<double>(state.bytes()));
+  while (state.arrays.size() > 1 && state.bytes() > std::max(bytes, kSmallestState))
+    state.arrays.pop_back();
+}
+
+}  // namespace
+
+void measure_interference(const Context& context, Report& report) {
+  const Settings& settings = context.settings;
+  const Plan plan = plan_of(settings);
+  SaveRoom room(settings, "interference");
+  const std::vector<SaveKind> kinds = kinds_of(settings, report);
+  // It fits on the disk often enough, and with the staging of two engines into the memory, of
+  // which staging is a quarter.
+  const std::uint64_t bytes =
+      std::min({plan.bytes, settings.bytes, room.stream_bytes_max() / 2,
+                std::uint64_t{kinds.front().engine->staging().capacity()} / 2});
+  if (bytes < std::min(kSmallestState, settings.bytes)) {
+    report.leave_out(
+        "trainer_mean, trainer_p99, echo_p99 and their like",
+        fmt::format("{} has too little space: 1 GiB has to be free", settings.directory.string()));
+    return;
+  }
+  Workload state = make_workload("llama_bf16", bytes, settings.seed);
+  warm_up(plan, kinds, room, state);
+  report.note_machine("interference_path", boost::json::string(path_of(*kinds.front().engine)));
+  report.note_machine("interference_bytes", state.bytes());
+  measure_trainer(plan, kinds, state, room, report);
+  measure_echo(plan, kinds.front(), state, room, report);
+}
+
+}  // namespace cairn::bench

@@ -1,0 +1,25 @@
+#pragma once
+// How busy a machine is with what is not measured.
+
+namespace cairn::bench {
+
+/// From its making on.
+class OthersLoad {
+ public:
+  OthersLoad();
+  /// The share (0 to 1) of all cores' time that neither idled nor was this process's; what a host
+  /// takes from a virtual machine is in it. 0 where the kernel does not tell.
+  [[nodiscard]] double share() const;
+
+ private:
+  struct Times {
+    double all = 0;   ///< seconds of all cores
+    double busy = 0;  ///< of these, not idle
+    double own = 0;   ///< of these, this process's
+  };
+  [[nodiscard]] static Times now();
+
+  Times begin_ = now();
+};
+
+}  // namespace cairn::bench
