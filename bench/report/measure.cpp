@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <stdexcept>
+#include <string>
 
 namespace cairn::bench {
 
@@ -52,10 +53,19 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+/// Not getrusage(): its maximum begins with that of the process that started this one.
 std::uint64_t peak_resident_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  throw std::runtime_error("/proc/self/status has no VmHWM");
+}
+
+void forget_peak_memory() {
+  std::ofstream out("/proc/self/clear_refs");
+  out << 5 << std::flush;
+  if (!out) throw std::runtime_error("cannot write to /proc/self/clear_refs");
 }
 
 std::uint64_t resident_bytes() {

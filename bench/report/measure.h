@@ -3,6 +3,7 @@
 // ratio within a turn counts.
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -41,8 +42,10 @@ using Side = std::function<double(int round)>;
 
 /// User and system time of this process so far, in seconds.
 [[nodiscard]] double cpu_seconds();
-/// The most resident memory that this process has had, in bytes.
+/// The most resident memory that this process has had since forget_peak_memory(), in bytes.
 [[nodiscard]] std::uint64_t peak_resident_bytes();
+/// The peak is what is resident now. Throws std::runtime_error where the kernel does not allow it.
+void forget_peak_memory();
 /// The resident memory of this process, in bytes.
 [[nodiscard]] std::uint64_t resident_bytes();
 
