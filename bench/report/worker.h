@@ -29,7 +29,8 @@ int worker_main(std::string_view name, std::string_view arguments);
 boost::json::object restart_worker(const boost::json::object& arguments);
 /// {"root", "bytes", "seed", "staging"} -> {"idle", "peak", "leaves"}, bytes of memory.
 boost::json::object memory_worker(const boost::json::object& arguments);
-/// {"safetensors", "root", "mode"} -> what a peer's process prints, see bench/peers.py.
+/// {"mode": "save", "safetensors", "root", "codec"} or {"mode": "restore", "safetensors", "root",
+/// "warm", "verify"} -> what a peer's process prints, see bench/peers/__main__.py.
 boost::json::object peer_worker(const boost::json::object& arguments);
 
 }  // namespace cairn::bench
