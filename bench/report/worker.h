@@ -36,7 +36,8 @@ boost::json::object save_worker(const boost::json::object& arguments);
 boost::json::object restart_worker(const boost::json::object& arguments);
 /// {"root", "bytes", "seed", "staging"} -> {"idle", "peak", "leaves"}, bytes of memory.
 boost::json::object memory_worker(const boost::json::object& arguments);
-/// {"safetensors", "root", "mode"} -> what a peer's process prints, see bench/peers.py.
+/// {"mode": "save", "safetensors", "root", "codec"} or {"mode": "restore", "safetensors", "root",
+/// "warm", "verify"} -> what a peer's process prints, see bench/peers/__main__.py.
 boost::json::object peer_worker(const boost::json::object& arguments);
 
 }  // namespace cairn::bench
