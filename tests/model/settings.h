@@ -94,7 +94,7 @@ enum class Fault {
 struct SaveCall {
   Step step = 0;
   std::int64_t value = 0;
-  std::optional<double> loss;
+  std::optional<double> loss{};
   bool force = false;
   bool overwrite = false;
   bool composite = false;
