@@ -1,9 +1,10 @@
 #pragma once
 // What a CheckpointManager does, in one place and without a disk: written from the description of
-// its members and options, step by step, and with no code of theirs. It keeps what has happened and
-// derives the rest. Which steps go and which is best is in model/rules.h; who plays both, and
-// compares, in model/player.h.
+// its members and options, step by step, and with no code of theirs. It remembers all saves and
+// derives the rest. What the rules say is in model/rules.h; who plays both, and compares, in
+// model/player.h.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,93 +16,317 @@ namespace cairn::model {
 /// A call of save() that was not refused.
 struct Save {
   enum class State { under_way, committed, failed };
-  std::size_t number = 0;  ///< its place among all
+  std::size_t number = 0;  ///< in the order of the calls
   Content content{};
   State state = State::under_way;
   bool overwrites = false;
-  bool supersedes = false;  ///< all later steps, of a run that was given up
-  /// What is to be deleted when it has committed. What is there no more, nor to come from saves up
-  /// to this one, is not in it.
+  bool supersedes = false;  ///< all later steps: their run was given up
+  /// What is deleted once it has committed, of what there is or comes from saves before it.
   std::set<Step> losers{};
 
   [[nodiscard]] Step step() const { return content.step; }
-  [[nodiscard]] bool is_under_way() const { return state == State::under_way; }
-  [[nodiscard]] bool gives_up(Step later) const { return supersedes && later > step(); }
+  [[nodiscard]] bool gives_up(Step other) const { return supersedes && other > step(); }
 };
 
-/// A run that goes on from an older step than the latest.
+/// Goes on from an older step than the latest.
 struct RollBack {
-  Step to = 0;
-  Step from = 0;
-  std::size_t since = 0;  ///< saves there had been
+  Step to;
+  std::optional<Step> from;  ///< the latest then
+  std::size_t since;         ///< the number of the next save then
 };
 
 struct Model {
-  // Of the machine.
+  // The machine.
   std::int64_t now_ns = 0;
   std::map<std::string, Content> disk{};  ///< by the directory's name
   std::set<std::string> unfinished{};     ///< of temporary directories, the names of their steps
   std::size_t aside = 0;                  ///< steps that were moved into todelete_subdir
   bool trash_fault = false;               ///< the next step to be deleted cannot be renamed
-  // Of the manager that is open.
+  // The manager that is open.
   Settings settings{};
-  Contents committed{};  ///< as it was listed
+  Contents committed{};  ///< the list
   std::vector<Save> saves{};
   std::optional<RollBack> roll_back{};
   bool noticed = false;  ///< notify_preemption()
-  std::optional<Step> agreed{};
-  std::vector<std::pair<std::int64_t, ErrorCode>> unseen{};  ///< errors, by the value of the save
+  std::optional<Step> last_step{};
+  std::vector<std::pair<std::int64_t, ErrorCode>> unseen{};  ///< by the value that was to be saved
 
-  void open(Settings with);
-  void list(bool read);
-  void reload();
-  /// What was superseded and could not be deleted is tried again.
-  void close() { delete_losers(true); }
-  /// Where the answer is that it is saved, the save is under way as the last one.
-  Answer begin_save(const SaveCall& call);
-  Answer end_save(std::size_t number, Fault fault);
-  /// Whoever made the save has got its error.
-  void seen(std::int64_t value);
-  /// All errors that nobody has seen, and now have been; the first, if any.
-  std::optional<ErrorCode> take_errors();
-  Answer delete_step(Step step);
-  struct Read {
-    std::optional<ErrorCode> error;
-    Content content{};
-  };
-  /// By a call of the mode that the step was saved in.
-  Read restore(std::optional<Step> step);
-  bool reached_preemption(Step step);
-  bool should_save(Step step);
+  // ---- what there is ----
 
-  /// The steps that are listed: those under way, too, and none that is to be deleted.
-  [[nodiscard]] Contents tracked() const;
-  [[nodiscard]] std::optional<Step> latest() const;
-  [[nodiscard]] std::optional<Step> latest_committed() const;
-  [[nodiscard]] std::optional<Step> best() const;
   [[nodiscard]] std::vector<std::string> names(Step step) const {
     return step_names(settings.naming, step);
   }
   /// Where a step lies; empty: nowhere.
-  [[nodiscard]] std::string find(Step step) const;
+  [[nodiscard]] std::string find(Step step) const {
+    for (const std::string& name : names(step))
+      if (disk.contains(name)) return name;
+    return "";
+  }
   /// The error of reading a step that is nowhere.
-  [[nodiscard]] ErrorCode missing(Step step) const;
-  [[nodiscard]] bool is_saving() const;
-  [[nodiscard]] bool is_saving(Step step) const;
+  [[nodiscard]] ErrorCode missing(Step step) const {
+    const bool begun = step >= 0 && unfinished.contains(names(step).front());
+    return begun ? ErrorCode::incomplete_checkpoint : ErrorCode::not_found;
+  }
+  [[nodiscard]] std::vector<Save> saves_in(Save::State state) const {
+    std::vector<Save> those = saves;
+    std::erase_if(those, [state](const Save& save) { return save.state != state; });
+    return those;
+  }
+  [[nodiscard]] std::vector<Save> under_way() const { return saves_in(Save::State::under_way); }
+  [[nodiscard]] bool is_saving(Step step) const {
+    const std::vector<Save> saving = under_way();
+    return std::ranges::find(saving, step, &Save::step) != saving.end();
+  }
+  /// The step is to be deleted, or has been; if that save makes it, by it or a later one.
+  [[nodiscard]] bool is_doomed(Step step, std::size_t maker = 0) const {
+    return std::ranges::any_of(saves, [&](const Save& save) {
+      return save.number >= maker && save.losers.contains(step);
+    });
+  }
+  [[nodiscard]] Contents settled() const {
+    Contents steps = committed;
+    std::erase_if(steps, [this](const auto& entry) { return is_doomed(entry.first); });
+    return steps;
+  }
+  [[nodiscard]] Contents tracked() const {
+    Contents steps = settled();
+    for (const Save& save : under_way())
+      if (!is_doomed(save.step(), save.number)) steps[save.step()] = save.content;
+    return steps;
+  }
+  [[nodiscard]] std::optional<Step> latest() const { return last_of(tracked()); }
+  [[nodiscard]] std::optional<Step> latest_committed() const { return last_of(settled()); }
+  [[nodiscard]] std::optional<Step> best() const {
+    return settings.best == Best::none ? latest() : best_of(tracked(), settings.best == Best::min);
+  }
+  /// Later steps, doomed or not, that are there or come from saves before that one.
+  [[nodiscard]] std::set<Step> after(Step step, std::size_t before) const {
+    std::set<Step> later;
+    for (const auto& [other, content] : committed) later.insert(other);
+    for (const Save& save : under_way())
+      if (save.number < before) later.insert(save.step());
+    later.erase(later.begin(), later.upper_bound(step));
+    return later;
+  }
 
-  /// What that save makes of the step, or a later one, is to be deleted.
-  [[nodiscard]] bool doomed(Step step, std::size_t save = 0) const;
-  /// Steps above it, doomed or not, on the disk or to come from the first so many saves.
-  [[nodiscard]] std::set<Step> above(Step step, std::size_t first_saves) const;
-  Answer decide(const SaveCall& call, Save& save);
-  Answer admit(const SaveCall& call, Save& save);
-  bool wants(Step step);
-  Answer write(const Save& save, Fault fault);
-  void spare(Save& save);
-  void prune(Step step);
-  void delete_losers(bool given_up_only);
-  bool remove(Step step);
-  void end_lone_roll_back();
+  // ---- opening and reading ----
+
+  void open(Settings with) {
+    *this = Model{now_ns, std::move(disk), std::move(unfinished), aside, false, std::move(with)};
+    list(!settings.lightweight);
+    if (!settings.clean_up || settings.read_only) return;
+    for (Step step = 0; step <= kStepMax; ++step)
+      for (const std::string& name : names(step)) unfinished.erase(name);
+  }
+  void list(bool read) {
+    committed.clear();
+    for (Step step = 0; step <= kStepMax; ++step) {
+      const std::string name = find(step);
+      if (name.empty())
+        forget(step);
+      else
+        committed[step] = read ? disk.at(name) : Content{.step = step, .unread = true};
+    }
+  }
+  void reload() {
+    list(true);
+    end_lone_roll_back();
+  }
+  /// By a call of the mode that the step was saved in.
+  std::pair<Answer, Content> restore(std::optional<Step> step) {
+    if (!step) step = latest_committed();
+    if (!step) step = last_of(committed);  // what is pushed out is better than none
+    const std::string name = step ? find(*step) : "";
+    if (name.empty()) return {missing(step.value_or(-1)), {}};
+    const Content& content = disk.at(name);
+    if (is_other_mode(content.composite, saves_in(Save::State::committed)))
+      return {ErrorCode::invalid_argument, content};
+    const bool again = roll_back && roll_back->to == *step;
+    if (again || step < latest_committed())
+      roll_back = {*step, latest(), again ? roll_back->since : saves.size()};
+    else
+      roll_back.reset();
+    return {Answer(), content};
+  }
+  /// Without later steps, there or to come from before it, there is no roll-back.
+  void end_lone_roll_back() {
+    if (roll_back && after(roll_back->to, roll_back->since).empty()) roll_back.reset();
+  }
+
+  // ---- beginning a save ----
+
+  bool reached_preemption(Step step) {
+    if (noticed && !last_step) last_step = step;
+    return last_step == step;
+  }
+  bool should_save(Step step) {
+    Save save;
+    const Answer answer = decide({.step = step}, save);
+    return answer.error || answer == Answer();
+  }
+  Answer decide(const SaveCall& call, Save& save) {
+    if (settings.read_only) return SaveOutcome::skipped_read_only;
+    const Contents steps = tracked();
+    if (call.force || (call.overwrite && steps.contains(call.step))) return {};
+    const bool older = last_of(steps) >= call.step;
+    const bool rolled_back = roll_back && roll_back->to < call.step;
+    if (older && (!rolled_back || settings.on_older == OnOlder::skip))
+      return SaveOutcome::skipped_older_step;
+    const Moment moment{call.step, now_ns, !under_way().empty(), reached_preemption(call.step)};
+    if (!is_wanted(moment, steps, settings)) return SaveOutcome::skipped_by_policy;
+    if (older && settings.on_older == OnOlder::error) return ErrorCode::invalid_argument;
+    // Also steps that are to be deleted for another save: that one may fail.
+    save.supersedes = settings.on_older == OnOlder::supersede && rolled_back &&
+                      (older || !after(call.step, saves.size()).empty());
+    return {};
+  }
+  Answer admit(const SaveCall& call, Save& save) {
+    if (call.step < 0) return ErrorCode::invalid_argument;
+    if (settings.strict_errors)
+      if (const auto code = take_errors()) return *code;
+    if (is_other_mode(call.composite, saves_in(Save::State::committed)) ||
+        is_other_mode(call.composite, under_way()))
+      return ErrorCode::invalid_argument;
+    if (const Answer answer = decide(call, save); answer != Answer()) return answer;
+    const bool there = tracked().contains(call.step);
+    save.overwrites = call.overwrite || save.supersedes || (!there && is_doomed(call.step));
+    if (there && !save.overwrites) return ErrorCode::already_exists;
+    if (settings.best != Best::none && !call.loss && !settings.allow_missing)
+      return ErrorCode::invalid_argument;
+    return {};
+  }
+  /// If the answer is that it is saved, the save is under way.
+  Answer begin_save(const SaveCall& call) {
+    Save save{saves.size(), {call.step, call.value, call.loss, now_ns, call.composite}};
+    const Answer answer = admit(call, save);
+    if (answer.error) unseen.emplace_back(call.value, *answer.error);
+    if (answer != Answer()) return answer;
+    Contents steps = tracked();
+    steps[call.step] = save.content;
+    std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
+    save.losers = losers_of(steps, settings);
+    if (save.supersedes) save.losers.merge(after(call.step, saves.size()));
+    saves.push_back(std::move(save));
+    return answer;
+  }
+
+  // ---- ending it ----
+
+  Answer end_save(std::size_t number, Fault fault) {
+    Save& save = saves[number];
+    save.content.time_ns = now_ns;
+    const Answer answer = write(save, fault);
+    const bool made = !answer.error || answer.error == ErrorCode::commit_unknown;
+    if (made) forget(save.step());  // what was to be deleted may be the new content now
+    if (answer.error) {
+      save.state = Save::State::failed;
+      save.losers.clear();
+      unseen.emplace_back(save.content.value, *answer.error);
+      if (!made && !committed.contains(save.step())) forget(save.step());
+    } else {
+      commit(save);
+    }
+    end_lone_roll_back();
+    return answer;
+  }
+  Answer write(const Save& save, Fault fault) {
+    if (fault == Fault::cancelled) return ErrorCode::cancelled;
+    if (fault == Fault::no_tree) return ErrorCode::invalid_argument;
+    const std::string there = find(save.step());
+    if (!there.empty() && !save.overwrites) return ErrorCode::already_exists;
+    const std::string name = names(save.step()).front();
+    unfinished.erase(name);
+    if (fault == Fault::before || fault == Fault::commit) return ErrorCode::io_error;
+    disk[name] = save.content;
+    if (fault == Fault::last_sync) return ErrorCode::commit_unknown;
+    if (!there.empty() && there != name && !std::exchange(trash_fault, false)) disk.erase(there);
+    return {};
+  }
+  void commit(Save& save) {
+    committed[save.step()] = save.content;
+    const bool ends = roll_back && save.supersedes && save.number >= roll_back->since;
+    if (ends || (roll_back && save.step() > roll_back->from)) roll_back.reset();
+    // No step goes for a save that has failed. What is as good as deleted does not count.
+    Contents steps = committed;
+    for (const Save& earlier : saves_in(Save::State::committed))
+      for (const Step step : earlier.losers) steps.erase(step);
+    std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
+    // "A step whose metadata is damaged is kept", also where nobody has looked until now.
+    for (auto& [step, content] : steps)
+      if (content.unread && save.losers.contains(step))
+        content.damaged = find(step).empty() || disk.at(find(step)).damaged;
+    const std::set<Step> lost = losers_of(steps, settings);
+    std::erase_if(save.losers,
+                  [&](Step step) { return steps.contains(step) && !lost.contains(step); });
+    save.state = Save::State::committed;
+    delete_losers(false);
+  }
+
+  // ---- deleting ----
+
+  /// Nothing of the step is there: it need not be deleted, until a save has made it.
+  void forget(Step step) {
+    for (Save& save : saves) {
+      if (save.state == Save::State::under_way && save.step() == step) return;
+      save.losers.erase(step);
+    }
+  }
+  /// What can be deleted now: first what was given up, from its end.
+  void delete_losers(bool given_up_only) {
+    for (Step step = kStepMax; step > 0; --step)
+      for (const Save& save : saves)
+        if (save.gives_up(step)) delete_for(save, step);
+    if (given_up_only) return;
+    for (const Save& save : saves)
+      for (Step step = 0; step <= kStepMax; ++step)
+        if (!save.gives_up(step)) delete_for(save, step);
+  }
+  void delete_for(const Save& save, Step step) {
+    if (save.state != Save::State::committed || !save.losers.contains(step)) return;
+    const bool replaced = save.gives_up(step) && tracked().contains(step);
+    if (is_saving(step) && !replaced) return;
+    if (!remove(step) && settings.background_delete) unseen.emplace_back(-1, ErrorCode::io_error);
+  }
+  bool remove(Step step) {
+    if (!find(step).empty() && std::exchange(trash_fault, false)) return false;
+    for (const std::string& name : names(step))
+      if (disk.erase(name) > 0 && settings.aside) ++aside;
+    committed.erase(step);
+    forget(step);
+    return true;
+  }
+  Answer delete_step(Step step) {
+    if (settings.read_only) return ErrorCode::permission_denied;
+    if (is_saving(step)) return ErrorCode::busy;
+    if (!settled().contains(step)) return ErrorCode::not_found;
+    if (!remove(step)) return ErrorCode::io_error;
+    end_lone_roll_back();
+    return {};
+  }
+  /// What was given up and could not be deleted is tried again.
+  void close() { delete_losers(true); }
+
+  // ---- errors ----
+
+  /// Whoever made the save has got its error.
+  void seen(std::int64_t value) {
+    std::erase_if(unseen, [value](const auto& error) { return error.first == value; });
+  }
+  /// All that nobody has seen, and now have been; the first, if any.
+  std::optional<ErrorCode> take_errors() {
+    if (unseen.empty()) return std::nullopt;
+    const ErrorCode first = unseen.front().second;
+    unseen.clear();
+    return first;
+  }
+
+ private:
+  static std::optional<Step> last_of(const Contents& steps) {
+    return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->first);
+  }
+  static bool is_other_mode(bool composite, const std::vector<Save>& than) {
+    return !than.empty() && than.front().content.composite != composite;
+  }
 };
 
 }  // namespace cairn::model

@@ -197,7 +197,7 @@ void Player::save(const Operation& operation) {
     if (std::ranges::any_of(flights_, same)) call.fault = Fault::none;
   }
   auto state = arm(call, operation.number);
-  if (operation.fault && !model_.is_saving()) arm_trash();
+  if (operation.fault && model_.under_way().empty()) arm_trash();
   const std::size_t number = model_.saves.size();
   const Answer answer = model_.begin_save(call);
   const bool begun = answer == Answer();
@@ -326,13 +326,13 @@ void Player::reload(bool fault) {
 
 void Player::restore(Step step) {
   const auto asked = step < 0 ? std::nullopt : std::optional(step);
-  const Model::Read read = model_.restore(asked);
+  const auto [answer, content] = model_.restore(asked);
+  const bool composite = content.composite;
   std::string real;
-  const auto error = error_of(
-      [&] { real = std::to_string(value_of(*manager_, asked, read.content.composite, json_)); });
+  const auto error =
+      error_of([&] { real = std::to_string(value_of(*manager_, asked, composite, json_)); });
   if (error) real = to_string(*error);
-  const std::string expected =
-      read.error ? std::string(to_string(*read.error)) : std::to_string(read.content.value);
+  const std::string expected = answer.error ? text_of(answer) : std::to_string(content.value);
   expect_equal("restored", real, expected);
 }
 
@@ -445,7 +445,8 @@ void Player::compare(Step step) {
   expect_equal("latest_committed_step()", manager_->latest_committed_step(),
                model_.latest_committed());
   expect_equal("best_step()", manager_->best_step(), model_.best());
-  expect_equal("is_saving_in_progress()", manager_->is_saving_in_progress(), model_.is_saving());
+  expect_equal("is_saving_in_progress()", manager_->is_saving_in_progress(),
+               !model_.under_way().empty());
   const Step next = model_.latest().value_or(-1) + 1;
   for (const Step asked : {std::max<Step>(0, step), next, next + 1}) {
     const std::string what = "should_save(" + std::to_string(asked) + ")";

@@ -8,8 +8,8 @@
 namespace cairn::model {
 namespace {
 
-using Kind = KeepRule::Kind;
-using Rows = std::vector<Content>;  ///< steps that may be judged, and whose times ascend as they do
+/// Steps that may be judged; their times ascend as they do.
+using Rows = std::vector<Content>;
 
 /// The better the greater: by the score, of equals the later. Those without a score come last.
 std::pair<std::optional<double>, Step> rank(const Content& row, bool smallest) {
@@ -25,48 +25,44 @@ bool is_among_best(const Content& row, const Rows& rows, const KeepRule& rule) {
   return std::ranges::count_if(rows, beats) < *rule.limit;
 }
 
-/// The last one, and the closest to each multiple of n: each step counts for its nearest multiple,
-/// between two of them for the even one.
+/// The last one, and of those around a multiple of n the closest, of two the later. Half-way
+/// between two multiples a step counts for the even one.
 bool is_closest(const Content& row, const Rows& rows, std::int64_t n) {
-  const auto multiple = [n](const Content& of) {
-    return std::llrint(static_cast<double>(of.step) / static_cast<double>(n));
+  const double quotient = static_cast<double>(row.step) / static_cast<double>(n);
+  const std::int64_t multiple = std::llrint(quotient) * n;
+  const auto distance = [multiple](const Content& of) {
+    return std::pair(std::abs(of.step - multiple), -of.step);
   };
-  const auto distance = [&](const Content& of) { return std::abs(of.step - multiple(of) * n); };
-  return row.step == rows.back().step || std::ranges::none_of(rows, [&](const Content& other) {
-           return multiple(other) == multiple(row) &&
-                  std::pair(distance(other), -other.step) < std::pair(distance(row), -row.step);
-         });
+  return row.step == rows.back().step || row.step == std::ranges::min(rows, {}, distance).step;
 }
 
-/// The first, and each that is that far from the one before it that is.
+/// The first, and each that is so far from the one before it that is.
 bool is_spaced(const Content& row, const Rows& rows, std::int64_t Content::*where,
                std::int64_t gap) {
   const Content* last = &rows.front();
-  for (const Content& next : rows) {
-    if (next.step > row.step) break;
-    if (next.*where - last->*where >= gap) last = &next;
-  }
+  for (const Content& next : rows)
+    if (next.step <= row.step && next.*where - last->*where >= gap) last = &next;
   return last->step == row.step;
 }
 
-bool keeps(const KeepRule& rule, const Rows& rows, const Content& row) {
+bool is_kept(const Content& row, const Rows& rows, const KeepRule& rule) {
   switch (rule.kind) {
-    case Kind::all:
-    case Kind::latest:
+    case KeepRule::Kind::all:
+    case KeepRule::Kind::latest:
       return true;
-    case Kind::seconds:
+    case KeepRule::Kind::seconds:
       return is_spaced(row, rows, &Content::time_ns, rule.n * kMsNs);
-    case Kind::every:
+    case KeepRule::Kind::every:
       return row.step % rule.n == 0;
-    case Kind::spaced:
+    case KeepRule::Kind::spaced:
       return is_spaced(row, rows, &Content::step, rule.n);
-    case Kind::closest:
+    case KeepRule::Kind::closest:
       return is_closest(row, rows, rule.n);
-    case Kind::listed:
+    case KeepRule::Kind::listed:
       return rule.steps.contains(row.step);
-    case Kind::best:
+    case KeepRule::Kind::best:
       return is_among_best(row, rows, rule);
-    case Kind::duration:
+    case KeepRule::Kind::duration:
       return rows.back().time_ns - row.time_ns <= rule.n * kMsNs;
   }
   return false;
@@ -75,16 +71,16 @@ bool keeps(const KeepRule& rule, const Rows& rows, const Content& row) {
 std::set<Step> kept_by(const KeepRule& rule, const Rows& rows) {
   std::set<Step> kept;
   for (const Content& row : rows)
-    if (keeps(rule, rows, row)) kept.insert(row.step);
-  // Without metrics there may be more.
-  while (rule.kind != Kind::best && rule.limit && std::ssize(kept) > *rule.limit)
-    kept.erase(kept.begin());
+    if (is_kept(row, rows, rule)) kept.insert(row.step);
+  const bool limited = rule.limit && rule.kind != KeepRule::Kind::best;  // whose limit is another
+  while (limited && std::ssize(kept) > *rule.limit) kept.erase(kept.begin());
   return kept;
 }
 
 /// "any(EveryNSteps(keep_period)?, EveryNSeconds(keep_time_interval)?,
 ///      best_fn ? BestN(max_to_keep) : LatestN(max_to_keep))"
 std::vector<KeepRule> default_rules(const Settings& settings) {
+  using Kind = KeepRule::Kind;
   const Kind kind = settings.best == Best::none ? Kind::latest : Kind::best;
   const bool smallest = settings.best == Best::min;
   std::vector<KeepRule> rules{{kind, 1, settings.max_to_keep, smallest, settings.without_metrics}};
@@ -95,27 +91,57 @@ std::vector<KeepRule> default_rules(const Settings& settings) {
 
 }  // namespace
 
+bool is_wanted(const Moment& at, const Contents& steps, const Settings& settings) {
+  const auto next = steps.lower_bound(at.step);
+  const bool first = next == steps.begin();
+  const Content before = first ? Content{} : std::prev(next)->second;
+  std::vector<SaveRule> rules = settings.save_rules;
+  if (rules.empty()) {
+    if (const std::int64_t n = settings.should_save_fn; n > 0)
+      return at.last || (at.step + before.step) % n == 0;
+    rules = {{SaveRule::Kind::interval, settings.interval},
+             {SaveRule::Kind::listed, 1, settings.on_steps},
+             {SaveRule::Kind::preemption},
+             {SaveRule::Kind::initial}};
+  }
+  return std::ranges::any_of(rules, [&](const SaveRule& rule) {
+    switch (rule.kind) {
+      case SaveRule::Kind::interval:
+        return at.step % rule.n == 0;
+      case SaveRule::Kind::listed:
+        return rule.steps.contains(at.step);
+      case SaveRule::Kind::continuous:
+        return !at.saving && (first || rule.n < 0 || before.time_ns > at.now_ns ||
+                              at.now_ns - before.time_ns >= rule.n * kMsNs);
+      case SaveRule::Kind::preemption:
+        return at.last;
+      case SaveRule::Kind::initial:
+        return first;
+    }
+    return false;
+  });
+}
+
 std::set<Step> losers_of(const Contents& steps, const Settings& settings) {
   const bool own = !settings.keep_rules.empty();
   if (!own && !settings.max_to_keep) return {};
   const bool reads = own || settings.keep_ms || settings.best != Best::none;
   Rows rows;
+  std::set<Step> lost;
   std::int64_t time_ns = std::numeric_limits<std::int64_t>::min();
   for (const auto& [step, content] : steps) {
     if (content.damaged || (content.unread && reads)) continue;  // nobody judges it, and it stays
     time_ns = std::max(time_ns, content.time_ns);
     rows.push_back(content);
     rows.back().time_ns = time_ns;
+    lost.insert(step);
   }
   if (rows.empty()) return {};
-  std::set<Step> kept;
   for (const KeepRule& rule : own ? settings.keep_rules : default_rules(settings))
-    kept.merge(kept_by(rule, rows));
-  const bool keeps_none = kept.empty() && settings.max_to_keep != 0;
-  if (own || settings.keep_latest || keeps_none) kept.insert(rows.back().step);
-  std::set<Step> lost;
-  for (const Content& row : rows)
-    if (!kept.contains(row.step)) lost.insert(row.step);
+    for (const Step kept : kept_by(rule, rows)) lost.erase(kept);
+  // "Never the newest good step unless max_to_keep is 0 in so many words", or another is better.
+  const bool all_lost = lost.size() == rows.size() && settings.max_to_keep != 0;
+  if (own || settings.keep_latest || all_lost) lost.erase(rows.back().step);
   return lost;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Which steps go and which is best, written from the descriptions of the rules and with no code of
-// the policies.
+// Which step is saved, which go and which is best, written from the descriptions of the rules and
+// with no code of the policies.
 
 #include <cstdint>
 #include <map>
@@ -23,6 +23,14 @@ struct Content {
 };
 using Contents = std::map<Step, Content>;
 
+/// When somebody asks whether to save a step.
+struct Moment {
+  Step step;
+  std::int64_t now_ns;
+  bool saving;  ///< a save is under way
+  bool last;    ///< it is the step to save before the job ends
+};
+[[nodiscard]] bool is_wanted(const Moment& at, const Contents& steps, const Settings& settings);
 [[nodiscard]] std::set<Step> losers_of(const Contents& steps, const Settings& settings);
 [[nodiscard]] std::optional<Step> best_of(const Contents& steps, bool smallest);
 
