@@ -74,28 +74,19 @@ struct Model {
   }
   [[nodiscard]] std::vector<Save> under_way() const { return saves_in(Save::State::under_way); }
   [[nodiscard]] bool is_saving(Step step) const {
-    const std::vector<Save> saving = under_way();
-    return std::ranges::find(saving, step, &Save::step) != saving.end();
+    return std::ranges::count(under_way(), step, &Save::step) > 0;
   }
-  /// The step is to be deleted, or has been; if that save makes it, by it or a later one.
-  [[nodiscard]] bool is_doomed(Step step, std::size_t maker = 0) const {
-    return std::ranges::any_of(saves, [&](const Save& save) {
-      return save.number >= maker && save.losers.contains(step);
-    });
-  }
-  [[nodiscard]] Contents settled() const {
+  /// The list after what saves that have begun do to it.
+  [[nodiscard]] Contents tracked(bool with_saving = true) const {
     Contents steps = committed;
-    std::erase_if(steps, [this](const auto& entry) { return is_doomed(entry.first); });
-    return steps;
-  }
-  [[nodiscard]] Contents tracked() const {
-    Contents steps = settled();
-    for (const Save& save : under_way())
-      if (!is_doomed(save.step(), save.number)) steps[save.step()] = save.content;
+    for (const Save& save : saves) {
+      if (with_saving && save.state == Save::State::under_way) steps[save.step()] = save.content;
+      for (const Step loser : save.losers) steps.erase(loser);
+    }
     return steps;
   }
   [[nodiscard]] std::optional<Step> latest() const { return last_of(tracked()); }
-  [[nodiscard]] std::optional<Step> latest_committed() const { return last_of(settled()); }
+  [[nodiscard]] std::optional<Step> latest_committed() const { return last_of(tracked(false)); }
   [[nodiscard]] std::optional<Step> best() const {
     return settings.best == Best::none ? latest() : best_of(tracked(), settings.best == Best::min);
   }
@@ -113,12 +104,12 @@ struct Model {
 
   void open(Settings with) {
     *this = Model{now_ns, std::move(disk), std::move(unfinished), aside, false, std::move(with)};
-    list(!settings.lightweight);
+    reload(!settings.lightweight);
     if (!settings.clean_up || settings.read_only) return;
     for (Step step = 0; step <= kStepMax; ++step)
       for (const std::string& name : names(step)) unfinished.erase(name);
   }
-  void list(bool read) {
+  void reload(bool read = true) {
     committed.clear();
     for (Step step = 0; step <= kStepMax; ++step) {
       const std::string name = find(step);
@@ -127,9 +118,6 @@ struct Model {
       else
         committed[step] = read ? disk.at(name) : Content{.step = step, .unread = true};
     }
-  }
-  void reload() {
-    list(true);
     end_lone_roll_back();
   }
   /// By a call of the mode that the step was saved in.
@@ -142,10 +130,9 @@ struct Model {
     if (is_other_mode(content.composite, saves_in(Save::State::committed)))
       return {ErrorCode::invalid_argument, content};
     const bool again = roll_back && roll_back->to == *step;
-    if (again || step < latest_committed())
-      roll_back = {*step, latest(), again ? roll_back->since : saves.size()};
-    else
-      roll_back.reset();
+    const bool older = again || step < latest_committed();
+    const std::size_t since = again ? roll_back->since : saves.size();
+    roll_back = older ? std::optional(RollBack{*step, latest(), since}) : std::nullopt;
     return {Answer(), content};
   }
   /// Without later steps, there or to come from before it, there is no roll-back.
@@ -189,7 +176,9 @@ struct Model {
       return ErrorCode::invalid_argument;
     if (const Answer answer = decide(call, save); answer != Answer()) return answer;
     const bool there = tracked().contains(call.step);
-    save.overwrites = call.overwrite || save.supersedes || (!there && is_doomed(call.step));
+    const bool doomed = std::ranges::any_of(
+        saves, [&](const Save& other) { return other.losers.contains(call.step); });
+    save.overwrites = call.overwrite || save.supersedes || (doomed && !there);
     if (there && !save.overwrites) return ErrorCode::already_exists;
     if (settings.best != Best::none && !call.loss && !settings.allow_missing)
       return ErrorCode::invalid_argument;
@@ -293,15 +282,14 @@ struct Model {
       if (disk.erase(name) > 0 && settings.aside) ++aside;
     committed.erase(step);
     forget(step);
+    end_lone_roll_back();
     return true;
   }
   Answer delete_step(Step step) {
     if (settings.read_only) return ErrorCode::permission_denied;
     if (is_saving(step)) return ErrorCode::busy;
-    if (!settled().contains(step)) return ErrorCode::not_found;
-    if (!remove(step)) return ErrorCode::io_error;
-    end_lone_roll_back();
-    return {};
+    if (!tracked(false).contains(step)) return ErrorCode::not_found;
+    return remove(step) ? Answer() : ErrorCode::io_error;
   }
   /// What was given up and could not be deleted is tried again.
   void close() { delete_losers(true); }

@@ -409,11 +409,7 @@ void Player::damage(Step step) {
   const std::string name = model_.find(step);
   if (holding_ || name.empty()) return;
   std::ofstream(fs::path(root_) / name / "_CHECKPOINT_METADATA") << "{";
-  Content& content = model_.disk.at(name);
-  content.damaged = true;
-  content.loss.reset();
-  // The directory's own time is the machine's, not of the clock that is injected.
-  content.time_ns = std::numeric_limits<std::int64_t>::max();
+  model_.disk.at(name).damaged = true;
 }
 
 void Player::leftover(Step step) {

@@ -13,7 +13,7 @@ using Rows = std::vector<Content>;
 
 /// The better the greater: by the score, of equals the later. Those without a score come last.
 std::pair<std::optional<double>, Step> rank(const Content& row, bool smallest) {
-  if (!row.loss || row.loss == kNoScore) return {std::nullopt, row.step};
+  if (row.damaged || !row.loss || row.loss == kNoScore) return {std::nullopt, row.step};
   return {smallest ? -*row.loss : *row.loss, row.step};
 }
 
@@ -46,23 +46,24 @@ bool is_spaced(const Content& row, const Rows& rows, std::int64_t Content::*wher
 }
 
 bool is_kept(const Content& row, const Rows& rows, const KeepRule& rule) {
+  using enum KeepRule::Kind;
   switch (rule.kind) {
-    case KeepRule::Kind::all:
-    case KeepRule::Kind::latest:
+    case all:
+    case latest:
       return true;
-    case KeepRule::Kind::seconds:
+    case seconds:
       return is_spaced(row, rows, &Content::time_ns, rule.n * kMsNs);
-    case KeepRule::Kind::every:
+    case every:
       return row.step % rule.n == 0;
-    case KeepRule::Kind::spaced:
+    case spaced:
       return is_spaced(row, rows, &Content::step, rule.n);
-    case KeepRule::Kind::closest:
+    case closest:
       return is_closest(row, rows, rule.n);
-    case KeepRule::Kind::listed:
+    case listed:
       return rule.steps.contains(row.step);
-    case KeepRule::Kind::best:
+    case best:
       return is_among_best(row, rows, rule);
-    case KeepRule::Kind::duration:
+    case duration:
       return rows.back().time_ns - row.time_ns <= rule.n * kMsNs;
   }
   return false;
@@ -80,18 +81,19 @@ std::set<Step> kept_by(const KeepRule& rule, const Rows& rows) {
 /// "any(EveryNSteps(keep_period)?, EveryNSeconds(keep_time_interval)?,
 ///      best_fn ? BestN(max_to_keep) : LatestN(max_to_keep))"
 std::vector<KeepRule> default_rules(const Settings& settings) {
-  using Kind = KeepRule::Kind;
-  const Kind kind = settings.best == Best::none ? Kind::latest : Kind::best;
+  using enum KeepRule::Kind;
+  const KeepRule::Kind kind = settings.best == Best::none ? latest : best;
   const bool smallest = settings.best == Best::min;
   std::vector<KeepRule> rules{{kind, 1, settings.max_to_keep, smallest, settings.without_metrics}};
-  if (settings.keep_period) rules.push_back({Kind::every, *settings.keep_period});
-  if (settings.keep_ms) rules.push_back({Kind::seconds, *settings.keep_ms});
+  if (settings.keep_period) rules.push_back({every, *settings.keep_period});
+  if (settings.keep_ms) rules.push_back({seconds, *settings.keep_ms});
   return rules;
 }
 
 }  // namespace
 
 bool is_wanted(const Moment& at, const Contents& steps, const Settings& settings) {
+  using enum SaveRule::Kind;
   const auto next = steps.lower_bound(at.step);
   const bool first = next == steps.begin();
   const Content before = first ? Content{} : std::prev(next)->second;
@@ -99,23 +101,21 @@ bool is_wanted(const Moment& at, const Contents& steps, const Settings& settings
   if (rules.empty()) {
     if (const std::int64_t n = settings.should_save_fn; n > 0)
       return at.last || (at.step + before.step) % n == 0;
-    rules = {{SaveRule::Kind::interval, settings.interval},
-             {SaveRule::Kind::listed, 1, settings.on_steps},
-             {SaveRule::Kind::preemption},
-             {SaveRule::Kind::initial}};
+    rules = {
+        {interval, settings.interval}, {listed, 1, settings.on_steps}, {preemption}, {initial}};
   }
   return std::ranges::any_of(rules, [&](const SaveRule& rule) {
     switch (rule.kind) {
-      case SaveRule::Kind::interval:
+      case interval:
         return at.step % rule.n == 0;
-      case SaveRule::Kind::listed:
+      case listed:
         return rule.steps.contains(at.step);
-      case SaveRule::Kind::continuous:
-        return !at.saving && (first || rule.n < 0 || before.time_ns > at.now_ns ||
+      case continuous:
+        return !at.saving && (first || rule.n < 0 || before.damaged || before.time_ns > at.now_ns ||
                               at.now_ns - before.time_ns >= rule.n * kMsNs);
-      case SaveRule::Kind::preemption:
+      case preemption:
         return at.last;
-      case SaveRule::Kind::initial:
+      case initial:
         return first;
     }
     return false;
