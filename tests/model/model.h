@@ -1,6 +1,6 @@
 #pragma once
 // What a CheckpointManager does, in one place and without a disk: written from the description of
-// its members and options, step by step, and with no code of theirs. It remembers all saves and
+// its members and options, step by step, and with no code of theirs. It remembers the saves and
 // derives the rest. What the rules say is in model/rules.h; who plays both, and compares, in
 // model/player.h.
 
@@ -13,15 +13,13 @@
 
 namespace cairn::model {
 
-/// A call of save() that was not refused.
+/// A call of save() that was not refused and has not failed.
 struct Save {
-  enum class State { under_way, committed, failed };
-  std::size_t number = 0;  ///< in the order of the calls
   Content content{};
-  State state = State::under_way;
+  bool committed = false;  ///< or under way
   bool overwrites = false;
   bool supersedes = false;  ///< all later steps: their run was given up
-  /// What is deleted once it has committed, of what there is or comes from saves before it.
+  /// What goes when it commits, of what is there or comes from saves before it, and from itself.
   std::set<Step> losers{};
 
   [[nodiscard]] Step step() const { return content.step; }
@@ -44,8 +42,9 @@ struct Model {
   bool trash_fault = false;               ///< the next step to be deleted cannot be renamed
   // The manager that is open.
   Settings settings{};
-  Contents committed{};  ///< the list
-  std::vector<Save> saves{};
+  Contents listed{};                    ///< as of the last listing, and changed since
+  std::map<std::size_t, Save> saves{};  ///< by their numbers, in the order of the calls
+  std::size_t begun = 0;                ///< saves so far
   std::optional<RollBack> roll_back{};
   bool noticed = false;  ///< notify_preemption()
   std::optional<Step> last_step{};
@@ -64,23 +63,20 @@ struct Model {
   }
   /// The error of reading a step that is nowhere.
   [[nodiscard]] ErrorCode missing(Step step) const {
-    const bool begun = step >= 0 && unfinished.contains(names(step).front());
-    return begun ? ErrorCode::incomplete_checkpoint : ErrorCode::not_found;
+    const bool begins = step >= 0 && unfinished.contains(names(step).front());
+    return begins ? ErrorCode::incomplete_checkpoint : ErrorCode::not_found;
   }
-  [[nodiscard]] std::vector<Save> saves_in(Save::State state) const {
-    std::vector<Save> those = saves;
-    std::erase_if(those, [state](const Save& save) { return save.state != state; });
-    return those;
+  /// Any step, or this one.
+  [[nodiscard]] bool is_saving(std::optional<Step> step = std::nullopt) const {
+    return std::ranges::any_of(saves, [step](const auto& entry) {
+      return !entry.second.committed && (!step || step == entry.second.step());
+    });
   }
-  [[nodiscard]] std::vector<Save> under_way() const { return saves_in(Save::State::under_way); }
-  [[nodiscard]] bool is_saving(Step step) const {
-    return std::ranges::count(under_way(), step, &Save::step) > 0;
-  }
-  /// The list after what saves that have begun do to it.
+  /// The steps of the list, after what the saves do to it.
   [[nodiscard]] Contents tracked(bool with_saving = true) const {
-    Contents steps = committed;
-    for (const Save& save : saves) {
-      if (with_saving && save.state == Save::State::under_way) steps[save.step()] = save.content;
+    Contents steps = listed;
+    for (const auto& [number, save] : saves) {
+      if (with_saving && !save.committed) steps[save.step()] = save.content;
       for (const Step loser : save.losers) steps.erase(loser);
     }
     return steps;
@@ -90,14 +86,18 @@ struct Model {
   [[nodiscard]] std::optional<Step> best() const {
     return settings.best == Best::none ? latest() : best_of(tracked(), settings.best == Best::min);
   }
-  /// Later steps, doomed or not, that are there or come from saves before that one.
+  /// Later steps, also those that are to go: there, or to come from saves before that one.
   [[nodiscard]] std::set<Step> after(Step step, std::size_t before) const {
     std::set<Step> later;
-    for (const auto& [other, content] : committed) later.insert(other);
-    for (const Save& save : under_way())
-      if (save.number < before) later.insert(save.step());
+    for (const auto& [other, content] : listed) later.insert(other);
+    for (const auto& [number, save] : saves)
+      if (!save.committed && number < before) later.insert(save.step());
     later.erase(later.begin(), later.upper_bound(step));
     return later;
+  }
+  /// Of another mode than the saves, which is that of the first.
+  [[nodiscard]] bool is_other_mode(bool composite) const {
+    return !saves.empty() && saves.begin()->second.content.composite != composite;
   }
 
   // ---- opening and reading ----
@@ -110,37 +110,37 @@ struct Model {
       for (const std::string& name : names(step)) unfinished.erase(name);
   }
   void reload(bool read = true) {
-    committed.clear();
+    listed.clear();
     for (Step step = 0; step <= kStepMax; ++step) {
       const std::string name = find(step);
       if (name.empty())
         forget(step);
       else
-        committed[step] = read ? disk.at(name) : Content{.step = step, .unread = true};
+        listed[step] = read ? disk.at(name) : Content{.step = step, .unread = true};
     }
     end_lone_roll_back();
   }
   /// By a call of the mode that the step was saved in.
   std::pair<Answer, Content> restore(std::optional<Step> step) {
     if (!step) step = latest_committed();
-    if (!step) step = last_of(committed);  // what is pushed out is better than none
+    if (!step) step = last_of(listed);  // what is to go is better than none
     const std::string name = step ? find(*step) : "";
     if (name.empty()) return {missing(step.value_or(-1)), {}};
     const Content& content = disk.at(name);
-    if (is_other_mode(content.composite, saves_in(Save::State::committed)))
+    if (is_other_mode(content.composite) && saves.begin()->second.committed)
       return {ErrorCode::invalid_argument, content};
     const bool again = roll_back && roll_back->to == *step;
     const bool older = again || step < latest_committed();
-    const std::size_t since = again ? roll_back->since : saves.size();
+    const std::size_t since = again ? roll_back->since : begun;
     roll_back = older ? std::optional(RollBack{*step, latest(), since}) : std::nullopt;
     return {Answer(), content};
   }
-  /// Without later steps, there or to come from before it, there is no roll-back.
+  /// There is none without later steps, there or to come from before it.
   void end_lone_roll_back() {
     if (roll_back && after(roll_back->to, roll_back->since).empty()) roll_back.reset();
   }
 
-  // ---- beginning a save ----
+  // ---- saving ----
 
   bool reached_preemption(Step step) {
     if (noticed && !last_step) last_step = step;
@@ -159,34 +159,32 @@ struct Model {
     const bool rolled_back = roll_back && roll_back->to < call.step;
     if (older && (!rolled_back || settings.on_older == OnOlder::skip))
       return SaveOutcome::skipped_older_step;
-    const Moment moment{call.step, now_ns, !under_way().empty(), reached_preemption(call.step)};
+    const Moment moment{call.step, now_ns, is_saving(), reached_preemption(call.step)};
     if (!is_wanted(moment, steps, settings)) return SaveOutcome::skipped_by_policy;
     if (older && settings.on_older == OnOlder::error) return ErrorCode::invalid_argument;
-    // Also steps that are to be deleted for another save: that one may fail.
+    // Also steps that are to go for another save: that one may fail.
     save.supersedes = settings.on_older == OnOlder::supersede && rolled_back &&
-                      (older || !after(call.step, saves.size()).empty());
+                      (older || !after(call.step, begun).empty());
     return {};
   }
   Answer admit(const SaveCall& call, Save& save) {
     if (call.step < 0) return ErrorCode::invalid_argument;
     if (settings.strict_errors)
       if (const auto code = take_errors()) return *code;
-    if (is_other_mode(call.composite, saves_in(Save::State::committed)) ||
-        is_other_mode(call.composite, under_way()))
-      return ErrorCode::invalid_argument;
+    if (is_other_mode(call.composite)) return ErrorCode::invalid_argument;
     if (const Answer answer = decide(call, save); answer != Answer()) return answer;
     const bool there = tracked().contains(call.step);
-    const bool doomed = std::ranges::any_of(
-        saves, [&](const Save& other) { return other.losers.contains(call.step); });
-    save.overwrites = call.overwrite || save.supersedes || (doomed && !there);
+    const bool goes = std::ranges::any_of(
+        saves, [&](const auto& entry) { return entry.second.losers.contains(call.step); });
+    save.overwrites = call.overwrite || save.supersedes || (goes && !there);
     if (there && !save.overwrites) return ErrorCode::already_exists;
     if (settings.best != Best::none && !call.loss && !settings.allow_missing)
       return ErrorCode::invalid_argument;
     return {};
   }
-  /// If the answer is that it is saved, the save is under way.
+  /// Where the answer is that it is saved, the save is under way.
   Answer begin_save(const SaveCall& call) {
-    Save save{saves.size(), {call.step, call.value, call.loss, now_ns, call.composite}};
+    Save save{{call.step, call.value, call.loss, now_ns, call.composite}};
     const Answer answer = admit(call, save);
     if (answer.error) unseen.emplace_back(call.value, *answer.error);
     if (answer != Answer()) return answer;
@@ -194,26 +192,28 @@ struct Model {
     steps[call.step] = save.content;
     std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
     save.losers = losers_of(steps, settings);
-    if (save.supersedes) save.losers.merge(after(call.step, saves.size()));
-    saves.push_back(std::move(save));
+    if (save.supersedes) save.losers.merge(after(call.step, begun));
+    saves.emplace(begun++, std::move(save));
     return answer;
   }
-
-  // ---- ending it ----
-
   Answer end_save(std::size_t number, Fault fault) {
-    Save& save = saves[number];
+    Save& save = saves.at(number);
+    const Step step = save.step();
     save.content.time_ns = now_ns;
     const Answer answer = write(save, fault);
     const bool made = !answer.error || answer.error == ErrorCode::commit_unknown;
-    if (made) forget(save.step());  // what was to be deleted may be the new content now
+    if (made) forget(step);  // what was to go may be the new content now
     if (answer.error) {
-      save.state = Save::State::failed;
-      save.losers.clear();
       unseen.emplace_back(save.content.value, *answer.error);
-      if (!made && !committed.contains(save.step())) forget(save.step());
+      saves.erase(number);
+      if (!made && !listed.contains(step)) forget(step);
     } else {
-      commit(save);
+      const bool takes_over = roll_back && save.supersedes && number >= roll_back->since;
+      if (takes_over || (roll_back && step > roll_back->from)) roll_back.reset();
+      listed[step] = save.content;
+      spare(save.losers, save);
+      save.committed = true;
+      delete_losers();
     }
     end_lone_roll_back();
     return answer;
@@ -231,56 +231,51 @@ struct Model {
     if (!there.empty() && there != name && !std::exchange(trash_fault, false)) disk.erase(there);
     return {};
   }
-  void commit(Save& save) {
-    committed[save.step()] = save.content;
-    const bool ends = roll_back && save.supersedes && save.number >= roll_back->since;
-    if (ends || (roll_back && save.step() > roll_back->from)) roll_back.reset();
-    // No step goes for a save that has failed. What is as good as deleted does not count.
-    Contents steps = committed;
-    for (const Save& earlier : saves_in(Save::State::committed))
-      for (const Step step : earlier.losers) steps.erase(step);
-    std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
-    // "A step whose metadata is damaged is kept", also where nobody has looked until now.
-    for (auto& [step, content] : steps)
-      if (content.unread && save.losers.contains(step))
-        content.damaged = find(step).empty() || disk.at(find(step)).damaged;
-    const std::set<Step> lost = losers_of(steps, settings);
-    std::erase_if(save.losers,
-                  [&](Step step) { return steps.contains(step) && !lost.contains(step); });
-    save.state = Save::State::committed;
-    delete_losers(false);
-  }
 
   // ---- deleting ----
 
-  /// Nothing of the step is there: it need not be deleted, until a save has made it.
+  /// No step goes for a save that has failed: those stay that need not go for what is committed.
+  void spare(std::set<Step>& losers, const Save& save) const {
+    Contents steps = listed;
+    for (const auto& [number, other] : saves)  // What is as good as deleted does not count.
+      if (other.committed)
+        for (const Step step : other.losers) steps.erase(step);
+    std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
+    // "A step whose metadata is damaged is kept", also where nobody has looked until now.
+    for (auto& [step, content] : steps)
+      if (content.unread && losers.contains(step))
+        content.damaged = find(step).empty() || disk.at(find(step)).damaged;
+    const std::set<Step> lost = losers_of(steps, settings);
+    std::erase_if(losers, [&](Step step) { return steps.contains(step) && !lost.contains(step); });
+  }
+  /// Nothing of the step is there: it need not go until a save has made it.
   void forget(Step step) {
-    for (Save& save : saves) {
-      if (save.state == Save::State::under_way && save.step() == step) return;
+    for (auto& [number, save] : saves) {
+      if (!save.committed && save.step() == step) return;
       save.losers.erase(step);
     }
   }
-  /// What can be deleted now: first what was given up, from its end.
-  void delete_losers(bool given_up_only) {
+  /// What can go now: first the run that was given up, from its end.
+  void delete_losers(bool given_up_only = false) {
     for (Step step = kStepMax; step > 0; --step)
-      for (const Save& save : saves)
+      for (const auto& [number, save] : saves)
         if (save.gives_up(step)) delete_for(save, step);
     if (given_up_only) return;
-    for (const Save& save : saves)
+    for (const auto& [number, save] : saves)
       for (Step step = 0; step <= kStepMax; ++step)
         if (!save.gives_up(step)) delete_for(save, step);
   }
   void delete_for(const Save& save, Step step) {
-    if (save.state != Save::State::committed || !save.losers.contains(step)) return;
-    const bool replaced = save.gives_up(step) && tracked().contains(step);
-    if (is_saving(step) && !replaced) return;
+    if (!save.committed || !save.losers.contains(step)) return;
+    const bool comes_back = save.gives_up(step) && tracked().contains(step);
+    if (is_saving(step) && !comes_back) return;
     if (!remove(step) && settings.background_delete) unseen.emplace_back(-1, ErrorCode::io_error);
   }
   bool remove(Step step) {
     if (!find(step).empty() && std::exchange(trash_fault, false)) return false;
     for (const std::string& name : names(step))
       if (disk.erase(name) > 0 && settings.aside) ++aside;
-    committed.erase(step);
+    listed.erase(step);
     forget(step);
     end_lone_roll_back();
     return true;
@@ -308,12 +303,8 @@ struct Model {
     return first;
   }
 
- private:
   static std::optional<Step> last_of(const Contents& steps) {
     return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->first);
-  }
-  static bool is_other_mode(bool composite, const std::vector<Save>& than) {
-    return !than.empty() && than.front().content.composite != composite;
   }
 };
 

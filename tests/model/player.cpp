@@ -197,8 +197,8 @@ void Player::save(const Operation& operation) {
     if (std::ranges::any_of(flights_, same)) call.fault = Fault::none;
   }
   auto state = arm(call, operation.number);
-  if (operation.fault && model_.under_way().empty()) arm_trash();
-  const std::size_t number = model_.saves.size();
+  if (operation.fault && !model_.is_saving()) arm_trash();
+  const std::size_t number = model_.begun;
   const Answer answer = model_.begin_save(call);
   const bool begun = answer == Answer();
   Flight flight{manager_->save(call.step, state_of(call, json_), options_of(call)), call, state,
@@ -283,7 +283,7 @@ void Player::cancel(std::size_t place) {
   if (place >= flights_.size()) return;
   Flight& flight = flights_[place];
   const bool exists =
-      !model_.saves[flight.number].overwrites && !model_.find(flight.call.step).empty();
+      !model_.saves.at(flight.number).overwrites && !model_.find(flight.call.step).empty();
   if (exists) return;  // which error comes first is a matter of luck
   *flight.fault = FaultState::disarmed;
   flight.call.fault = Fault::cancelled;
@@ -441,8 +441,7 @@ void Player::compare(Step step) {
   expect_equal("latest_committed_step()", manager_->latest_committed_step(),
                model_.latest_committed());
   expect_equal("best_step()", manager_->best_step(), model_.best());
-  expect_equal("is_saving_in_progress()", manager_->is_saving_in_progress(),
-               !model_.under_way().empty());
+  expect_equal("is_saving_in_progress()", manager_->is_saving_in_progress(), model_.is_saving());
   const Step next = model_.latest().value_or(-1) + 1;
   for (const Step asked : {std::max<Step>(0, step), next, next + 1}) {
     const std::string what = "should_save(" + std::to_string(asked) + ")";
