@@ -1,8 +1,7 @@
 #pragma once
-// What a CheckpointManager does, in one place and without a disk: written from the description of
-// its members and options, step by step, and with no code of theirs. It remembers the saves and
-// derives the rest. What the rules say is in model/rules.h; who plays both, and compares, in
-// model/player.h.
+// What a CheckpointManager does, without a disk and with no code of its own: written step by step
+// from the description of its members and options. It remembers the saves and derives the rest.
+// What the rules say is in model/rules.h; who plays both, and compares, in model/player.h.
 
 #include <algorithm>
 #include <string>
@@ -52,9 +51,7 @@ struct Model {
 
   // ---- what there is ----
 
-  [[nodiscard]] std::vector<std::string> names(Step step) const {
-    return step_names(settings.naming, step);
-  }
+  [[nodiscard]] auto names(Step step) const { return step_names(settings.naming, step); }
   /// Where a step lies; empty: nowhere.
   [[nodiscard]] std::string find(Step step) const {
     for (const std::string& name : names(step))
@@ -81,8 +78,8 @@ struct Model {
     }
     return steps;
   }
-  [[nodiscard]] std::optional<Step> latest() const { return last_of(tracked()); }
-  [[nodiscard]] std::optional<Step> latest_committed() const { return last_of(tracked(false)); }
+  [[nodiscard]] std::optional<Step> latest() const { return latest_of(tracked()); }
+  [[nodiscard]] std::optional<Step> latest_committed() const { return latest_of(tracked(false)); }
   [[nodiscard]] std::optional<Step> best() const {
     return settings.best == Best::none ? latest() : best_of(tracked(), settings.best == Best::min);
   }
@@ -112,18 +109,17 @@ struct Model {
   void reload(bool read = true) {
     listed.clear();
     for (Step step = 0; step <= kStepMax; ++step) {
-      const std::string name = find(step);
-      if (name.empty())
-        forget(step);
-      else
+      if (const std::string name = find(step); !name.empty())
         listed[step] = read ? disk.at(name) : Content{.step = step, .unread = true};
+      else
+        forget(step);
     }
     end_lone_roll_back();
   }
   /// By a call of the mode that the step was saved in.
   std::pair<Answer, Content> restore(std::optional<Step> step) {
     if (!step) step = latest_committed();
-    if (!step) step = last_of(listed);  // what is to go is better than none
+    if (!step) step = latest_of(listed);  // what is to go is better than none
     const std::string name = step ? find(*step) : "";
     if (name.empty()) return {missing(step.value_or(-1)), {}};
     const Content& content = disk.at(name);
@@ -148,14 +144,13 @@ struct Model {
   }
   bool should_save(Step step) {
     Save save;
-    const Answer answer = decide({.step = step}, save);
-    return answer.error || answer == Answer();
+    return decide({.step = step}, save).outcome == SaveOutcome::saved;  // or it is an error
   }
   Answer decide(const SaveCall& call, Save& save) {
     if (settings.read_only) return SaveOutcome::skipped_read_only;
     const Contents steps = tracked();
     if (call.force || (call.overwrite && steps.contains(call.step))) return {};
-    const bool older = last_of(steps) >= call.step;
+    const bool older = latest_of(steps) >= call.step;
     const bool rolled_back = roll_back && roll_back->to < call.step;
     if (older && (!rolled_back || settings.on_older == OnOlder::skip))
       return SaveOutcome::skipped_older_step;
@@ -167,34 +162,33 @@ struct Model {
                       (older || !after(call.step, begun).empty());
     return {};
   }
-  Answer admit(const SaveCall& call, Save& save) {
+  /// Where the answer is that it is saved, the save is under way.
+  Answer begin_save(const SaveCall& call) {
+    const Answer answer = try_to_begin(call);
+    if (answer.error) unseen.emplace_back(call.value, *answer.error);
+    return answer;
+  }
+  Answer try_to_begin(const SaveCall& call) {
     if (call.step < 0) return ErrorCode::invalid_argument;
     if (settings.strict_errors)
       if (const auto code = take_errors()) return *code;
     if (is_other_mode(call.composite)) return ErrorCode::invalid_argument;
+    Save save{{call.step, call.value, call.loss, now_ns, call.composite}};
     if (const Answer answer = decide(call, save); answer != Answer()) return answer;
-    const bool there = tracked().contains(call.step);
+    Contents steps = tracked();
+    const bool there = steps.contains(call.step);
     const bool goes = std::ranges::any_of(
         saves, [&](const auto& entry) { return entry.second.losers.contains(call.step); });
     save.overwrites = call.overwrite || save.supersedes || (goes && !there);
     if (there && !save.overwrites) return ErrorCode::already_exists;
     if (settings.best != Best::none && !call.loss && !settings.allow_missing)
       return ErrorCode::invalid_argument;
-    return {};
-  }
-  /// Where the answer is that it is saved, the save is under way.
-  Answer begin_save(const SaveCall& call) {
-    Save save{{call.step, call.value, call.loss, now_ns, call.composite}};
-    const Answer answer = admit(call, save);
-    if (answer.error) unseen.emplace_back(call.value, *answer.error);
-    if (answer != Answer()) return answer;
-    Contents steps = tracked();
     steps[call.step] = save.content;
     std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
     save.losers = losers_of(steps, settings);
     if (save.supersedes) save.losers.merge(after(call.step, begun));
     saves.emplace(begun++, std::move(save));
-    return answer;
+    return {};
   }
   Answer end_save(std::size_t number, Fault fault) {
     Save& save = saves.at(number);
@@ -211,7 +205,7 @@ struct Model {
       const bool takes_over = roll_back && save.supersedes && number >= roll_back->since;
       if (takes_over || (roll_back && step > roll_back->from)) roll_back.reset();
       listed[step] = save.content;
-      spare(save.losers, save);
+      spare(save);
       save.committed = true;
       delete_losers();
     }
@@ -231,11 +225,22 @@ struct Model {
     if (!there.empty() && there != name && !std::exchange(trash_fault, false)) disk.erase(there);
     return {};
   }
+  /// Whoever made the save has got its error.
+  void seen(std::int64_t value) {
+    std::erase_if(unseen, [value](const auto& error) { return error.first == value; });
+  }
+  /// All that nobody has seen, and now have been; the first, if any.
+  std::optional<ErrorCode> take_errors() {
+    if (unseen.empty()) return std::nullopt;
+    const ErrorCode first = unseen.front().second;
+    unseen.clear();
+    return first;
+  }
 
   // ---- deleting ----
 
   /// No step goes for a save that has failed: those stay that need not go for what is committed.
-  void spare(std::set<Step>& losers, const Save& save) const {
+  void spare(Save& save) const {
     Contents steps = listed;
     for (const auto& [number, other] : saves)  // What is as good as deleted does not count.
       if (other.committed)
@@ -243,10 +248,11 @@ struct Model {
     std::erase_if(steps, [&](const auto& entry) { return save.gives_up(entry.first); });
     // "A step whose metadata is damaged is kept", also where nobody has looked until now.
     for (auto& [step, content] : steps)
-      if (content.unread && losers.contains(step))
+      if (content.unread && save.losers.contains(step))
         content.damaged = find(step).empty() || disk.at(find(step)).damaged;
     const std::set<Step> lost = losers_of(steps, settings);
-    std::erase_if(losers, [&](Step step) { return steps.contains(step) && !lost.contains(step); });
+    std::erase_if(save.losers,
+                  [&](Step step) { return steps.contains(step) && !lost.contains(step); });
   }
   /// Nothing of the step is there: it need not go until a save has made it.
   void forget(Step step) {
@@ -255,12 +261,14 @@ struct Model {
       save.losers.erase(step);
     }
   }
-  /// What can go now: first the run that was given up, from its end.
-  void delete_losers(bool given_up_only = false) {
+  /// From its end, so that what is left has no gap. Before the manager closes, too.
+  void delete_given_up() {
     for (Step step = kStepMax; step > 0; --step)
       for (const auto& [number, save] : saves)
         if (save.gives_up(step)) delete_for(save, step);
-    if (given_up_only) return;
+  }
+  void delete_losers() {
+    delete_given_up();
     for (const auto& [number, save] : saves)
       for (Step step = 0; step <= kStepMax; ++step)
         if (!save.gives_up(step)) delete_for(save, step);
@@ -285,26 +293,6 @@ struct Model {
     if (is_saving(step)) return ErrorCode::busy;
     if (!tracked(false).contains(step)) return ErrorCode::not_found;
     return remove(step) ? Answer() : ErrorCode::io_error;
-  }
-  /// What was given up and could not be deleted is tried again.
-  void close() { delete_losers(true); }
-
-  // ---- errors ----
-
-  /// Whoever made the save has got its error.
-  void seen(std::int64_t value) {
-    std::erase_if(unseen, [value](const auto& error) { return error.first == value; });
-  }
-  /// All that nobody has seen, and now have been; the first, if any.
-  std::optional<ErrorCode> take_errors() {
-    if (unseen.empty()) return std::nullopt;
-    const ErrorCode first = unseen.front().second;
-    unseen.clear();
-    return first;
-  }
-
-  static std::optional<Step> last_of(const Contents& steps) {
-    return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->first);
   }
 };
 

@@ -156,7 +156,7 @@ void Player::restart(const Settings& settings) {
   release();
   const auto error = error_of([&] { manager_->close().get(); });
   expect_equal("error of close()", answer_of(error), answer_of(model_.take_errors()));
-  model_.close();
+  model_.delete_given_up();
   manager_.reset();
   has_trash_ = has_trash_ && (!settings.clean_up || settings.read_only);
   open(settings);

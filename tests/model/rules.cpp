@@ -139,10 +139,14 @@ std::set<Step> losers_of(const Contents& steps, const Settings& settings) {
   if (rows.empty()) return {};
   for (const KeepRule& rule : own ? settings.keep_rules : default_rules(settings))
     for (const Step kept : kept_by(rule, rows)) lost.erase(kept);
-  // "Never the newest good step unless max_to_keep is 0 in so many words", or another is better.
+  // The newest goes only where max_to_keep is 0 in so many words, or others are better.
   const bool all_lost = lost.size() == rows.size() && settings.max_to_keep != 0;
   if (own || settings.keep_latest || all_lost) lost.erase(rows.back().step);
   return lost;
+}
+
+std::optional<Step> latest_of(const Contents& steps) {
+  return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->first);
 }
 
 std::optional<Step> best_of(const Contents& steps, bool smallest) {

@@ -32,6 +32,7 @@ struct Moment {
 };
 [[nodiscard]] bool is_wanted(const Moment& at, const Contents& steps, const Settings& settings);
 [[nodiscard]] std::set<Step> losers_of(const Contents& steps, const Settings& settings);
+[[nodiscard]] std::optional<Step> latest_of(const Contents& steps);
 [[nodiscard]] std::optional<Step> best_of(const Contents& steps, bool smallest);
 
 }  // namespace cairn::model
