@@ -62,6 +62,10 @@ void wait_for(const Future& future) {
   while (!future.ready()) std::this_thread::yield();
 }
 
+bool is_on_disk(Fault fault) {
+  return fault == Fault::before || fault == Fault::commit || fault == Fault::last_sync;
+}
+
 /// A step that loses its name: not one under a temporary name.
 bool takes_name(const IoRequest& request) {
   if (request.op != IoOp::rename || request.path.find(kTemporary) != std::string::npos)
@@ -152,7 +156,7 @@ void Player::restart(const Settings& settings) {
   release();
   const auto error = error_of([&] { manager_->close().get(); });
   expect_equal("error of close()", answer_of(error), answer_of(model_.take_errors()));
-  model_.close();
+  model_.delete_given_up();
   manager_.reset();
   has_trash_ = has_trash_ && (!settings.clean_up || settings.read_only);
   open(settings);
@@ -171,9 +175,7 @@ void Player::idle(bool silent) {
 
 FaultStatePtr Player::arm(const SaveCall& call, std::int64_t nth) {
   auto state = std::make_shared<std::atomic<FaultState>>(FaultState::armed);
-  const bool on_disk =
-      call.fault == Fault::before || call.fault == Fault::commit || call.fault == Fault::last_sync;
-  if (!on_disk || call.step < 0) return state;
+  if (!is_on_disk(call.fault) || call.step < 0) return state;
   FaultOfSave fault(call.fault, model_.names(call.step).front(), nth, state);
   machine_.faults->fail(std::move(fault), 1, EIO);
   return state;
@@ -195,21 +197,24 @@ void Player::save(const Operation& operation) {
     if (std::ranges::any_of(flights_, same)) call.fault = Fault::none;
   }
   auto state = arm(call, operation.number);
-  if (operation.fault && model_.saves.empty()) arm_trash();
-  const std::optional<Answer> answer = model_.begin_save(call);
-  Flight flight{manager_->save(call.step, state_of(call, json_), options_of(call)), call, state};
-  if (answer) {
+  if (operation.fault && !model_.is_saving()) arm_trash();
+  const std::size_t number = model_.begun;
+  const Answer answer = model_.begin_save(call);
+  const bool begun = answer == Answer();
+  Flight flight{manager_->save(call.step, state_of(call, json_), options_of(call)), call, state,
+                number};
+  if (begun) {
+    flights_.push_back(std::move(flight));
+  } else {
     *state = FaultState::disarmed;
     expect_equal("the save's future is ready", flight.future.ready(), true);
-    if (flight.future.ready()) deliver(flight, *answer, false);
-  } else {
-    flights_.push_back(std::move(flight));
+    if (flight.future.ready()) deliver(flight, answer, false);
   }
   if (!holding_) return finish_saves();
-  if (answer) return;
+  if (!begun) return;
   if (call.fault == Fault::no_tree) {
     wait_for(flights_.back().future);
-    deliver(flights_.back(), model_.end_save(flights_.size() - 1), false);
+    deliver(flights_.back(), model_.end_save(number, call.fault), false);
     flights_.pop_back();
   } else if (flights_.size() == 1) {
     machine_.faults->wait_until_held(1);
@@ -222,17 +227,14 @@ void Player::finish_saves() {
   for (const Flight& flight : flights_) wait_for(flight.future);
   // What its deletions may tell is for others to hear.
   const bool deletions_tell = settings_.background_delete && model_.trash_fault;
-  idle(alone && !deletions_tell && !model_.has_unseen());
+  idle(alone && !deletions_tell && model_.unseen.empty());
   std::vector<std::pair<Answer, bool>> expected;
   for (const Flight& flight : flights_) {
-    SaveCall& call = model_.saves.front().call;
-    call.fault = flight.call.fault;
-    const bool on_disk = call.fault == Fault::before || call.fault == Fault::commit ||
-                         call.fault == Fault::last_sync;
-    if (on_disk && *flight.fault != FaultState::happened) call.fault = Fault::none;
-    has_trash_ = has_trash_ || call.fault == Fault::last_sync;
-    const bool unseen = model_.has_unseen();
-    const Answer answer = model_.end_save(0);
+    Fault fault = flight.call.fault;
+    if (is_on_disk(fault) && *flight.fault != FaultState::happened) fault = Fault::none;
+    has_trash_ = has_trash_ || fault == Fault::last_sync;
+    const bool unseen = !model_.unseen.empty();
+    const Answer answer = model_.end_save(flight.number, fault);
     expected.emplace_back(answer, !answer.error && unseen);
   }
   for (std::size_t i = 0; i < flights_.size(); ++i)
@@ -280,7 +282,8 @@ void Player::release() {
 void Player::cancel(std::size_t place) {
   if (place >= flights_.size()) return;
   Flight& flight = flights_[place];
-  const bool exists = !model_.saves[place].overwrites && !model_.find(flight.call.step).empty();
+  const bool exists =
+      !model_.saves.at(flight.number).overwrites && !model_.find(flight.call.step).empty();
   if (exists) return;  // which error comes first is a matter of luck
   *flight.fault = FaultState::disarmed;
   flight.call.fault = Fault::cancelled;
@@ -291,8 +294,7 @@ void Player::cancel(std::size_t place) {
     fs::remove_all(fs::path(root_) / (name + std::string(kTemporary)));
   if (place == 0) return;  // the disk holds it
   wait_for(flight.future);
-  model_.saves[place].call.fault = Fault::cancelled;
-  deliver(flight, model_.end_save(place), false);
+  deliver(flight, model_.end_save(flight.number, Fault::cancelled), false);
   flights_.erase(flights_.begin() + static_cast<std::ptrdiff_t>(place));
 }
 
@@ -324,13 +326,13 @@ void Player::reload(bool fault) {
 
 void Player::restore(Step step) {
   const auto asked = step < 0 ? std::nullopt : std::optional(step);
-  const Model::Read read = model_.restore(asked);
+  const auto [answer, content] = model_.restore(asked);
+  const bool composite = content.composite;
   std::string real;
-  const auto error = error_of(
-      [&] { real = std::to_string(value_of(*manager_, asked, read.content.composite, json_)); });
+  const auto error =
+      error_of([&] { real = std::to_string(value_of(*manager_, asked, composite, json_)); });
   if (error) real = to_string(*error);
-  const std::string expected =
-      read.error ? std::string(to_string(*read.error)) : std::to_string(read.content.value);
+  const std::string expected = answer.error ? text_of(answer) : std::to_string(content.value);
   expect_equal("restored", real, expected);
 }
 
@@ -393,7 +395,7 @@ void Player::other_save(const Operation& operation) {
   if (exists) return;
   const std::string name = model_.names(step).front();
   model_.unfinished.erase(name);
-  model_.disk[name] = {call.value, call.loss, model_.now_ns, false};
+  model_.disk[name] = {step, call.value, call.loss, model_.now_ns};
 }
 
 void Player::other_remove(Step step) {
@@ -431,13 +433,15 @@ void Player::differ(const std::string& text) {
 
 void Player::compare(Step step) {
   const std::vector<Step> steps = manager_->all_steps();
-  expect_equal("all_steps()", std::set<Step>(steps.begin(), steps.end()), model_.all_steps());
+  std::set<Step> tracked;
+  for (const auto& [of, content] : model_.tracked()) tracked.insert(of);
+  expect_equal("all_steps()", std::set<Step>(steps.begin(), steps.end()), tracked);
   expect_equal("all_steps() ascends", std::ranges::is_sorted(steps), true);
   expect_equal("latest_step()", manager_->latest_step(), model_.latest());
   expect_equal("latest_committed_step()", manager_->latest_committed_step(),
                model_.latest_committed());
   expect_equal("best_step()", manager_->best_step(), model_.best());
-  expect_equal("is_saving_in_progress()", manager_->is_saving_in_progress(), !model_.saves.empty());
+  expect_equal("is_saving_in_progress()", manager_->is_saving_in_progress(), model_.is_saving());
   const Step next = model_.latest().value_or(-1) + 1;
   for (const Step asked : {std::max<Step>(0, step), next, next + 1}) {
     const std::string what = "should_save(" + std::to_string(asked) + ")";

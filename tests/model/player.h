@@ -41,6 +41,7 @@ class Player {
     SaveFuture future;
     SaveCall call;
     FaultStatePtr fault;
+    std::size_t number;  ///< in the model
     std::optional<Given> given{};
   };
 

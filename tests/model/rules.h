@@ -1,38 +1,38 @@
 #pragma once
-// The rules of saving and keeping, written from their descriptions and with no code of the
-// policies.
+// Which step is saved, which go and which is best, written from the descriptions of the rules and
+// with no code of the policies.
 
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <vector>
+#include <set>
 
 #include "model/settings.h"
 
 namespace cairn::model {
 
-/// What a manager knows of a step.
-struct Known {
+/// A step's directory, and what a manager knows of it.
+struct Content {
+  Step step = 0;
+  std::int64_t value = 0;
+  std::optional<double> loss{};
   std::int64_t time_ns = 0;
-  std::optional<double> loss;
-  bool damaged = false;
-  bool unread = false;
+  bool composite = false;
+  bool damaged = false;  ///< its metadata cannot be read
+  bool unread = false;   ///< only its name is known
 };
-using KnownSteps = std::map<Step, Known>;
-
-/// Which of these go.
-[[nodiscard]] std::vector<Step> losers_of(const KnownSteps& steps, const Settings& settings);
-[[nodiscard]] std::optional<Step> best_of(const KnownSteps& steps, Best which);
+using Contents = std::map<Step, Content>;
 
 /// When somebody asks whether to save a step.
 struct Moment {
-  Step step = 0;
-  std::int64_t now_ns = 0;
-  std::optional<Step> newest{};  ///< of the steps before; none: it is the first
-  std::int64_t newest_ns = 0;    ///< when that was committed
-  bool saving = false;           ///< a save is under way
-  bool last = false;             ///< the step to save before the job ends
+  Step step;
+  std::int64_t now_ns;
+  bool saving;  ///< a save is under way
+  bool last;    ///< it is the step to save before the job ends
 };
-[[nodiscard]] bool wanted_by(const Settings& settings, const Moment& moment);
+[[nodiscard]] bool is_wanted(const Moment& at, const Contents& steps, const Settings& settings);
+[[nodiscard]] std::set<Step> losers_of(const Contents& steps, const Settings& settings);
+[[nodiscard]] std::optional<Step> latest_of(const Contents& steps);
+[[nodiscard]] std::optional<Step> best_of(const Contents& steps, bool smallest);
 
 }  // namespace cairn::model

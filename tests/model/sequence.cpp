@@ -50,6 +50,8 @@ KeepRule make_keep_rule(Dice& dice) {
   const bool in_ms = rule.kind == KeepRule::Kind::seconds || rule.kind == KeepRule::Kind::duration;
   rule.n = in_ms ? dice.upto(16) * 250 : dice.between(1, 6);
   rule.limit = dice.maybe(70, 0, 3);
+  if (in_ms || rule.kind == KeepRule::Kind::all || rule.kind == KeepRule::Kind::listed)
+    rule.limit.reset();
   rule.smallest = dice.percent(50);
   rule.without_metrics = dice.percent(50);
   rule.steps = dice.some_steps();

@@ -30,7 +30,7 @@ struct KeepRule {
   enum class Kind { all, latest, seconds, every, spaced, closest, listed, best, duration };
   Kind kind = Kind::all;
   std::int64_t n = 1;                   ///< steps to keep, interval in steps, or ms
-  std::optional<std::int64_t> limit{};  ///< max_to_keep of intervals; n of best and latest
+  std::optional<std::int64_t> limit{};  ///< n of best and latest, max_to_keep of steps apart
   bool smallest = false;                ///< is the best
   bool without_metrics = true;          ///< best keeps such steps
   std::set<Step> steps{};
@@ -94,7 +94,7 @@ enum class Fault {
 struct SaveCall {
   Step step = 0;
   std::int64_t value = 0;
-  std::optional<double> loss;
+  std::optional<double> loss{};
   bool force = false;
   bool overwrite = false;
   bool composite = false;
