@@ -56,6 +56,10 @@ void make_warm(const fs::path& directory) {
   });
 }
 
+fs::path source_directory() {
+  return CAIRN_SOURCE_DIR;
+}
+
 std::shared_ptr<engine::Engine> make_engine(engine::EngineOptions options) {
   return engine::Engine::create(std::move(options));
 }

@@ -50,6 +50,9 @@ void make_cold(const std::filesystem::path& directory);
 /// Reads all of them, so that it is in the page cache.
 void make_warm(const std::filesystem::path& directory);
 
+/// Where the sources are from which this program was built: its peers lie there.
+[[nodiscard]] std::filesystem::path source_directory();
+
 /// An engine of its own.
 [[nodiscard]] std::shared_ptr<engine::Engine> make_engine(engine::EngineOptions options);
 /// "io_uring (SINGLE_ISSUER|DEFER_TASKRUN), direct, no registered buffers".

@@ -181,6 +181,10 @@ int main(int argc, char** argv) {
     settings.rounds = rounds;
   else if (settings.quick)
     settings.rounds = kQuickRounds;
+  if (settings.python.empty()) {
+    const fs::path installed = source_directory() / "tests/interop/.venv/bin/python";
+    if (fs::exists(installed)) settings.python = installed;
+  }
   try {
     return run(std::move(settings), only, outputs);
   } catch (const std::exception& error) {

@@ -126,9 +126,8 @@ class Contestant {
   bool over_ = false;
 };
 
-/// bench/peers lies beside these sources.
 fs::path peers_directory() {
-  return fs::path(__FILE__).parent_path().parent_path() / "peers";
+  return source_directory() / "bench/peers";
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <boost/json/value_from.hpp>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -80,6 +81,10 @@ boost::json::object json_of(const Row& row) {
                              {"reference", or_null(row.reference)},
                              {"ratio", or_null(ratio_of_medians(row))},
                              {"rounds", row.rounds}};
+  if (!row.figures.empty()) {
+    object["figures"] = boost::json::value_from(row.figures);
+    object["references"] = boost::json::value_from(row.references);
+  }
   if (row.ratio) {
     object["ratio_min"] = row.ratio->min;
     object["ratio_max"] = row.ratio->max;
@@ -99,6 +104,21 @@ boost::json::object json_of(const Row& row) {
 }
 
 }  // namespace
+
+Row compared(std::string name, std::string unit, const std::vector<double>& ours,
+             const std::vector<double>& reference, std::string note) {
+  Row row;
+  row.name = std::move(name);
+  row.value = spread_of(ours).median;
+  row.unit = std::move(unit);
+  row.reference = spread_of(reference).median;
+  row.ratio = ratio_of(ours, reference);
+  row.rounds = static_cast<int>(ours.size());
+  row.note = std::move(note);
+  row.figures = ours;
+  row.references = reference;
+  return row;
+}
 
 std::optional<double> judged_figure(const Row& row, const Goal& goal) {
   return goal.judged == Judged::value ? row.value : ratio_of_medians(row);

@@ -24,7 +24,13 @@ struct Row {
   std::optional<Spread> ratio{};
   int rounds = 1;
   std::string note{};  ///< what one has to know of it
+  /// Each round's, where they were kept: of the row and of what it is compared with.
+  std::vector<double> figures{};
+  std::vector<double> references{};
 };
+/// The row of what two sides gave in the same rounds.
+[[nodiscard]] Row compared(std::string name, std::string unit, const std::vector<double>& ours,
+                           const std::vector<double>& reference, std::string note = {});
 
 /// What of the row is held against its goal; none where it is a ratio and the row has none.
 [[nodiscard]] std::optional<double> judged_figure(const Row& row, const Goal& goal);

@@ -71,12 +71,6 @@ std::filesystem::path write_reference(const Context& context, const WorkDirector
   return work / "fio";
 }
 
-void add(Report& report, std::string name, const std::vector<double>& ours,
-         const std::vector<double>& reference, std::string note) {
-  report.add({std::move(name), spread_of(ours).median, "GB/s", spread_of(reference).median,
-              ratio_of(ours, reference), static_cast<int>(ours.size()), std::move(note)});
-}
-
 void measure_into_memory(const Context& context, Report& report) {
   const WorkDirectory work(context.settings, "restores");
   const auto engine = make_engine({});
@@ -88,8 +82,9 @@ void measure_into_memory(const Context& context, Report& report) {
   const auto figures =
       take_turns(context.settings.rounds,
                  {fio_read(context, write_reference(context, work)), cold(raw), cold(encoded)});
-  add(report, "restore_cold", figures[1], figures[0], "llama, " + path_of(*engine));
-  add(report, "restore_cold_bf16", figures[2], figures[0], "auto codec");
+  report.add(
+      compared("restore_cold", "GB/s", figures[1], figures[0], "llama, " + path_of(*engine)));
+  report.add(compared("restore_cold_bf16", "GB/s", figures[2], figures[0], "auto codec"));
   Copier copier(state, engine->stats().cpu_threads);
   copier.copy();
   const auto warm = take_turns(context.settings.rounds, {[&](int) { return copier.copy(); },
@@ -97,7 +92,7 @@ void measure_into_memory(const Context& context, Report& report) {
                                                            make_warm(raw.root());
                                                            return raw.restore();
                                                          }});
-  add(report, "restore_warm", warm[1], warm[0], "read into the page cache before");
+  report.add(compared("restore_warm", "GB/s", warm[1], warm[0], "read into the page cache before"));
 }
 
 void measure_restart(const Context& context, Report& report) {
@@ -116,7 +111,8 @@ void measure_restart(const Context& context, Report& report) {
   };
   const auto figures = take_turns(context.settings.rounds,
                                   {fio_read(context, write_reference(context, work)), restart});
-  add(report, "restart", figures[1], figures[0], "cold; the process's start included");
+  report.add(
+      compared("restart", "GB/s", figures[1], figures[0], "cold; the process's start included"));
 }
 
 }  // namespace

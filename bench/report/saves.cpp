@@ -35,17 +35,6 @@ Turns turns_with_fio(const Context& context, const FioJob& job, const WorkDirect
   return turns;
 }
 
-Row row_of(std::string name, const Turns& turns, std::size_t place, std::string note) {
-  const Spread value = spread_of(turns.ours[place]);
-  return {std::move(name),
-          value.median,
-          "GB/s",
-          spread_of(turns.fio).median,
-          ratio_of(turns.ours[place], turns.fio),
-          static_cast<int>(turns.fio.size()),
-          std::move(note)};
-}
-
 void measure_uring(const Context& context, Report& report) {
   const WorkDirectory work(context.settings, "saves");
   const Workload state = make_workload("llama", context.settings.bytes, context.settings.seed);
@@ -59,10 +48,9 @@ void measure_uring(const Context& context, Report& report) {
   const Turns turns = turns_with_fio(context, context.fio.write, work, {&raw, &automatic});
   const std::string path = path_of(*engine);
   report.note_machine("save_path", boost::json::string(path));
-  report.add(row_of("save_raw", turns, 0, "llama, " + path));
-  report.add(
-      row_of("save_bf16_auto", turns, 1,
-             "stored " + std::to_string(automatic.stored_share()).substr(0, 5) + " of the bytes"));
+  report.add(compared("save_raw", "GB/s", turns.ours[0], turns.fio, "llama, " + path));
+  report.add(compared("save_bf16_auto", "GB/s", turns.ours[1], turns.fio,
+                      "stored " + figure_text(automatic.stored_share() * 100) + " % of the bytes"));
   const auto spread = spread_of(raw.cpu_seconds_per_gb());
   report.add({"save_cpu",
               spread.median,
@@ -82,7 +70,7 @@ void measure_threads(const Context& context, Report& report) {
   Saver raw(work / "raw", engine, Codec::raw(), state);
   raw.save();
   const Turns turns = turns_with_fio(context, context.fio.write_psync, work, {&raw});
-  report.add(row_of("save_raw_threads", turns, 0, path_of(*engine)));
+  report.add(compared("save_raw_threads", "GB/s", turns.ours[0], turns.fio, path_of(*engine)));
 }
 
 /// Other states than the design's rows have, all raw: what shapes and sizes cost.
@@ -126,10 +114,10 @@ void measure_sparse(const Context& context, Report& report) {
                  shares.push_back(incremental.stored_share());
                  return seconds;
                }});
-  report.add({"sparse_update_save", spread_of(figures[1]).median, "s", spread_of(figures[0]).median,
-              ratio_of(figures[0], figures[1]), rounds,
-              "incremental against whole saves of the same state; written " +
-                  std::to_string(spread_of(shares).median * 100).substr(0, 5) + " % of it"});
+  const double share = spread_of(shares).median;
+  report.add(compared("sparse_update_save", "s", figures[1], figures[0],
+                      "incremental against whole saves of the same state; written " +
+                          figure_text(share * 100) + " % of it"));
 }
 
 /// The same save with and without its checksums, each in a process of its own, as the one without
@@ -160,8 +148,8 @@ void measure_crc32c(const Context& context, Report& report) {
               {},
               {},
               context.settings.rounds,
-              "of the time to durable; " + std::to_string((ratio.min - 1) * 100).substr(0, 5) +
-                  " to " + std::to_string((ratio.max - 1) * 100).substr(0, 5) + " %"});
+              "of the time to durable; " + figure_text((ratio.min - 1) * 100) + " to " +
+                  figure_text((ratio.max - 1) * 100) + " %"});
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ void measure_returns(const Context& context, Report& report) {
               {},
               {},
               saves,
-              "median " + std::to_string(percentile(ms, 0.5)).substr(0, 5) + " ms; " +
+              "median " + figure_text(percentile(ms, 0.5)) + " ms; " +
                   std::to_string(state.arrays.size()) + " leaves"});
 }
 
@@ -51,9 +51,8 @@ void measure_copy(const Context& context, Report& report) {
       context.settings.rounds,
       {[&](int) { return copier.copy(); },
        [&](int) { return static_cast<double>(state.bytes()) / 1e9 / saver.save().staged_s; }});
-  report.add({"staged_copy", spread_of(figures[1]).median, "GB/s", spread_of(figures[0]).median,
-              ratio_of(figures[1], figures[0]), context.settings.rounds,
-              std::to_string(engine->stats().cpu_threads) + " threads"});
+  report.add(compared("staged_copy", "GB/s", figures[1], figures[0],
+                      std::to_string(engine->stats().cpu_threads) + " threads"));
 }
 
 void measure_half(const Context& context, Report& report) {
@@ -70,8 +69,7 @@ void measure_half(const Context& context, Report& report) {
          return run_fio(context.fio.write, work / name, context.settings.bytes).gb_per_s;
        },
        [&](int) { return static_cast<double>(state.bytes()) / 1e9 / saver.save().staged_s; }});
-  report.add({"staged_half", spread_of(figures[1]).median, "GB/s", spread_of(figures[0]).median,
-              ratio_of(figures[1], figures[0]), context.settings.rounds});
+  report.add(compared("staged_half", "GB/s", figures[1], figures[0]));
 }
 
 }  // namespace

@@ -47,15 +47,15 @@ void measure_tiny(const Context& context, Report& report) {
   }
   Saver saver(work / "root", make_engine({}), Codec::raw(), state);
   saver.save();
-  const auto figures = take_turns(
-      context.settings.rounds,
-      {[&](int round) { return write_plainly(work, "plain." + std::to_string(round), bytes); },
-       [&](int) { return saver.save().durable_s; }});
-  report.add({"tiny_save", spread_of(figures[1]).median * 1e3, "ms",
-              spread_of(figures[0]).median * 1e3, ratio_of(figures[1], figures[0]),
-              context.settings.rounds,
-              std::to_string(bytes.size() / 1000'000) + " MB in " +
-                  std::to_string(state.arrays.size()) + " leaves; ratio of times"});
+  const auto figures =
+      take_turns(context.settings.rounds,
+                 {[&](int round) {
+                    return 1e3 * write_plainly(work, "plain." + std::to_string(round), bytes);
+                  },
+                  [&](int) { return 1e3 * saver.save().durable_s; }});
+  report.add(compared("tiny_save", "ms", figures[1], figures[0],
+                      std::to_string(bytes.size() / 1000'000) + " MB in " +
+                          std::to_string(state.arrays.size()) + " leaves; ratio of times"));
 }
 
 }  // namespace cairn::bench
