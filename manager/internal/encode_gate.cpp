@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace cairn {
 namespace {
@@ -39,8 +40,11 @@ EncodeDecision encode_by_load(const EncodeLoad& load) {
 namespace internal {
 namespace {
 
-/// Bytes after which a rate says something.
+/// Bytes, and time of the disk, after which its rate says something.
 constexpr std::uint64_t kRateBytesMin = 16u << 20;
+constexpr std::int64_t kRateSpanMinNs = 20'000'000;
+/// Writes end several at once. A rate is of the time from after one such moment to after another.
+constexpr std::int64_t kMomentNs = 1'000'000;
 /// Weight of what was known before.
 constexpr double kMemory = 0.75;
 
@@ -124,16 +128,21 @@ void EncodeGate::encoded(std::uint64_t bytes, Encoding encoding, std::uint64_t s
   wake();
 }
 
+void EncodeGate::learn_disk_rate() {
+  if (busy_bytes_ < kRateBytesMin || counted_ns_ < kRateSpanMinNs) return;
+  blend(&pace_->disk_rate, busy_bytes_, counted_ns_);
+  busy_bytes_ = 0;
+  busy_ns_ -= std::exchange(counted_ns_, 0);
+}
+
 void EncodeGate::written(std::uint64_t bytes) {
   note_busy();
+  if (busy_ns_ - counted_ns_ > kMomentNs) learn_disk_rate();
   assert(load_.queued_bytes >= bytes);
   load_.queued_bytes -= bytes;
   busy_bytes_ += bytes;
-  if (busy_bytes_ >= kRateBytesMin) {
-    blend(&pace_->disk_rate, busy_bytes_, busy_ns_);
-    busy_bytes_ = 0;
-    busy_ns_ = 0;
-  }
+  counted_ns_ = busy_ns_;
+  if (load_.queued_bytes == 0) learn_disk_rate();
   wake();
 }
 

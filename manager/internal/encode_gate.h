@@ -54,6 +54,8 @@ class EncodeGate {
   };
   /// Time passes with the disk as it was until now.
   void note_busy();
+  /// Of what has been counted, where that is enough.
+  void learn_disk_rate();
   /// The policy's answer now; counts the chunk where it is decided.
   [[nodiscard]] EncodeDecision ask(const Waiter& waiter);
   void wake();
@@ -65,7 +67,8 @@ class EncodeGate {
   std::deque<std::shared_ptr<Waiter>> waiters_;
   std::int64_t busy_since_ns_ = 0;  ///< the disk, while something is queued
   std::int64_t busy_ns_ = 0;        ///< before that
-  std::uint64_t busy_bytes_ = 0;
+  std::int64_t counted_ns_ = 0;     ///< of it, until the last write ended
+  std::uint64_t busy_bytes_ = 0;    ///< that were written in that time
 };
 
 }  // namespace cairn::internal

@@ -164,6 +164,21 @@ TEST_F(Gate, LearnsHowFastDiskAndCoresAre) {
   EXPECT_DOUBLE_EQ(pace->planes_rate, 2e9);
 }
 
+TEST_F(Gate, WritesThatEndAtOnceAreNotTakenForAFastDisk) {
+  auto gate = make();
+  constexpr std::uint64_t kBytes = 20'000'000;
+  constexpr int kBurst = 8;
+  for (int burst = 0; burst < 4; ++burst) {
+    for (int i = 0; i < kBurst; ++i) gate.expect_write(kBytes);
+    clock->advance(std::chrono::milliseconds(80));  // and then the strand hears of all
+    for (int i = 0; i < kBurst; ++i) {
+      clock->advance(std::chrono::microseconds(1));
+      gate.written(kBytes);
+    }
+  }
+  EXPECT_NEAR(pace->disk_rate, 2e9, 0.3e9);
+}
+
 TEST_F(Gate, KnowsThePaceOfEachEncoding) {
   std::vector<double> rates;
   auto gate = make([&rates](const EncodeLoad& load) {
