@@ -71,7 +71,8 @@ void measure_items(benchmark::State& state, std::size_t items) {
 void measure_hops(benchmark::State& state) {
   measure_items(state, 1);
   // Real time, as most of it is waiting.
-  state.SetLabel(std::string(kRoundTripName) + "/real_time");
+  std::string label(kRoundTripName);
+  state.SetLabel(label.append("/real_time"));
 }
 
 }  // namespace cairn::bench
