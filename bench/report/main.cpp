@@ -40,7 +40,7 @@ constexpr Section kSections[] = {
 /// As many states as the section that writes most has on the disk at once.
 constexpr std::uint64_t kStatesOnDisk = 26;
 constexpr std::uint64_t kBytesMin = std::uint64_t{64} << 20;
-constexpr std::uint64_t kQuickBytes = std::uint64_t{512} << 20;
+constexpr std::uint64_t kQuickBytes = std::uint64_t{1} << 30;
 constexpr int kQuickRounds = 3;
 
 std::string cpu_model() {
@@ -161,7 +161,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--dir", settings.directory, "where to write, on the file system to measure")
       ->capture_default_str();
-  app.add_option("--bytes", bytes, "of a state; 0: 2 GiB, 512 MiB with --quick")
+  app.add_option("--bytes", bytes, "of a state; 0: 2 GiB, 1 GiB with --quick")
       ->check(CLI::Range(kBytesMin, std::uint64_t{1} << 40) | CLI::IsMember({std::uint64_t{0}}));
   app.add_option("--rounds", rounds, "in which what is compared takes turns; 0: 7, 3 with --quick")
       ->check(CLI::Range(0, 1000));

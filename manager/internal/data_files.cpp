@@ -1,5 +1,6 @@
 #include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/data_files.h>
+#include <cairn/manager/internal/layout.h>
 #include <cairn/manager/internal/random.h>
 
 #include <algorithm>
@@ -9,9 +10,11 @@
 namespace cairn::internal {
 namespace {
 
-/// Extents handed to the kernel at once: enough to keep a disk busy, few enough that a failing save
-/// drains quickly.
-constexpr std::size_t kWritesInFlight = 8;
+/// What is handed to the kernel at once: enough to keep a disk busy, little enough that a failing
+/// save drains quickly. Bytes, as extents may be small; and so many of these at most.
+constexpr std::size_t kBytesInFlight = 8 * kChunkBytes;
+constexpr std::size_t kWritesInFlight = 64;
+static_assert(kBytesInFlight % kWritesInFlight == 0);
 
 }  // namespace
 
@@ -26,7 +29,7 @@ DataFiles::DataFiles(EnginePtr engine, FolderPtr folder, std::uint64_t open_byte
       folder_(std::move(folder)),
       open_bytes_(open_bytes),
       bytes_max_(bytes_max),
-      slots_(kWritesInFlight) {}
+      in_flight_(kBytesInFlight) {}
 
 std::uint64_t DataFiles::written_bytes() const noexcept {
   std::uint64_t bytes = 0;
@@ -58,7 +61,9 @@ Task<void> DataFiles::open_fixed(std::uint64_t bytes) {
 }
 
 Task<void> DataFiles::write(FilePtr file, std::uint64_t offset, std::span<const std::byte> bytes) {
-  auto [error, permit] = co_await slots_.async_acquire(1, kAsTuple);
+  const std::size_t share =
+      std::clamp<std::size_t>(bytes.size(), kBytesInFlight / kWritesInFlight, kBytesInFlight);
+  auto [error, permit] = co_await in_flight_.async_acquire(share, kAsTuple);
   if (error) raise_failure(error, "wait for a write", file->path);
   co_await write_at(file, offset, bytes);
 }

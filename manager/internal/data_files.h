@@ -99,7 +99,7 @@ class DataFiles {
   std::uint64_t open_bytes_;
   std::uint64_t bytes_max_;
   std::uint64_t expected_bytes_ = 0;
-  engine::AsyncSemaphore slots_;
+  engine::AsyncSemaphore in_flight_;
   std::vector<DataFileState> states_;
   std::vector<OpenData> open_;  ///< parallel
   std::array<Growing, kFileClasses> growing_;
