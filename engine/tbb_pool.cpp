@@ -71,11 +71,11 @@ class WorkerLimit {
 };
 internal::PerProcess<WorkerLimit> worker_limit;
 
-// TBB's workers serve other arenas of the process too: signals are blocked only while they are
-// here.
-class SignalObserver final : public oneapi::tbb::task_scheduler_observer {
+// TBB's workers serve other arenas of the process too: signals are blocked, and threads of others
+// go first, only while they are here.
+class WorkerObserver final : public oneapi::tbb::task_scheduler_observer {
  public:
-  explicit SignalObserver(oneapi::tbb::task_arena& arena) : task_scheduler_observer(arena) {
+  explicit WorkerObserver(oneapi::tbb::task_arena& arena) : task_scheduler_observer(arena) {
 #ifdef CAIRN_LEAK_SANITIZER
     // Debian's libtbb forgets the record of an observer whose worker is asleep when it is
     // destroyed. Not in a file of suppressions: names cost each test a second to look up.
@@ -83,14 +83,18 @@ class SignalObserver final : public oneapi::tbb::task_scheduler_observer {
 #endif
     observe(true);
   }
-  ~SignalObserver() override { observe(false); }
-  void on_scheduler_entry(bool) override { block_.emplace(); }
-  void on_scheduler_exit(bool) override { block_.reset(); }
+  ~WorkerObserver() override { observe(false); }
+  void on_scheduler_entry(bool) override { manners_.emplace(); }
+  void on_scheduler_exit(bool) override { manners_.reset(); }
 
  private:
-  static thread_local std::optional<internal::SignalBlock> block_;
+  struct Manners {
+    internal::SignalBlock signals;
+    internal::BatchScheduling scheduling;
+  };
+  static thread_local std::optional<Manners> manners_;
 };
-thread_local std::optional<internal::SignalBlock> SignalObserver::block_;
+thread_local std::optional<WorkerObserver::Manners> WorkerObserver::manners_;
 
 class TbbPool final : public CpuPool {
  public:
@@ -138,7 +142,7 @@ class TbbPool final : public CpuPool {
     const unsigned threads;
     internal::TaskQueue queue;
     oneapi::tbb::task_arena arena;
-    SignalObserver observer;
+    WorkerObserver observer;
   };
 
   const std::uint64_t generation_;

@@ -85,6 +85,7 @@ class ThreadPool final : public CpuPool {
 
  private:
   void work() {
+    const BatchScheduling scheduling;
     while (true) {
       ready_.acquire();
       if (stop_) return;

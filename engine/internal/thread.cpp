@@ -2,6 +2,7 @@
 #include <cairn/engine/internal/thread.h>
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <cassert>
 #include <condition_variable>
@@ -33,6 +34,17 @@ SignalBlock::SignalBlock() noexcept {
 
 SignalBlock::~SignalBlock() {
   ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+BatchScheduling::BatchScheduling() noexcept {
+  const sched_param priority{};
+  changed_ = ::sched_getscheduler(0) == SCHED_OTHER &&
+             ::sched_setscheduler(0, SCHED_BATCH, &priority) == 0;
+}
+
+BatchScheduling::~BatchScheduling() {
+  const sched_param priority{};
+  if (changed_) ::sched_setscheduler(0, SCHED_OTHER, &priority);
 }
 
 bool on_engine_thread() noexcept {

@@ -19,6 +19,20 @@ class SignalBlock {
   ::sigset_t before_;
 };
 
+/// While it lives this thread, when it is woken, lets the one go on that has the core (SCHED_BATCH):
+/// a worker copies and encodes for milliseconds, and somebody else's step waits for that. Does
+/// nothing to a thread with a policy of its own, or where the system refuses.
+class BatchScheduling {
+ public:
+  BatchScheduling() noexcept;
+  ~BatchScheduling();
+  BatchScheduling(const BatchScheduling&) = delete;
+  BatchScheduling& operator=(const BatchScheduling&) = delete;
+
+ private:
+  bool changed_;
+};
+
 /// True on a thread that must not wait for the engine to end: it would wait for itself.
 [[nodiscard]] bool on_engine_thread() noexcept;
 

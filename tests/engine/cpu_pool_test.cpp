@@ -1,6 +1,7 @@
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/engine/internal/task_queue.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <support/run.h>
 #include <support/seed.h>
 
@@ -52,6 +53,14 @@ TEST_P(CpuPoolTest, BlocksSignalsOnItsThreads) {
     blocked.set_value(sigismember(&mask, SIGTERM) == 1);
   });
   EXPECT_TRUE(blocked.get_future().get());
+}
+
+TEST_P(CpuPoolTest, ItsThreadsDoNotPreemptOthersWhenTheyAreWoken) {
+  if (sched_getscheduler(0) != SCHED_OTHER) GTEST_SKIP() << "threads inherit another policy";
+  std::promise<int> policy;
+  const auto pool = make(1);
+  pool->enqueue([&] { policy.set_value(sched_getscheduler(0)); });
+  EXPECT_EQ(policy.get_future().get(), SCHED_BATCH);
 }
 
 TEST_P(CpuPoolTest, HandsOverWhatTasksRefer) {
