@@ -42,6 +42,7 @@ FioJob sweep(const std::vector<FioJob>& jobs, const WorkDirectory& work, std::ui
              Report& report) {
   FioJob best;
   double best_rate = 0;
+  report.name_axes(jobs.front().reads ? "fio_read" : "fio_write", "block, MiB", "GB/s");
   for (const FioJob& job : jobs) {
     // Reading finds what the first sweep has written with as many jobs.
     const std::string name =

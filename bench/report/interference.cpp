@@ -116,6 +116,7 @@ struct Compared {
 
 void add_percentiles(Report& report, const std::string& plot, const std::string& series,
                      const std::vector<Block>& blocks, double unit) {
+  report.name_axes(plot, "percentile", plot);
   for (const double percent : {10.0, 50.0, 90.0, 95.0, 99.0})
     report.add_point(plot, series, percent,
                      Compared::figure(blocks, at_share(percent / 100)) / unit);

@@ -11,6 +11,7 @@ using Costs = std::vector<double> SizeCosts::*;
 
 void add_line(Report& report, const std::vector<SizeCosts>& costs, Costs which,
               const std::string& what, const SizeUnits& units) {
+  report.name_axes(units.plot, units.size_unit, "seconds");
   std::vector<SizePoint> points;
   for (const SizeCosts& one : costs) {
     points.push_back({one.size, spread_of(one.*which).median});

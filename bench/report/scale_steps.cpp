@@ -53,6 +53,7 @@ class StepCosts {
   }
 
   void measure_lists() {
+    report_.name_axes("step_lists", "steps", "seconds");
     std::vector<SizePoint> points;
     for (const Step steps : kStepCounts) {
       steps_.grow_to(steps);
