@@ -37,8 +37,11 @@ constexpr Section kSections[] = {
     {"peers", measure_peers},
 };
 
-/// As many states as the section that writes most has on the disk at once.
-constexpr std::uint64_t kStatesOnDisk = 26;
+/// As many states as the section that writes most has on the disk at once: crc32c, two saves of two
+/// programs in each round.
+constexpr std::uint64_t states_on_disk(int rounds) {
+  return 4 * static_cast<std::uint64_t>(rounds) + 2;
+}
 constexpr std::uint64_t kBytesMin = std::uint64_t{64} << 20;
 constexpr std::uint64_t kQuickBytes = std::uint64_t{1} << 30;
 constexpr int kQuickRounds = 3;
@@ -80,12 +83,14 @@ void remove_leftovers(const fs::path& directory) {
 
 /// As many bytes as the disk has room for.
 void fit(Settings& settings, Report& report) {
-  const std::uint64_t most = fs::space(settings.directory).available / kStatesOnDisk;
+  const std::uint64_t most =
+      fs::space(settings.directory).available / states_on_disk(settings.rounds);
   if (settings.bytes <= most) return;
   if (most < kBytesMin) {
-    throw std::runtime_error("too little space in " + settings.directory.string() + ": " +
-                             std::to_string(kBytesMin * kStatesOnDisk >> 30) +
-                             " GiB at least; give another --dir");
+    throw std::runtime_error(
+        "too little space in " + settings.directory.string() + ": " +
+        std::to_string((kBytesMin * states_on_disk(settings.rounds) >> 30) + 1) +
+        " GiB at least; give another --dir");
   }
   report.leave_out("states of " + std::to_string(settings.bytes) + " bytes",
                    "the disk has room for " + std::to_string(most >> 20) + " MiB each");
@@ -108,7 +113,7 @@ void run_sections(Context& context, const std::vector<std::string>& only, Report
       section.measure(context, report);
     } catch (const std::exception& error) {
       // The others are worth having all the same.
-      report.leave_out(std::string(section.name), std::string("it failed: ") + error.what());
+      report.fail(std::string(section.name), error.what());
     }
     report.note_machine("seconds_of_" + std::string(section.name), watch.seconds());
   }

@@ -104,8 +104,8 @@ boost::json::object restore(const boost::json::object& arguments) {
   for (const char* name : {"cold_s", "warm_s"}) {
     if (std::string_view(name) == "warm_s" && !arguments.at("warm").as_bool()) break;
     restored = Restored();
-    const CheckpointManager manager(root);
     const Stopwatch watch;
+    const CheckpointManager manager(root);
     restored = manager.restore(1).get();  // into new memory
     result[name] = watch.seconds();
     make_warm(root);

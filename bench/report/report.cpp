@@ -100,6 +100,10 @@ boost::json::object json_of(const Row& row) {
   object["floor"] = goal->floor;
   const auto figure = judged_figure(row, *goal);
   object["pass"] = figure && goal->meets(*figure, goal->goal);
+  if (!row.other_size.empty()) {
+    object["pass"] = nullptr;
+    object["other_size"] = row.other_size;
+  }
   return object;
 }
 
@@ -210,7 +214,8 @@ std::string Report::table() const {
     const Row* row = find_row(goal.name);
     std::string mark;
     if (row != nullptr) {
-      mark = mark_of(judged_figure(*row, goal).value(), goal);
+      mark = row->other_size.empty() ? std::string(mark_of(judged_figure(*row, goal).value(), goal))
+                                     : "not judged: " + row->other_size;
     } else {
       mark = "not measured: " + std::ranges::find(all_gaps, goal.name, &Gap::what)->why;
     }
@@ -243,9 +248,14 @@ std::string Report::table() const {
   return table;
 }
 
+void Report::fail(std::string section, std::string why) {
+  failed_ = true;
+  leave_out(std::move(section), "it failed: " + std::move(why));
+}
+
 bool Report::acceptable() const {
-  return std::ranges::all_of(rows_, [](const Row& row) {
-    const Goal* goal = find_goal(row.name);
+  return !failed_ && std::ranges::all_of(rows_, [](const Row& row) {
+    const Goal* goal = row.other_size.empty() ? find_goal(row.name) : nullptr;
     const auto figure = goal != nullptr ? judged_figure(row, *goal) : std::nullopt;
     return !figure || goal->meets(*figure, goal->floor);
   });

@@ -24,6 +24,9 @@ struct Row {
   std::optional<Spread> ratio{};
   int rounds = 1;
   std::string note{};  ///< what one has to know of it
+  /// Where the goal is of another size than what was measured: of what this is. It is then shown
+  /// beside the goal, and neither passes nor fails.
+  std::string other_size{};
   /// Each round's, where they were kept: of the row and of what it is compared with.
   std::vector<double> figures{};
   std::vector<double> references{};
@@ -64,7 +67,9 @@ class Report {
   /// A PNG and an SVG for each plot, and for the rows of the design; by gnuplot, whose data and
   /// script stay beside them. leave_out() where there is no gnuplot.
   void write_plots(const std::filesystem::path& directory);
-  /// No row is worse than its floor.
+  /// A section ended with an error: rows of it may be missing.
+  void fail(std::string section, std::string why);
+  /// No row is worse than its floor, and no section has failed.
   [[nodiscard]] bool acceptable() const;
 
  private:
@@ -88,6 +93,7 @@ class Report {
   [[nodiscard]] std::vector<Gap> gaps() const;
   void write_plot(const std::filesystem::path& directory, const std::string& plot);
   void write_goals_plot(const std::filesystem::path& directory);
+  bool failed_ = false;
   std::vector<Row> rows_;
   std::vector<Point> points_;
   std::vector<Axes> axes_;

@@ -52,13 +52,8 @@ void measure_uring(const Context& context, Report& report) {
   report.add(compared("save_bf16_auto", "GB/s", turns.ours[1], turns.fio,
                       "stored " + figure_text(automatic.stored_share() * 100) + " % of the bytes"));
   const auto spread = spread_of(raw.cpu_seconds_per_gb());
-  report.add({"save_cpu",
-              spread.median,
-              "s/GB",
-              {},
-              {},
-              context.settings.rounds,
-              "of the whole process; fio's own: see fio_write_cpu"});
+  report.add(
+      {"save_cpu", spread.median, "s/GB", {}, {}, context.settings.rounds, "of the whole process"});
 }
 
 void measure_threads(const Context& context, Report& report) {

@@ -91,7 +91,8 @@ class OneLeaf {
                  .value = value,
                  .unit = std::move(unit),
                  .rounds = rounds,
-                 .note = std::move(note)});
+                 .note = std::move(note),
+                 .other_size = leaves_ == kLeaves ? "" : std::to_string(leaves_) + " leaves"});
   }
 
   WorkDirectory work_;

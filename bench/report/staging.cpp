@@ -42,7 +42,9 @@ void measure_copy(const Context& context, Report& report) {
   const WorkDirectory work(context.settings, "staged_copy");
   const std::uint64_t bytes = std::min(context.settings.bytes, kCopiedBytes);
   const Workload state = make_workload("llama", bytes, context.settings.seed);
-  const auto engine = make_engine({});
+  engine::EngineOptions options;
+  options.staging_bytes = bytes + bytes / 4;
+  const auto engine = make_engine(std::move(options));
   Saver saver(work / "root", engine, Codec::raw(), state);
   Copier copier(state, engine->stats().cpu_threads);
   saver.save();

@@ -29,12 +29,13 @@ int worker_main(std::string_view name, std::string_view arguments);
 
 // The workers, each declared here and defined with its section.
 
-/// {"root", "workload", "bytes", "seed", "codec"} -> {"seconds", "cpu_s_per_gb"} of a save to
-/// durable in a process that has saved once before.
+/// {"root", "bytes", "seed"} -> {"seconds", "staged_s", "cpu_s_per_gb"} of a raw save of llama to
+/// durable, in a process that has saved once before.
 boost::json::object save_worker(const boost::json::object& arguments);
 /// {"root", "began_ns"} -> {"seconds"}: from `began_ns` (steady clock) to every tensor usable.
 boost::json::object restart_worker(const boost::json::object& arguments);
-/// {"root", "bytes", "seed", "staging"} -> {"idle", "peak", "leaves"}, bytes of memory.
+/// {"root", "workload", "codec", "bytes", "seed", "staging", "window"} -> {"idle", "peak",
+/// "leaves"}, bytes of memory.
 boost::json::object memory_worker(const boost::json::object& arguments);
 /// {"mode": "save", "safetensors", "root", "codec"} or {"mode": "restore", "safetensors", "root",
 /// "warm", "verify"} -> what a peer's process prints, see bench/peers/__main__.py.

@@ -201,7 +201,8 @@ std::int64_t cached(const IoRequest& request) noexcept {
   struct stat status {};
   if (::fstat(request.fd, &status) != 0) return -errno;
   // Of files that others own and only they may write, mincore says that every page is there.
-  if (status.st_uid != ::geteuid() && ::faccessat(request.fd, "", W_OK, AT_EMPTY_PATH) != 0)
+  if (status.st_uid != ::geteuid() &&
+      ::faccessat(request.fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) != 0)
     return 0;
   const std::uint64_t begin = request.offset / page * page;
   const std::uint64_t pages = (request.offset + request.length - begin + page - 1) / page;

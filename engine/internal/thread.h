@@ -19,9 +19,9 @@ class SignalBlock {
   ::sigset_t before_;
 };
 
-/// While it lives this thread, when it is woken, lets the one go on that has the core (SCHED_BATCH):
-/// a worker copies and encodes for milliseconds, and somebody else's step waits for that. Does
-/// nothing to a thread with a policy of its own, or where the system refuses.
+/// While it lives this thread, when it is woken, lets the one go on that has the core
+/// (SCHED_BATCH): a worker copies and encodes for milliseconds, and somebody else's step waits for
+/// that. Does nothing to a thread with a policy of its own, or where the system refuses.
 class BatchScheduling {
  public:
   BatchScheduling() noexcept;

@@ -16,6 +16,8 @@ constexpr std::size_t kReadsInFlight = 64;
 /// Inline values that one job of the pool decodes.
 constexpr std::size_t kInlinedPerJob = 512;
 constexpr std::uint64_t kScratchAlignment = 64;
+/// Of a smaller file it costs more to ask whether it is cached than to read it.
+constexpr std::uint64_t kAskedIfCached = 1u << 20;
 
 }  // namespace
 
@@ -108,10 +110,14 @@ Task<ChunkReader::DataFilePtr> ChunkReader::open_data_file(std::uint32_t file) {
   if (error) raise_failure(error, "look at", opened->file->path);
   opened->size = status.size;
   if (!opened->file->file.direct() || direct == engine::DirectIo::required) co_return opened;
-  if (from_ == ReadFrom::disk) co_return opened;
+  if (from_ == ReadFrom::disk || opened->size < kAskedIfCached) co_return opened;
   auto [unknown, cached] = co_await opened->file->file.async_cached(0, opened->size, kAsTuple);
   if (unknown || cached < opened->size) co_return opened;
-  opened->file = co_await open_file(item, name, engine::OpenMode::read, engine::DirectIo::off);
+  try {
+    opened->file = co_await open_file(item, name, engine::OpenMode::read, engine::DirectIo::off);
+  } catch (const Error&) {
+    // What has been opened is as good.
+  }
   co_return opened;
 }
 

@@ -43,8 +43,10 @@ namespace {
 /// Bytes, and time of the disk, after which its rate says something.
 constexpr std::uint64_t kRateBytesMin = 16u << 20;
 constexpr std::int64_t kRateSpanMinNs = 20'000'000;
-/// Writes end several at once. A rate is of the time from after one such moment to after another.
+/// Writes end several at once. A rate is of the time from after one such moment to after another,
+/// unless it is of so long that a moment more or less is nothing.
 constexpr std::int64_t kMomentNs = 1'000'000;
+constexpr std::int64_t kRateSpanMaxNs = 10 * kRateSpanMinNs;
 /// Weight of what was known before.
 constexpr double kMemory = 0.75;
 
@@ -137,7 +139,7 @@ void EncodeGate::learn_disk_rate() {
 
 void EncodeGate::written(std::uint64_t bytes) {
   note_busy();
-  if (busy_ns_ - counted_ns_ > kMomentNs) learn_disk_rate();
+  if (busy_ns_ - counted_ns_ > kMomentNs || counted_ns_ >= kRateSpanMaxNs) learn_disk_rate();
   assert(load_.queued_bytes >= bytes);
   load_.queued_bytes -= bytes;
   busy_bytes_ += bytes;

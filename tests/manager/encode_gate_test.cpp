@@ -179,6 +179,18 @@ TEST_F(Gate, WritesThatEndAtOnceAreNotTakenForAFastDisk) {
   EXPECT_NEAR(pace->disk_rate, 2e9, 0.3e9);
 }
 
+TEST_F(Gate, LearnsFromWritesThatNeverPause) {
+  auto gate = make();
+  constexpr std::uint64_t kBytes = 400'000;
+  gate.expect_write(kBytes);
+  for (int i = 0; i < 2'000; ++i) {
+    gate.expect_write(kBytes);
+    clock->advance(std::chrono::microseconds(200));
+    gate.written(kBytes);
+  }
+  EXPECT_NEAR(pace->disk_rate, 2e9, 0.01e9);
+}
+
 TEST_F(Gate, KnowsThePaceOfEachEncoding) {
   std::vector<double> rates;
   auto gate = make([&rates](const EncodeLoad& load) {
