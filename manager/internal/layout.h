@@ -111,7 +111,7 @@ struct Extent {
   std::size_t staging_bytes = 0;  ///< a multiple of kFileAlignment
   std::size_t encoded_bytes = 0;  ///< what encoding all its chunks takes at most, likewise
   std::uint64_t element_bytes = 0;
-  std::size_t first = 0;          ///< its chunks: [first, first + count) of ItemLayout::placed
+  std::size_t first = 0;  ///< its chunks: [first, first + count) of ItemLayout::placed
   std::size_t count = 0;
   std::uint64_t offset = 0;  ///< in the data file of known size, where `fixed`
   bool fixed = false;        ///< its place is known before it is captured
