@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -109,6 +110,16 @@ struct Entry {
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
+/// A leaf entry whose key and inline value lie elsewhere.
+struct EntryView {
+  EntryView() = default;
+  EntryView(std::string_view k, std::variant<std::string_view, Reference> v) : key(k), value(v) {}
+  EntryView(const Entry& entry);  // NOLINT(google-explicit-constructor): of an lvalue
+  EntryView(Entry&&) = delete;    ///< a temporary would be gone before its view
+  std::string_view key;
+  std::variant<std::string_view, Reference> value;
+};
+
 /// An interior entry: a child and the smallest key it may hold.
 struct Child {
   std::string key;                  ///< full key, the prefix included
@@ -177,16 +188,38 @@ struct EncodedTree {
   std::string bytes;
   Version version;  ///< generation 1 and commit_time_ns 0: the caller sets the time
 };
+inline constexpr std::size_t kTargetNodeBytes = std::size_t{2} << 20;
 /// Lays `entries` (any order; sorted here; duplicate keys or a key that is the `prefix + "/"` of
 /// another's are std::invalid_argument) out in nodes of at most `target_node_bytes` before
 /// compression. The nodes will be written at `node_offset` of file `node_file` of `files`;
 /// Reference::file indexes `files` too, and each file's path must begin with the base of
 /// `node_file`, below which nodes in it may refer.
-[[nodiscard]] CAIRN_EXPORT EncodedTree encode_tree(std::vector<Entry> entries,
-                                                   const FileTable& files, std::uint64_t node_file,
-                                                   std::uint64_t node_offset, const Config& config,
-                                                   std::size_t target_node_bytes = std::size_t{2}
-                                                                                   << 20);
+[[nodiscard]] CAIRN_EXPORT EncodedTree
+encode_tree(std::vector<Entry> entries, const FileTable& files, std::uint64_t node_file,
+            std::uint64_t node_offset, const Config& config,
+            std::size_t target_node_bytes = kTargetNodeBytes);
+
+/// encode_tree() in steps, so that the leaves, which are nearly all of the work, can be encoded
+/// side by side: the constructor says how many there are, encode_leaf() is called once for each,
+/// and finish() gives the tree. The bytes are encode_tree()'s.
+class CAIRN_EXPORT TreeBuilder {
+ public:
+  /// Arguments and errors are encode_tree()'s. What the entries view outlives the builder.
+  TreeBuilder(std::vector<EntryView> entries, const FileTable& files, std::uint64_t node_file,
+              std::uint64_t node_offset, const Config& config,
+              std::size_t target_node_bytes = kTargetNodeBytes);
+  ~TreeBuilder();
+  [[nodiscard]] std::size_t leaves() const noexcept;
+  /// Of different leaves at once, on any threads. `scratch` holds the body meanwhile; a caller with
+  /// many leaves keeps it, and its memory.
+  void encode_leaf(std::size_t leaf, std::string& scratch);
+  /// Once, when all leaves are encoded.
+  [[nodiscard]] EncodedTree finish();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 /// What a reader checks when it follows a reference to `child`: its height is what the parent's (or
 /// the version's root_height) calls for, and it holds no key below `min_key`, the parent's key

@@ -18,6 +18,8 @@ using cairn::internal::varint_size;
 constexpr std::size_t kNodeOverhead = 16;
 /// Bytes of a file table entry besides its path: three lengths of up to three bytes.
 constexpr std::size_t kFileOverhead = 9;
+/// Interior nodes take less than this share of the leaves' bytes, as a rule.
+constexpr std::size_t kInteriorShare = 64;
 /// An interior node with one child would add a level and divide nothing.
 constexpr std::size_t kMinChildren = 2;
 
@@ -52,9 +54,9 @@ std::uint64_t leading_bytes(std::string_view key, std::size_t from) {
 }
 
 /// Sorts numbers instead of entries: comparing the bytes behind the prefix that all keys share
-/// decides nearly always, and moves 16 bytes instead of 72.
-void sort_by_key(std::vector<Entry>& entries) {
-  const auto before = [](const Entry& a, const Entry& b) { return a.key < b.key; };
+/// decides nearly always, and moves 16 bytes instead of 48.
+void sort_by_key(std::vector<EntryView>& entries) {
+  const auto before = [](const EntryView& a, const EntryView& b) { return a.key < b.key; };
   if (std::is_sorted(entries.begin(), entries.end(), before)) return;
   std::size_t shared = entries.front().key.size();
   for (const auto& entry : entries) {
@@ -73,22 +75,22 @@ void sort_by_key(std::vector<Entry>& entries) {
     if (a.leading != b.leading) return a.leading < b.leading;
     return before(entries[a.index], entries[b.index]);
   });
-  std::vector<Entry> sorted;
+  std::vector<EntryView> sorted;
   sorted.reserve(entries.size());
-  for (const auto& item : items) sorted.push_back(std::move(entries[item.index]));
+  for (const auto& item : items) sorted.push_back(entries[item.index]);
   entries = std::move(sorted);
 }
 
 /// Refuses keys that a directory tree could not hold: twice the same, or below another key. The
 /// stack holds the earlier keys that begin the current one; it is as deep as a key is long, so the
 /// pass is linear.
-void check_keys(const std::vector<Entry>& entries) {
+void check_keys(const std::vector<EntryView>& entries) {
   std::vector<std::size_t> lengths;  // of the keys on the stack, all prefixes of the previous key
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    const std::string& key = entries[i].key;
+    const std::string_view key = entries[i].key;
     if (key.size() > kMaxKeyBytes) refuse("longer than 65535 bytes: key", key.substr(0, 100));
     if (i != 0) {
-      const std::string& previous = entries[i - 1].key;
+      const std::string_view previous = entries[i - 1].key;
       if (key == previous) refuse("two entries have the key", key);
       const auto shared = shared_prefix(previous, key);
       while (!lengths.empty() && lengths.back() > shared) lengths.pop_back();
@@ -138,12 +140,26 @@ std::vector<Group> cut(const Records& records, std::size_t target, std::size_t m
   return groups;
 }
 
-/// Builds the tree; one object per call of encode_tree().
-class TreeEncoder {
+}  // namespace
+
+EntryView::EntryView(const Entry& entry) : key(entry.key) {
+  if (const auto* text = std::get_if<std::string>(&entry.value)) {
+    value = std::string_view(*text);
+  } else {
+    value = std::get<Reference>(entry.value);
+  }
+}
+
+class TreeBuilder::Impl {
  public:
-  TreeEncoder(const FileTable& files, std::uint64_t node_file, std::uint64_t node_offset,
-              const Config& config, std::size_t target)
-      : node_file_(node_file), node_offset_(node_offset), config_(config) {
+  Impl(std::vector<EntryView> entries, const FileTable& files, std::uint64_t node_file,
+       std::uint64_t node_offset, const Config& config, std::size_t target)
+      : entries_(std::move(entries)),
+        node_file_(node_file),
+        node_offset_(node_offset),
+        config_(config) {
+    sort_by_key(entries_);
+    check_keys(entries_);
     if (node_file >= files.size()) {
       throw std::invalid_argument(fmt::format(
           "encode_tree: node_file is {}, and there are {} files", node_file, files.size()));
@@ -152,15 +168,27 @@ class TreeEncoder {
     const auto& base = files[static_cast<std::size_t>(node_file)].base;
     files_.reserve(files.size());
     for (const auto& file : files) files_.push_back(rebased(file, base));
-    last_node_.assign(files.size(), kNever);
-    index_of_.assign(files.size(), kNever);
+    if (!entries_.empty()) cut_leaves();
   }
 
-  EncodedTree encode(const std::vector<Entry>& entries) {
+  [[nodiscard]] std::size_t leaves() const noexcept { return leaves_.size(); }
+
+  // A tree of one leaf has nothing above it to hold a common prefix: its keys stay whole. So do the
+  // root's.
+  void encode_leaf(std::size_t number, std::string& scratch) {
+    Leaf& leaf = leaves_[number];
+    const auto part = entries_of(leaf.group);
+    leaf.stripped = leaves_.size() == 1 ? 0 : shared_prefix(part.front().key, part.back().key);
+    const LeafFiles files = files_of(part);
+    leaf.encoded =
+        internal::encode_leaf(part, leaf.stripped, {files.table, files.index_of}, config_, scratch);
+  }
+
+  EncodedTree finish() {
     EncodedTree tree;
     tree.version.generation = 1;
-    if (entries.empty()) return tree;
-    auto level = encode_leaves(entries);
+    if (entries_.empty()) return tree;
+    auto level = append_leaves();
     while (level.size() > 1) level = encode_above(level);
     tree.bytes = std::move(bytes_);
     tree.version.root_height = height_;
@@ -172,28 +200,48 @@ class TreeEncoder {
  private:
   static constexpr std::size_t kNever = static_cast<std::size_t>(-1);
 
-  // A tree of one leaf has nothing above it to hold a common prefix: its keys stay whole. So do the
-  // root's.
-  std::vector<Child> encode_leaves(const std::vector<Entry>& entries) {
+  struct Leaf {
+    Group group;
+    std::size_t stripped = 0;
+    std::string encoded;
+  };
+  /// The table of the files that a leaf refers to, in the order of the caller's.
+  struct LeafFiles {
+    FileTable table;
+    std::vector<std::uint64_t> index_of;
+  };
+
+  [[nodiscard]] std::span<const EntryView> entries_of(const Group& group) const {
+    return std::span(entries_).subspan(group.begin, group.size());
+  }
+
+  void cut_leaves() {
+    std::vector<std::size_t> last_node(files_.size(), kNever);  // by file: the last that names it
     std::size_t node = 0;
-    const auto groups = cut(entries, target_, 1, [&](std::size_t i, std::size_t in_node) {
+    const auto groups = cut(entries_, target_, 1, [&](std::size_t i, std::size_t in_node) {
       if (in_node == 0) ++node;
-      return value_cost(entries[i].value, node);
+      return value_cost(entries_[i].value, node, last_node);
     });
+    leaves_.reserve(groups.size());
+    for (const auto& group : groups) leaves_.push_back({group, 0, std::string()});
+  }
+
+  std::vector<Child> append_leaves() {
+    std::size_t bytes = 0;
+    for (const auto& leaf : leaves_) bytes += leaf.encoded.size();
+    bytes_.reserve(bytes + bytes / kInteriorShare);
     std::vector<Child> children;
-    children.reserve(groups.size());
-    for (const auto& group : groups) {
-      const auto part = std::span(entries).subspan(group.begin, group.size());
-      const auto stripped =
-          groups.size() == 1 ? 0 : shared_prefix(part.front().key, part.back().key);
-      const auto encoded = encode_leaf(part, stripped, table_for(part), config_, body_);
+    children.reserve(leaves_.size());
+    for (auto& leaf : leaves_) {
+      const auto part = entries_of(leaf.group);
       Statistics totals{part.size(), 0, 0};
       for (const auto& entry : part) {
         if (const auto* at = std::get_if<Reference>(&entry.value)) {
           totals.num_indirect_value_bytes += at->length;
         }
       }
-      children.push_back(append(part.front().key, stripped, encoded, totals));
+      children.push_back(append(part.front().key, leaf.stripped, leaf.encoded, totals));
+      leaf.encoded = std::string();
     }
     return children;
   }
@@ -210,14 +258,15 @@ class TreeEncoder {
     });
     // All nodes are in one file, so the table of an interior node has one entry.
     const FileTable table{files_[static_cast<std::size_t>(node_file_)]};
-    index_of_.assign(files_.size(), 0);
+    const std::vector<std::uint64_t> index_of(files_.size(), 0);
+    std::string body;
     std::vector<Child> parents;
     parents.reserve(groups.size());
     for (const auto& group : groups) {
       const auto part = std::span(level).subspan(group.begin, group.size());
       const auto stripped = groups.size() == 1 ? 0 : common_to_all(part);
       const auto encoded =
-          encode_interior(part, stripped, height_, {table, index_of_}, config_, body_);
+          encode_interior(part, stripped, height_, {table, index_of}, config_, body);
       Statistics totals;
       for (const auto& child : part) {
         totals.num_keys += child.statistics.num_keys;
@@ -237,7 +286,7 @@ class TreeEncoder {
     return shared;
   }
 
-  Child append(const std::string& key, std::size_t stripped, std::string_view encoded,
+  Child append(std::string_view key, std::size_t stripped, std::string_view encoded,
                const Statistics& totals) {
     Child child;
     child.key = key;
@@ -259,8 +308,9 @@ class TreeEncoder {
   }
 
   /// Bytes of a value's columns, and of its file's path where `node` has not named it yet.
-  std::size_t value_cost(const std::variant<std::string, Reference>& value, std::size_t node) {
-    if (const auto* text = std::get_if<std::string>(&value)) {
+  std::size_t value_cost(const std::variant<std::string_view, Reference>& value, std::size_t node,
+                         std::vector<std::size_t>& last_node) const {
+    if (const auto* text = std::get_if<std::string_view>(&value)) {
       return varint_size(text->size()) + 1 + text->size();
     }
     const auto& at = std::get<Reference>(value);
@@ -268,54 +318,69 @@ class TreeEncoder {
       throw std::invalid_argument(fmt::format(
           "encode_tree: a value is in file {}, and there are {} files", at.file, files_.size()));
     }
-    auto& last = last_node_[static_cast<std::size_t>(at.file)];
+    auto& last = last_node[static_cast<std::size_t>(at.file)];
     const auto path = last == node ? 0 : path_cost(at.file);
     last = node;
     return varint_size(at.length) + 1 + varint_size(at.file) + varint_size(at.offset) + path;
   }
 
-  /// The table of the files that `part` refers to, in the order of the caller's.
-  NodeFiles table_for(std::span<const Entry> part) {
-    for (const auto file : used_) index_of_[file] = kNever;
-    used_.clear();
+  [[nodiscard]] LeafFiles files_of(std::span<const EntryView> part) const {
+    LeafFiles files;
+    files.index_of.assign(files_.size(), kNever);
+    std::vector<std::size_t> used;
     for (const auto& entry : part) {
       const auto* at = std::get_if<Reference>(&entry.value);
-      if (at == nullptr || index_of_[static_cast<std::size_t>(at->file)] != kNever) continue;
-      index_of_[static_cast<std::size_t>(at->file)] = 0;
-      used_.push_back(static_cast<std::size_t>(at->file));
+      if (at == nullptr || files.index_of[static_cast<std::size_t>(at->file)] != kNever) continue;
+      files.index_of[static_cast<std::size_t>(at->file)] = 0;
+      used.push_back(static_cast<std::size_t>(at->file));
     }
-    std::sort(used_.begin(), used_.end());
-    table_.clear();
-    for (const auto file : used_) {
-      index_of_[file] = table_.size();
-      table_.push_back(files_[file]);
+    std::sort(used.begin(), used.end());
+    for (const auto file : used) {
+      files.index_of[file] = files.table.size();
+      files.table.push_back(files_[file]);
     }
-    return {table_, index_of_};
+    return files;
   }
 
+  std::vector<EntryView> entries_;
   std::uint64_t node_file_;
   std::uint64_t node_offset_;
-  const Config& config_;
+  const Config config_;
   std::size_t target_ = 0;
-  FileTable files_;                     // the caller's, as nodes name them
-  std::vector<std::size_t> last_node_;  // by file: the last node that names it, for value_cost()
-  std::vector<std::size_t> used_;
-  std::vector<std::uint64_t> index_of_;
-  FileTable table_;
-  std::string body_;
+  FileTable files_;  // the caller's, as nodes name them
+  std::vector<Leaf> leaves_;
   std::string bytes_;
   std::uint8_t height_ = 0;
 };
 
-}  // namespace
+TreeBuilder::TreeBuilder(std::vector<EntryView> entries, const FileTable& files,
+                         std::uint64_t node_file, std::uint64_t node_offset, const Config& config,
+                         std::size_t target_node_bytes)
+    : impl_(std::make_unique<Impl>(std::move(entries), files, node_file, node_offset, config,
+                                   target_node_bytes)) {}
+
+TreeBuilder::~TreeBuilder() = default;
+
+std::size_t TreeBuilder::leaves() const noexcept {
+  return impl_->leaves();
+}
+
+void TreeBuilder::encode_leaf(std::size_t leaf, std::string& scratch) {
+  impl_->encode_leaf(leaf, scratch);
+}
+
+EncodedTree TreeBuilder::finish() {
+  return impl_->finish();
+}
 
 EncodedTree encode_tree(std::vector<Entry> entries, const FileTable& files, std::uint64_t node_file,
                         std::uint64_t node_offset, const Config& config,
                         std::size_t target_node_bytes) {
-  sort_by_key(entries);
-  check_keys(entries);
-  TreeEncoder encoder(files, node_file, node_offset, config, target_node_bytes);
-  return encoder.encode(entries);
+  TreeBuilder builder(std::vector<EntryView>(entries.begin(), entries.end()), files, node_file,
+                      node_offset, config, target_node_bytes);
+  std::string scratch;
+  for (std::size_t leaf = 0; leaf < builder.leaves(); ++leaf) builder.encode_leaf(leaf, scratch);
+  return builder.finish();
 }
 
 }  // namespace cairn::ocdbt

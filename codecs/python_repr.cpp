@@ -54,7 +54,12 @@ void append_python_repr(std::string& out, std::string_view utf8) {
   const bool has_single = utf8.find('\'') != utf8.npos;
   const char quote = has_single && utf8.find('"') == utf8.npos ? '"' : '\'';
   out += quote;
+  const auto is_plain = [quote](char c) { return c >= ' ' && c <= '~' && c != quote && c != '\\'; };
   while (!utf8.empty()) {
+    const auto run = std::find_if_not(utf8.begin(), utf8.end(), is_plain) - utf8.begin();
+    out += utf8.substr(0, static_cast<std::size_t>(run));
+    utf8.remove_prefix(static_cast<std::size_t>(run));
+    if (utf8.empty()) break;
     const CodePoint code = first_code_point(utf8);
     if (code.size == 0) {
       throw std::invalid_argument(fmt::format("key name has byte 0x{:02x}, which is not UTF-8",

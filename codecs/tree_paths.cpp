@@ -58,7 +58,10 @@ Tree build(const PathTrie& trie, PathTrie::NodeId node,
 }  // namespace
 
 std::string dotted_name(const KeyPath& path) {
+  std::size_t size = path.size();
+  for (const Key& key : path) size += key.name.size();
   std::string name;
+  name.reserve(size);
   for (const Key& key : path) {
     if (&key != path.data()) name += '.';
     name += key.name;

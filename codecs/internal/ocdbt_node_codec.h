@@ -24,7 +24,7 @@ struct NodeFiles {
 
 /// A sealed node. The first `stripped` bytes of each key are left out; `entries` must share them.
 /// `scratch` holds the body meanwhile; a caller with many nodes keeps it, and its memory.
-[[nodiscard]] std::string encode_leaf(std::span<const Entry> entries, std::size_t stripped,
+[[nodiscard]] std::string encode_leaf(std::span<const EntryView> entries, std::size_t stripped,
                                       const NodeFiles& files, const Config& config,
                                       std::string& scratch);
 [[nodiscard]] std::string encode_interior(std::span<const Child> children, std::size_t stripped,

@@ -45,7 +45,7 @@ void store_chunk(const ArrayView& view, const IndexRange& range, DType dtype,
   const bool padded = !equal(range.shape, chunk_shape);
   if (!padded && view.dtype() == dtype) {
     if (const auto run = dense_run(view, range)) {
-      put_checksum(to + full, copy_crc32c(*run, to, seed));
+      store_run(*run, to, seed);
       return;
     }
   }
@@ -56,6 +56,10 @@ void store_chunk(const ArrayView& view, const IndexRange& range, DType dtype,
   cast_region(view.data() + offset, view.dtype(), view.strides(), range.shape, to, dtype,
               c_strides(dtype, chunk_shape));
   append_checksum(to, full, seed);
+}
+
+void store_run(std::span<const std::byte> elements, std::byte* to, std::uint32_t seed) {
+  put_checksum(to + elements.size(), copy_crc32c(elements, to, seed));
 }
 
 void append_checksum(std::byte* to, std::size_t elements, std::uint32_t seed) {

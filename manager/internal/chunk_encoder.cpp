@@ -91,6 +91,7 @@ PieceList pieces_as_staged(const ItemLayout& layout, const Extent& extent,
                            const std::byte* staging) {
   PieceList list;
   list.bytes = extent.staging_bytes;
+  list.pieces.reserve(extent.count);
   for (std::size_t i = 0; i < extent.count; ++i) {
     const ChunkPlace& place = layout.placed[extent.first + i];
     const ArrayLayout& array = layout.array_of(place);
@@ -131,11 +132,8 @@ bool is_left_as_it_was(const ArrayLayout& array, std::uint64_t stored_bytes) {
          stored_bytes == blosc::frame_bound(array.chunk_bytes) + checksum_bytes(array);
 }
 
-std::string encode_value(const ArrayLayout& array, const std::byte* elements) {
-  std::string value(array.stored_bytes, '\0');
-  value.resize(
-      encode_one(array, elements, std::as_writable_bytes(std::span(value.data(), value.size()))));
-  return value;
+std::size_t encode_chunk(const ArrayLayout& array, const std::byte* elements, std::byte* to) {
+  return encode_one(array, elements, std::span(to, array.stored_bytes));
 }
 
 }  // namespace cairn::internal

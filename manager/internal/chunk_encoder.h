@@ -44,7 +44,8 @@ struct PieceList {
 /// Whether stored bytes of that many are a frame that holds the chunk of an encoded array as it is:
 /// because the disk was waiting, or because nothing was gained.
 [[nodiscard]] bool is_left_as_it_was(const ArrayLayout& array, std::uint64_t stored_bytes);
-/// The stored bytes of one chunk from its elements, behind which there is their crc32c.
-[[nodiscard]] std::string encode_value(const ArrayLayout& array, const std::byte* elements);
+/// The stored bytes of one chunk, of which there are array.stored_bytes at most, from its elements,
+/// behind which there is their crc32c. Returns how many there are.
+std::size_t encode_chunk(const ArrayLayout& array, const std::byte* elements, std::byte* to);
 
 }  // namespace cairn::internal

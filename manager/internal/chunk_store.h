@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cairn::internal {
@@ -28,13 +29,28 @@ struct StoredChunk {
   [[nodiscard]] bool in_file() const noexcept { return !inlined; }
 };
 
+/// One chunk of ItemLayout::inlined; its bytes lie among those of all, from its place's offset on.
+struct InlinedChunk {
+  InlinedChunk() = default;
+  std::uint32_t length = 0;
+  std::uint32_t crc32c = 0;  ///< where the array's chain has no checksum
+};
+
 /// An item's chunks, as far as they are stored.
 struct ItemContent {
   explicit ItemContent(const ItemLayout& l)
-      : layout(l), placed(l.placed.size()), inlined(l.inlined.size()) {}
+      : layout(l),
+        placed(l.placed.size()),
+        inlined(l.inlined.size()),
+        inlined_bytes(std::make_unique_for_overwrite<std::byte[]>(l.inlined_bytes)) {}
+  [[nodiscard]] std::string_view inlined_value(std::size_t i) const {
+    const std::byte* const bytes = inlined_bytes.get() + layout.inlined[i].offset;
+    return {reinterpret_cast<const char*>(bytes), inlined[i].length};
+  }
   const ItemLayout& layout;
-  std::vector<StoredChunk> placed;   ///< parallel to ItemLayout::placed
-  std::vector<std::string> inlined;  ///< parallel to ItemLayout::inlined
+  std::vector<StoredChunk> placed;    ///< parallel to ItemLayout::placed
+  std::vector<InlinedChunk> inlined;  ///< parallel to ItemLayout::inlined
+  std::unique_ptr<std::byte[]> inlined_bytes;
 };
 
 /// Chunks that change often are kept apart from those that do not.

@@ -35,6 +35,21 @@ Overlap overlap_of(const IndexRange& chunk, const IndexRange& part,
   return overlap;
 }
 
+/// The elements of a leaf that is one chunk, where they lie as they are stored: of very many small
+/// arrays nearly all.
+std::optional<std::span<const std::byte>> whole_leaf(const Tree& node, const ArrayLayout& array) {
+  const auto suits = [&](DType dtype, std::size_t bytes) {
+    return array.chunks == 1 && array.metadata.dtype == dtype && array.chunk_bytes == bytes;
+  };
+  if (const auto* own = std::get_if<Array>(&node.value())) {
+    if (suits(own->dtype(), own->bytes().size())) return own->bytes();
+  } else if (const auto* view = std::get_if<ArrayView>(&node.value())) {
+    const std::size_t bytes = static_cast<std::size_t>(view->size()) * size_of(view->dtype());
+    if (view->contiguous() && suits(view->dtype(), bytes)) return std::span(view->data(), bytes);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 ExtentCapture::ExtentCapture(EnginePtr engine, const ItemLayout& layout, bool hashing)
@@ -49,11 +64,17 @@ std::uint32_t ExtentCapture::put_header(const ArrayLayout& array, std::byte* ele
   return crc32c(header);
 }
 
-void ExtentCapture::fill_view_chunk(const ChunkPlace& place, std::byte* to) const {
+void ExtentCapture::fill_view_chunk(const ChunkPlace& place, std::byte* to,
+                                    std::uint32_t seed) const {
   const ArrayLayout& array = layout_.array_of(place);
+  const Tree& node = layout_.node_of(place);
+  if (const auto elements = whole_leaf(node, array)) {
+    store_run(*elements, to, seed);
+    return;
+  }
   std::byte scalar[sizeof(std::uint64_t)];
-  store_chunk(elements_of(layout_.node_of(place), scalar), chunk_range(array, place.chunk),
-              array.metadata.dtype, array.metadata.chunk_shape, to);
+  store_chunk(elements_of(node, scalar), chunk_range(array, place.chunk), array.metadata.dtype,
+              array.metadata.chunk_shape, to, seed);
 }
 
 void ExtentCapture::fill_views(const Extent& extent, std::byte* to) {
@@ -61,17 +82,14 @@ void ExtentCapture::fill_views(const Extent& extent, std::byte* to) {
   for (std::size_t i = extent.first; i < extent.first + extent.count; ++i) {
     const ChunkPlace& place = layout_.placed[i];
     const ArrayLayout& array = layout_.array_of(place);
-    const Tree& node = layout_.node_of(place);
     std::byte* const elements = to + place.offset;
     std::memset(to + end, 0, place.offset - end);  // the gap to the next aligned place
     end = place.offset + array.chunk_bytes + kChecksumBytes;
     const std::uint32_t before = is_gated(extent.encoding) ? put_header(array, elements) : 0;
-    if (node.is<Leaf>()) {
+    if (layout_.node_of(place).is<Leaf>()) {
       append_checksum(elements, array.chunk_bytes, before);
     } else {
-      std::byte scalar[sizeof(std::uint64_t)];
-      store_chunk(elements_of(node, scalar), chunk_range(array, place.chunk), array.metadata.dtype,
-                  array.metadata.chunk_shape, elements, before);
+      fill_view_chunk(place, elements, before);
     }
     if (!hashes_.empty()) hashes_[i] = hash_of(std::span(elements, array.chunk_bytes));
   }

@@ -23,8 +23,8 @@ class ExtentCapture {
   Task<void> fill(std::size_t extent, std::byte* to);
   /// The elements of one chunk of a Leaf.
   Task<void> fill_leaf_chunk(ChunkPlace place, std::byte* to);
-  /// Those of a chunk of any other node, and their crc32c behind them.
-  void fill_view_chunk(const ChunkPlace& place, std::byte* to) const;
+  /// Those of a chunk of any other node, and their crc32c behind them, which goes on from `seed`.
+  void fill_view_chunk(const ChunkPlace& place, std::byte* to, std::uint32_t seed = 0) const;
 
   /// Of the chunk `place` of ItemLayout::placed, once its extent has been filled.
   [[nodiscard]] const ContentHash& hash(std::size_t place) const { return hashes_[place]; }

@@ -81,6 +81,7 @@ struct Pack {
   std::vector<ChunkPlace> places;
   std::size_t used = 0;   ///< bytes of staging
   std::size_t bound = 0;  ///< bytes encoded, at most
+  std::uint64_t elements = 0;
 };
 
 /// One save's plan in the making.
@@ -93,15 +94,21 @@ class Planner {
 
   ItemLayout plan() {
     const Tree& tree = args_.tree;
-    const std::vector<FlatEntry> flat = flatten(tree);
+    std::vector<FlatEntry> flat = flatten(tree);
     if (flat.size() == 1 && flat[0].path.empty() && empty_type(*flat[0].node)) {
       refuse({}, "the tree is empty", "Give at least one array or scalar");
     }
     layout_.entries.reserve(flat.size());
     layout_.leaves.reserve(flat.size());
-    for (const FlatEntry& entry : flat) add(entry);
+    for (FlatEntry& entry : flat) {
+      const orbax::ValueType type = add(entry);
+      orbax::TreeEntry& metadata = layout_.entries.emplace_back();
+      metadata.path = std::move(entry.path);
+      metadata.type = type;
+    }
     if (!strings_.empty()) layout_.strings = orbax::encode_strings(strings_);
-    check_names(layout_, flat);
+    layout_.by_name = sorted_by_name(layout_.leaves);
+    check_names(layout_);
     for (std::size_t i = 0; i < kEncodings; ++i) close_pack(static_cast<Encoding>(i));
     KeyNames path;
     collect_tuples(tree, &path);
@@ -109,24 +116,15 @@ class Planner {
   }
 
  private:
-  void add(const FlatEntry& entry) {
-    orbax::TreeEntry metadata;
-    metadata.path = entry.path;
-    if (const auto empty = empty_type(*entry.node)) {
-      metadata.type = *empty;
-      layout_.entries.push_back(std::move(metadata));
-      return;
-    }
+  /// Returns what the metadata calls it.
+  orbax::ValueType add(const FlatEntry& entry) {
+    if (const auto empty = empty_type(*entry.node)) return *empty;
     if (const auto* text = std::get_if<std::string>(&entry.node->value());
         text != nullptr && settings_.strings) {
       add_string(entry.path, *text);
-      metadata.type = orbax::ValueType::string;
-      layout_.entries.push_back(std::move(metadata));
-      return;
+      return orbax::ValueType::string;
     }
     ArrayKind kind = kind_of(entry);
-    metadata.type =
-        is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
     if (!is_scalar(*entry.node)) kind.dtype = stored_type(entry.path, kind.dtype);
     const auto* leaf = std::get_if<Leaf>(&entry.node->value());
     if (leaf != nullptr && settings_.survey == Survey::none && !settings_.shares)
@@ -134,6 +132,7 @@ class Planner {
     PlannedLeaf planned;
     planned.name = dotted_name(entry.path);
     planned.node = entry.node;
+    planned.entry = static_cast<std::uint32_t>(layout_.entries.size());
     const std::size_t bytes = byte_count(kind.dtype, *kind.shape);
     const SharePlan::LeafShare* share =
         settings_.shares ? &settings_.shares->leaf(layout_.leaves.size()) : nullptr;
@@ -147,10 +146,10 @@ class Planner {
     planned.layout = array_layout(kind, planned.choice, bytes, chunk);
     if (entry.node->is<std::uint64_t>()) layout_.unsigned_scalars.push_back(planned.name);
     layout_.leaves.push_back(std::move(planned));
-    layout_.entries.push_back(std::move(metadata));
     if (share == nullptr) layout_.element_bytes += bytes;
     if (settings_.survey == Survey::none)
       place_chunks(static_cast<std::uint32_t>(layout_.leaves.size() - 1));
+    return is_scalar(*entry.node) ? orbax::ValueType::scalar : orbax::ValueType::np_ndarray;
   }
 
   [[nodiscard]] CodecChoice choose(const FlatEntry& entry, DType dtype, std::size_t bytes) const {
@@ -187,14 +186,13 @@ class Planner {
   /// `chunk`: one that suits.
   std::uint32_t array_layout(const ArrayKind& kind, const CodecChoice& choice, std::size_t bytes,
                              const Shape& chunk) {
-    std::string key{static_cast<char>(kind.dtype), static_cast<char>(choice.encoding),
-                    static_cast<char>(choice.asked.kind()),
-                    static_cast<char>(choice.asked.level())};
-    key.append(reinterpret_cast<const char*>(kind.shape->data()),
-               kind.shape->size() * sizeof(Index));
-    key.append(reinterpret_cast<const char*>(chunk.data()), chunk.size() * sizeof(Index));
+    key_.assign({static_cast<char>(kind.dtype), static_cast<char>(choice.encoding),
+                 static_cast<char>(choice.asked.kind()), static_cast<char>(choice.asked.level())});
+    key_.append(reinterpret_cast<const char*>(kind.shape->data()),
+                kind.shape->size() * sizeof(Index));
+    key_.append(reinterpret_cast<const char*>(chunk.data()), chunk.size() * sizeof(Index));
     const auto [found, fresh] =
-        known_.try_emplace(std::move(key), static_cast<std::uint32_t>(layout_.arrays.size()));
+        known_.try_emplace(key_, static_cast<std::uint32_t>(layout_.arrays.size()));
     if (!fresh) return found->second;
     const bool zarr3 = uses_zarr3(settings_.layout);
     ArrayLayout array;
@@ -235,7 +233,8 @@ class Planner {
         layout_.element_bytes += byte_count(array.metadata.dtype, box.shape);
       }
       if (array.stored_bytes <= kInlineBytes && uses_ocdbt(settings_.layout)) {
-        place.offset = layout_.inlined.size();
+        place.offset = layout_.inlined_bytes;
+        layout_.inlined_bytes += std::max(array.stored_bytes, array.chunk_bytes + kChecksumBytes);
         layout_.inlined.push_back(place);
       } else if (array.chunk_bytes + kChecksumBytes < kPackBytes) {
         pack(place, array);
@@ -259,6 +258,7 @@ class Planner {
     extent.staging_bytes =
         align_up(place.offset + array.chunk_bytes + kChecksumBytes, kFileAlignment);
     extent.encoded_bytes = align_up(array.stored_bytes, kFileAlignment);
+    extent.element_bytes = element_bytes_of(layout_, place);
     append_extent(extent, std::span(&place, 1));
   }
 
@@ -273,6 +273,7 @@ class Planner {
     open.places.push_back(place);
     open.used = align_up(open.used + size, kPackAlignment);
     open.bound += align_up(array.stored_bytes, kPackAlignment);
+    open.elements += element_bytes_of(layout_, place);
   }
 
   void close_pack(Encoding encoding) {
@@ -282,6 +283,7 @@ class Planner {
     extent.encoding = encoding;
     extent.staging_bytes = align_up(open.used, kFileAlignment);
     extent.encoded_bytes = align_up(open.bound, kFileAlignment);
+    extent.element_bytes = open.elements;
     append_extent(extent, open.places);
     open = Pack();
   }
@@ -324,6 +326,7 @@ class Planner {
   ItemLayout layout_;
   boost::json::object strings_;
   std::unordered_map<std::string, std::uint32_t> known_;
+  std::string key_;  ///< of known_, in the making
   std::array<Pack, kEncodings> packs_;
 };
 

@@ -79,6 +79,7 @@ struct PlannedLeaf {
   PlannedLeaf() = default;
   std::string name;            ///< Orbax's parameter name
   const Tree* node = nullptr;  ///< borrowed from the tree being saved
+  std::uint32_t entry = 0;     ///< index into ItemLayout::entries
   std::uint32_t layout = 0;    ///< index into ItemLayout::arrays
   CodecChoice choice;
 };
@@ -98,8 +99,8 @@ struct ArrayLayout {
 struct ChunkPlace {
   std::uint32_t leaf = 0;
   std::uint64_t chunk = 0;   ///< linear index in the grid, C order
-  std::uint64_t offset = 0;  ///< of its elements in the extent's staging, bytes; index into the
-                             ///< inline values for an inline chunk
+  std::uint64_t offset = 0;  ///< of its elements in the extent's staging, bytes; of an inline
+                             ///< chunk: among the bytes of all
 };
 
 /// Chunks of arrays with one encoding: raw ones are stored as they lie in staging, others encoded
@@ -109,7 +110,8 @@ struct Extent {
   Encoding encoding = Encoding::raw;
   std::size_t staging_bytes = 0;  ///< a multiple of kFileAlignment
   std::size_t encoded_bytes = 0;  ///< what encoding all its chunks takes at most, likewise
-  std::size_t first = 0;          ///< its chunks: [first, first + count) of ItemLayout::placed
+  std::uint64_t element_bytes = 0;
+  std::size_t first = 0;  ///< its chunks: [first, first + count) of ItemLayout::placed
   std::size_t count = 0;
   std::uint64_t offset = 0;  ///< in the data file of known size, where `fixed`
   bool fixed = false;        ///< its place is known before it is captured
@@ -120,13 +122,15 @@ struct ItemLayout {
   Layout layout = Layout::ocdbt_zarr3;
   std::vector<ArrayLayout> arrays;
   std::vector<PlannedLeaf> leaves;
-  std::vector<ChunkPlace> placed;  ///< in extents, in their order
+  std::vector<std::uint32_t> by_name;  ///< leaves, in the order of the keys "<name>/..."
+  std::vector<ChunkPlace> placed;      ///< in extents, in their order
   std::vector<ChunkPlace> inlined;
   std::vector<Extent> extents;
   std::vector<orbax::TreeEntry> entries;  ///< for _METADATA, empty containers included
   std::string strings;                    ///< _strings.json; empty where no leaf is one
   std::vector<KeyNames> tuples;           ///< see CairnRecord
   std::vector<std::string> unsigned_scalars;
+  std::uint64_t inlined_bytes = 0;  ///< what `inlined` take, each with room for a crc32c
   std::uint64_t staging_bytes = 0;  ///< of all extents
   std::uint64_t fixed_bytes = 0;    ///< of the data file of known size
   std::uint64_t open_bytes = 0;     ///< at most, of what has no place yet
@@ -146,8 +150,10 @@ struct ItemLayout {
 /// covers only in part.
 [[nodiscard]] ItemLayout plan_item(const args::TreeSave& args, const PlanSettings& settings);
 
-/// Throws as plan_item() does, for names.
-void check_names(const ItemLayout& layout, const std::vector<FlatEntry>& flat);
+/// For ItemLayout::by_name.
+[[nodiscard]] std::vector<std::uint32_t> sorted_by_name(const std::vector<PlannedLeaf>& leaves);
+/// Throws as plan_item() does, for names; by_name is there.
+void check_names(const ItemLayout& layout);
 
 /// The elements of a leaf that are in memory; scalars are viewed through `scalar`, 8 bytes.
 [[nodiscard]] ArrayView elements_of(const Tree& node, std::byte* scalar);

@@ -42,7 +42,9 @@ IndexRange chunk_range(const zarr::ArrayMetadata& metadata, const Shape& grid,
 
 std::uint64_t element_bytes_of(const ItemLayout& layout, const ChunkPlace& place) {
   const ArrayLayout& array = layout.array_of(place);
-  return byte_count(array.metadata.dtype, chunk_range(array, place.chunk).shape);
+  const zarr::ArrayMetadata& metadata = array.metadata;
+  if (array.chunks == 1) return byte_count(metadata.dtype, metadata.shape);
+  return byte_count(metadata.dtype, chunk_range(array, place.chunk).shape);
 }
 
 std::string metadata_key(const std::string& name, Layout layout) {

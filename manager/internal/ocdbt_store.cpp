@@ -1,8 +1,10 @@
 #include <cairn/codecs/cairn_record.h>
 #include <cairn/engine/cpu_pool.h>
-#include <cairn/manager/internal/database_builder.h>
+#include <cairn/engine/nursery.h>
 #include <cairn/manager/internal/ocdbt_store.h>
+#include <cairn/manager/internal/pool_loop.h>
 
+#include <functional>
 #include <limits>
 
 namespace cairn::internal {
@@ -12,7 +14,16 @@ OcdbtStore::OcdbtStore(std::shared_ptr<SaveState> state, ItemContent& content,
     : state_(std::move(state)),
       content_(content),
       linkable_file_bytes_(linkable_file_bytes),
-      joins_(joins) {}
+      joins_(joins) {
+  const ItemLayout& layout = content_.layout;
+  for (const Extent& extent : layout.extents) {
+    if (!extent.fixed) continue;
+    for (std::size_t i = extent.first; i < extent.first + extent.count; ++i) {
+      content_.placed[i].offset = extent.offset + layout.placed[i].offset;
+      content_.placed[i].length = layout.array_of(layout.placed[i]).stored_bytes;
+    }
+  }
+}
 
 Task<void> OcdbtStore::open(FolderPtr item) {
   item_ = item;
@@ -46,10 +57,8 @@ void OcdbtStore::note(PieceList list, const FilePlace& place) {
   }
 }
 
-void OcdbtStore::note_fixed(PieceList list, std::uint64_t offset) {
-  FilePlace place;
-  place.offset = offset;
-  note(std::move(list), place);
+void OcdbtStore::note_checksum(std::size_t place, std::uint32_t crc32c) {
+  content_.placed[place].crc32c = crc32c;
 }
 
 Task<void> OcdbtStore::write(PieceList list, std::span<const std::byte> bytes, FileClass kind) {
@@ -64,24 +73,40 @@ Task<void> OcdbtStore::finish_files() {
   state_->stored += files_->written_bytes();
 }
 
-Task<void> OcdbtStore::finish_data() {
-  if (!files_finished_) co_await finish_files();
-  const std::int64_t now_ns = state_->engine->clock().now_ns();
-  const std::string nodes_name = data_file_name();
-  auto build = [this, now_ns, path = "d/" + nodes_name] {
-    EncodedDatabase database = build_database(content_, files_->files(), path, now_ns);
-    manifest_hash_ = content_hash(database.manifest);
-    return database;
+Task<void> OcdbtStore::build() {
+  nodes_name_ = data_file_name();
+  const std::vector<DataFileState> files = files_->files();
+  std::unique_ptr<DatabaseBuilder> builder;
+  auto begin = [&] {
+    builder = std::make_unique<DatabaseBuilder>(content_, files, "d/" + nodes_name_);
   };
-  EncodedDatabase database =
-      co_await engine::async_run(state_->engine->cpu(), std::move(build), asio::use_awaitable);
-  state_->stored += database.nodes.size() + database.manifest.size();
-  co_await write_file(files_->folder(), nodes_name, std::move(database.nodes));
-  manifest_ = std::move(database.manifest);
+  co_await engine::async_run(state_->engine->cpu(), std::move(begin), asio::use_awaitable);
+  std::function<void(std::size_t)> encode_leaf = [&builder](std::size_t leaf) {
+    std::string scratch;
+    builder->encode_leaf(leaf, scratch);
+  };
+  co_await loop_on_pool(state_->engine, builder->leaves(), std::move(encode_leaf));
+  const std::int64_t now_ns = state_->engine->clock().now_ns();
+  auto finish = [&] {
+    database_ = builder->finish(now_ns);
+    builder.reset();
+    content_.inlined_bytes.reset();
+    manifest_hash_ = content_hash(database_->manifest);
+  };
+  co_await engine::async_run(state_->engine->cpu(), std::move(finish), asio::use_awaitable);
+}
+
+Task<void> OcdbtStore::finish_data() {
+  engine::Nursery both(state_->engine->executor());
+  if (!files_finished_) both.spawn(finish_files());
+  if (!database_) both.spawn(build());
+  co_await both.join();
+  state_->stored += database_->nodes.size() + database_->manifest.size();
+  co_await write_file(files_->folder(), nodes_name_, std::move(database_->nodes));
 }
 
 Task<void> OcdbtStore::finish_metadata() {
-  co_await write_file(item_, "manifest.ocdbt", std::move(manifest_));
+  co_await write_file(item_, "manifest.ocdbt", std::move(database_->manifest));
 }
 
 Task<void> OcdbtStore::sync_folders() {

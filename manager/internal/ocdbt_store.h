@@ -3,6 +3,7 @@
 
 #include <cairn/manager/internal/chunk_store.h>
 #include <cairn/manager/internal/data_files.h>
+#include <cairn/manager/internal/database_builder.h>
 
 #include <memory>
 #include <optional>
@@ -25,10 +26,13 @@ class OcdbtStore final : public ChunkStore {
 
   /// An extent whose place is known, or a part of it, at `offset` of the file of known size.
   Task<void> write_fixed(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Where the pieces of such an extent are.
-  void note_fixed(PieceList list, std::uint64_t offset);
+  /// Of a chunk in such an extent.
+  void note_checksum(std::size_t place, std::uint32_t crc32c);
   /// The first half of finish_data(): this process's files are durable.
   Task<void> finish_files();
+  /// Encodes the database. Before finish_data(), which does it otherwise, once every chunk has its
+  /// place.
+  Task<void> build();
   /// After open().
   [[nodiscard]] DataFiles& files() const noexcept { return *files_; }
 
@@ -42,7 +46,8 @@ class OcdbtStore final : public ChunkStore {
   bool files_finished_ = false;
   FolderPtr item_;
   std::unique_ptr<DataFiles> files_;
-  std::string manifest_;
+  std::string nodes_name_;
+  std::optional<EncodedDatabase> database_;
   std::string manifest_hash_;
 };
 

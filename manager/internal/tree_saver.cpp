@@ -3,13 +3,18 @@
 #include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/chunk_files.h>
 #include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/pool_loop.h>
 #include <cairn/manager/internal/tree_saver.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
 namespace cairn::internal {
 namespace {
+
+/// Inline chunks that a worker takes at once.
+constexpr std::size_t kInlinedPerPart = 4096;
 
 /// Before anything is written, rather than when everything is.
 void check_custom_metadata(const boost::json::object& custom_metadata) {
@@ -79,51 +84,57 @@ void TreeSaver::plan(double disk_rate) {
     store_ = std::make_unique<ChunkFiles>(state_, *content_);
   }
   uncaptured_ = layout_.extents.size();
-  inlined_.resize(layout_.inlined.size());
   state_->total += layout_.element_bytes;
-}
-
-std::uint64_t TreeSaver::element_bytes_of(const Extent& extent) const {
-  std::uint64_t bytes = 0;
-  for (const ChunkPlace& place : extents_->places(extent)) {
-    bytes += internal::element_bytes_of(layout_, place);
-  }
-  return bytes;
 }
 
 // ---- capture ------------------------------------------------------------------------------------
 
-void TreeSaver::set_inlined(const ChunkPlace& place, std::span<const std::byte> elements) {
-  std::string value = encode_value(layout_.array_of(place), elements.data());
-  Inlined& inlined = inlined_[place.offset];
-  inlined.length = static_cast<std::uint32_t>(value.size());
-  if (!uses_zarr3(layout_.layout)) inlined.crc32c = crc32c(std::as_bytes(std::span(value)));
-  content_->inlined[place.offset] = std::move(value);
+void TreeSaver::set_inlined(std::size_t index, const std::byte* elements) {
+  const ChunkPlace& place = layout_.inlined[index];
+  std::byte* const to = content_->inlined_bytes.get() + place.offset;
+  InlinedChunk& inlined = content_->inlined[index];
+  const std::size_t length = encode_chunk(layout_.array_of(place), elements, to);
+  inlined.length = static_cast<std::uint32_t>(length);
+  if (!uses_zarr3(layout_.layout)) inlined.crc32c = crc32c(std::span(to, length));
 }
 
-void TreeSaver::capture_inlined_views() {
+TreeSaver::InlinedPart TreeSaver::capture_inlined_views(std::size_t begin, std::size_t end) {
+  InlinedPart part;
   std::vector<std::byte> elements(kInlineBytes + kChecksumBytes);
-  for (const ChunkPlace& place : layout_.inlined) {
-    if (layout_.node_of(place).is<Leaf>()) continue;  // asked for on the strand
+  for (std::size_t i = begin; i < end; ++i) {
+    const ChunkPlace& place = layout_.inlined[i];
+    part.element_bytes += internal::element_bytes_of(layout_, place);
+    if (layout_.node_of(place).is<Leaf>()) {
+      part.leaves.push_back(i);
+      continue;
+    }
     elements.resize(layout_.array_of(place).chunk_bytes + kChecksumBytes);
     extents_->fill_view_chunk(place, elements.data());
-    set_inlined(place, elements);
+    set_inlined(i, elements.data());
   }
+  return part;
 }
 
 Task<void> TreeSaver::capture_inlined() {
   const CallerMemory::Use use = state_->memory.use();
-  auto views = [this] { capture_inlined_views(); };
-  co_await engine::async_run(engine_->cpu(), std::move(views), asio::use_awaitable);
+  const std::size_t count = layout_.inlined.size();
+  std::vector<InlinedPart> parts((count + kInlinedPerPart - 1) / kInlinedPerPart);
+  std::function<void(std::size_t)> views = [this, count, &parts](std::size_t part) {
+    const std::size_t begin = part * kInlinedPerPart;
+    parts[part] = capture_inlined_views(begin, std::min(count, begin + kInlinedPerPart));
+  };
+  co_await loop_on_pool(engine_, parts.size(), std::move(views));
   std::uint64_t bytes = 0;
-  for (const ChunkPlace& place : layout_.inlined) {
-    bytes += internal::element_bytes_of(layout_, place);
-    if (!layout_.node_of(place).is<Leaf>()) continue;
-    const std::size_t size = layout_.array_of(place).chunk_bytes;
-    std::vector<std::byte> elements(size + kChecksumBytes);
-    co_await extents_->fill_leaf_chunk(place, elements.data());
-    append_checksum(elements.data(), size);
-    set_inlined(place, elements);
+  for (const InlinedPart& part : parts) {
+    bytes += part.element_bytes;
+    for (const std::size_t index : part.leaves) {
+      const ChunkPlace& place = layout_.inlined[index];
+      const std::size_t size = layout_.array_of(place).chunk_bytes;
+      std::vector<std::byte> elements(size + kChecksumBytes);
+      co_await extents_->fill_leaf_chunk(place, elements.data());
+      append_checksum(elements.data(), size);
+      set_inlined(index, elements.data());
+    }
   }
   state_->staged += bytes;
   state_->encoded += bytes;
@@ -150,10 +161,11 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
     const Future<void> captured(all_captured_);
     co_await captured.result(asio::use_awaitable);
   }
+  if (!joins()) nursery->spawn(telling(settings_.scope, encode_early()));
 }
 
 void TreeSaver::extent_captured(std::size_t index) {
-  state_->staged += element_bytes_of(layout_.extents[index]);
+  state_->staged += layout_.extents[index].element_bytes;
   assert(uncaptured_ > 0);
   if (--uncaptured_ == 0) all_captured_->set(nullptr, impl::Unit());
 }
@@ -178,7 +190,7 @@ Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
   use.reset();
   gate_.captured(extent.staging_bytes);
   extent_captured(index);
-  const std::uint64_t bytes = element_bytes_of(extent);
+  const std::uint64_t bytes = extent.element_bytes;
   // What is written as it was copied counts as encoded now.
   if (extent.encoding == Encoding::raw) state_->encoded += bytes;
   const Future<void> opened(opened_);
@@ -214,7 +226,7 @@ Task<void> TreeSaver::store_staged(std::size_t index, FileClass kind,
   if (!is_gated(extent.encoding)) gate_.expect_write(bytes);  // else decide() has counted it
   if (extent.fixed) {
     co_await ocdbt_->write_fixed(extent.offset, staging.first(bytes));
-    ocdbt_->note_fixed(std::move(list), extent.offset);
+    for (const Piece& piece : list.pieces) ocdbt_->note_checksum(piece.place, piece.crc32c);
   } else {
     co_await store_->write(std::move(list), staging.first(bytes), kind);
   }
@@ -252,33 +264,72 @@ Task<void> TreeSaver::rewrite_and_store(std::size_t index, Selection selection, 
 
 // ---- finish -------------------------------------------------------------------------------------
 
-Task<void> TreeSaver::finish_data() {
-  if (links_) co_await drop_unused_links();
-  if (shares_) co_await hand_over();
-  if (joins()) co_return;
-  co_await store_->finish_data();
-  if (links_) note_synced();
-  std::vector<std::string_view> left_out;
-  auto encode_metadata = [this, &left_out] {
+// Not before the directory is there: a save that waits for another's disk holds no texts.
+Task<void> TreeSaver::encode_early() {
+  const Future<void> opened(opened_);
+  co_await opened.result(asio::use_awaitable);
+  co_await encode_texts();
+}
+
+Task<void> TreeSaver::encode_texts() {
+  engine::Nursery texts(engine_->executor());
+  // Where nothing but raw extents is stored, every chunk has its place by now.
+  const bool placed = ocdbt_ != nullptr && !shares_ && layout_.open_bytes == 0;
+  if (placed) texts.spawn(ocdbt_->build());
+  texts.spawn(write_tree_metadata());
+  co_await texts.join();
+}
+
+Task<void> TreeSaver::write_tree_metadata() {
+  std::string text;
+  auto encode = [this, &text] {
     orbax::TreeMetadata metadata;
-    metadata.entries = layout_.entries;
+    metadata.entries = std::move(layout_.entries);
     metadata.use_ocdbt = uses_ocdbt(layout_.layout);
     metadata.use_zarr3 = uses_zarr3(layout_.layout);
     metadata.store_array_data_equal_to_fill_value = true;
     if (!args_.custom_metadata.empty()) metadata.custom_metadata = args_.custom_metadata;
-    tree_metadata_ = orbax::encode(metadata);
-    const std::vector<LeafTotals> leaves = totals();
-    summary_ = summarize(leaves);
-    LimitedRecord limited = encode_within(record(leaves));
+    text = orbax::encode(metadata);
+    metadata_hash_ = content_hash(text);
+  };
+  co_await engine::async_run(engine_->cpu(), std::move(encode), asio::use_awaitable);
+  state_->stored += text.size();
+  co_await write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(text));
+}
+
+Task<void> TreeSaver::finish_store() {
+  engine::Nursery both(engine_->executor());
+  both.spawn(store_->finish_data());
+  both.spawn(sum_up());
+  co_await both.join();
+}
+
+Task<void> TreeSaver::sum_up() {
+  auto sum = [this] {
+    totals_ = totals();
+    summary_ = summarize(totals_);
+  };
+  co_await engine::async_run(engine_->cpu(), std::move(sum), asio::use_awaitable);
+}
+
+Task<void> TreeSaver::finish_data() {
+  if (links_) co_await drop_unused_links();
+  if (shares_) co_await hand_over();
+  if (joins()) co_return;
+  co_await finish_store();
+  if (links_) note_synced();
+  std::vector<std::string_view> left_out;
+  auto encode_record = [this, &left_out] {
+    LimitedRecord limited = encode_within(record(totals_));
     record_ = std::move(limited.bytes);
     left_out = std::move(limited.left_out);
   };
-  co_await engine::async_run(engine_->cpu(), std::move(encode_metadata), asio::use_awaitable);
+  co_await engine::async_run(engine_->cpu(), std::move(encode_record), asio::use_awaitable);
   for (const std::string_view part : left_out) {
     settings_.warn("item '" + item_ + "' is so large that its _CAIRN is without " +
                    std::string(part));
   }
-  state_->stored += tree_metadata_.size() + record_.size() + layout_.strings.size();
+  state_->stored += record_.size() + layout_.strings.size();
 }
 
 Task<void> TreeSaver::finish_metadata() {
@@ -286,8 +337,6 @@ Task<void> TreeSaver::finish_metadata() {
   // Side by side, so that the file system can sync them in one transaction of its journal.
   engine::Nursery files(engine_->executor());
   files.spawn(store_->finish_metadata());
-  files.spawn(
-      write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(tree_metadata_)));
   files.spawn(write_file(folder_, std::string(kRecordFile), std::move(record_)));
   if (!layout_.strings.empty()) {
     files.spawn(write_file(folder_, std::string(orbax::kStringsFile), std::move(layout_.strings)));

@@ -62,6 +62,13 @@ class TreeSaver final : public ItemSaver {
     std::size_t bytes = 0;  ///< that they take in staging
   };
 
+  /// Some of the inline chunks.
+  struct InlinedPart {
+    InlinedPart() = default;
+    std::uint64_t element_bytes = 0;
+    std::vector<std::size_t> leaves;  ///< those of a Leaf, which is asked for on the strand
+  };
+
   Task<void> transfer(std::size_t index, engine::Buffer staging);
   Task<void> store_extent(std::size_t index, engine::Buffer staging);
   /// A whole extent from where it lies.
@@ -73,11 +80,20 @@ class TreeSaver final : public ItemSaver {
   Task<void> borrow_and_write(std::size_t index, Borrowed memory);
   Task<void> write_borrowed(std::uint64_t offset, std::span<const std::byte> bytes);
   Task<void> capture_inlined();
-  void capture_inlined_views();
-  void set_inlined(const ChunkPlace& place, std::span<const std::byte> elements);
+  [[nodiscard]] InlinedPart capture_inlined_views(std::size_t begin, std::size_t end);
+  /// From its elements, behind which there is their crc32c.
+  void set_inlined(std::size_t index, const std::byte* elements);
   [[nodiscard]] std::optional<Borrowed> borrowable(const Extent& extent) const;
-  [[nodiscard]] std::uint64_t element_bytes_of(const Extent& extent) const;
   void extent_captured(std::size_t index);
+  /// While the disk takes the data: what does not depend on what becomes of it.
+  Task<void> encode_early();
+  Task<void> encode_texts();
+  /// The tree, which is known once it is planned.
+  Task<void> write_tree_metadata();
+  /// store_'s finish_data(), and sum_up() beside it.
+  Task<void> finish_store();
+  /// Once every chunk is stored.
+  Task<void> sum_up();
 
   // Several processes (tree_saver_shares.cpp).
   [[nodiscard]] PlanSettings plan_settings(double disk_rate) const;
@@ -100,12 +116,6 @@ class TreeSaver final : public ItemSaver {
   void note_synced();
   [[nodiscard]] ChunkTraces traces() const;
 
-  /// An inlined chunk, once its value has gone into the database.
-  struct Inlined {
-    Inlined() = default;
-    std::uint32_t length = 0;
-    std::uint32_t crc32c = 0;
-  };
   struct LeafTotals {
     LeafTotals() = default;
     std::uint64_t stored_bytes = 0;
@@ -116,8 +126,9 @@ class TreeSaver final : public ItemSaver {
   [[nodiscard]] ItemSummary summarize(const std::vector<LeafTotals>& totals) const;
   [[nodiscard]] std::vector<ChunkChecksums> checksums() const;
   [[nodiscard]] std::vector<ArrayMetadataHash> array_metadata() const;
+  /// Without the name.
   [[nodiscard]] CodecRecord codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const;
-  /// Once the store's data is finished and tree_metadata_ is there.
+  /// Once the store's data is finished and metadata_hash_ is there.
   [[nodiscard]] CairnRecord record(const std::vector<LeafTotals>& totals) const;
 
   std::string item_;
@@ -134,14 +145,14 @@ class TreeSaver final : public ItemSaver {
   OcdbtStore* ocdbt_ = nullptr;        ///< store_, where it is one
   std::unique_ptr<LinkSource> links_;  ///< none unless incremental
   std::vector<std::uint8_t> heat_;     ///< of placed chunks, where incremental
-  std::vector<Inlined> inlined_;       ///< parallel to ItemLayout::inlined
   std::size_t uncaptured_ = 0;
   std::shared_ptr<impl::SharedState<void>> all_captured_ =
       std::make_shared<impl::SharedState<void>>();
   std::shared_ptr<impl::SharedState<void>> opened_ = std::make_shared<impl::SharedState<void>>();
   FolderPtr folder_;
-  std::string tree_metadata_;  ///< encoded
-  std::string record_;         ///< likewise
+  std::string metadata_hash_;  ///< content_hash() of _METADATA
+  std::vector<LeafTotals> totals_;
+  std::string record_;  ///< encoded
   std::optional<ItemSummary> summary_;
 };
 

@@ -66,15 +66,7 @@ Task<void> TreeSaver::borrow_and_write(std::size_t index, Borrowed memory) {
     throw Error(ErrorCode::invalid_argument, "the array changed while it was borrowed", context);
   }
 #endif
-  // pieces_as_staged() finds the checksum behind the elements, which lie elsewhere here.
-  const ArrayLayout& array = layout_.array_of(layout_.placed[extent.first]);
-  Piece piece;
-  piece.place = extent.first;
-  piece.length = array.stored_bytes;
-  piece.crc32c = crc;
-  PieceList list;
-  list.pieces.push_back(piece);
-  ocdbt_->note_fixed(std::move(list), extent.offset);
+  ocdbt_->note_checksum(extent.first, crc);
   state_->written += memory.body.size() + memory.rest.size();
   extent_captured(index);
 }

@@ -24,7 +24,7 @@ std::vector<TreeSaver::LeafTotals> TreeSaver::totals() const {
   for (std::size_t i = 0; i < layout_.inlined.size(); ++i) {
     LeafTotals& leaf = totals[layout_.inlined[i].leaf];
     ++leaf.chunks;
-    leaf.stored_bytes += inlined_[i].length;
+    leaf.stored_bytes += content_->inlined[i].length;
   }
   for (std::size_t i = 0; i < layout_.placed.size(); ++i) {
     const StoredChunk& stored = content_->placed[i];
@@ -48,7 +48,7 @@ std::vector<ChunkChecksums> TreeSaver::checksums() const {
     sums[place.chunk] = crc;
   };
   for (std::size_t i = 0; i < layout_.inlined.size(); ++i) {
-    put(layout_.inlined[i], inlined_[i].crc32c);
+    put(layout_.inlined[i], content_->inlined[i].crc32c);
   }
   for (std::size_t i = 0; i < layout_.placed.size(); ++i) {
     put(layout_.placed[i], content_->placed[i].crc32c);
@@ -76,7 +76,6 @@ std::vector<ArrayMetadataHash> TreeSaver::array_metadata() const {
 CodecRecord TreeSaver::codec_record(const PlannedLeaf& leaf, const LeafTotals& sums) const {
   const zarr::ArrayMetadata& metadata = layout_.arrays[leaf.layout].metadata;
   CodecRecord record;
-  record.array = leaf.name;
   record.codec = label_of(leaf.choice);
   record.reason = std::string(text_of(leaf.choice.reason));
   record.expected_permille =
@@ -94,13 +93,15 @@ CairnRecord TreeSaver::record(const std::vector<LeafTotals>& totals) const {
   record.tuples = layout_.tuples;
   record.unsigned_scalars = layout_.unsigned_scalars;
   record.manifest_hash = store_->manifest_hash();
-  record.metadata_hash = content_hash(tree_metadata_);
+  record.metadata_hash = metadata_hash_;
   if (!layout_.strings.empty()) record.strings_hash = content_hash(layout_.strings);
   if (!uses_ocdbt(layout_.layout)) record.array_metadata = array_metadata();
   if (!uses_zarr3(layout_.layout)) record.chunk_checksums = checksums();
   for (std::size_t i = 0; const LeafTotals& sums : totals) {
     const PlannedLeaf& leaf = layout_.leaves[i++];
-    if (is_noteworthy(leaf.choice)) record.codecs.push_back(codec_record(leaf, sums));
+    if (!is_noteworthy(leaf.choice)) continue;
+    record.codecs.push_back(codec_record(leaf, sums));
+    record.codecs.back().array = leaf.name;
   }
   if (links_) record.chunks = traces();
   return record;

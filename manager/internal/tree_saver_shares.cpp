@@ -76,10 +76,10 @@ std::string TreeSaver::share_text() const {
   }
   for (std::size_t i = 0; i < layout_.inlined.size(); ++i) {
     StoredChunk stored;
-    stored.length = inlined_[i].length;
-    stored.crc32c = inlined_[i].crc32c;
+    stored.length = content_->inlined[i].length;
+    stored.crc32c = content_->inlined[i].crc32c;
     stored.inlined = true;
-    stored.value = content_->inlined[i];
+    stored.value = content_->inlined_value(i);
     put_chunk(text, layout_.inlined[i], stored);
   }
   return text.take();

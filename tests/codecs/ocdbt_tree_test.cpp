@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "codecs/ocdbt_database.h"
 #include "codecs/ocdbt_samples.h"
@@ -144,6 +145,27 @@ TEST(EncodeTree, OrderOfEntriesDoesNotMatter) {
   const auto shuffled = encode_tree(entries, kFiles, kNodeFile, 0, Config{}, 900);
   std::sort(entries.begin(), entries.end(), by_key);
   EXPECT_EQ(encode_tree(entries, kFiles, kNodeFile, 0, Config{}, 900).bytes, shuffled.bytes);
+}
+
+TEST(TreeBuilder, LeavesEncodedSideBySideGiveTheSameTree) {
+  std::mt19937_64 random(4);
+  const auto entries = random_entries(random, 400, 2);
+  const auto whole = encode_tree(entries, kFiles, kNodeFile, kNodeOffset, Config{}, 900);
+  TreeBuilder builder(std::vector<EntryView>(entries.begin(), entries.end()), kFiles, kNodeFile,
+                      kNodeOffset, Config{}, 900);
+  ASSERT_GE(builder.leaves(), 8u);
+  const auto encode_every_other = [&builder](std::size_t from) {
+    std::string scratch;
+    for (std::size_t left = builder.leaves(); left > 0; --left) {
+      if (left % 2 == from) builder.encode_leaf(left - 1, scratch);
+    }
+  };
+  std::thread other(encode_every_other, 0);
+  encode_every_other(1);
+  other.join();
+  const auto tree = builder.finish();
+  EXPECT_EQ(tree.bytes, whole.bytes);
+  EXPECT_EQ(tree.version, whole.version);
 }
 
 TEST(EncodeTree, NoEntriesAreTheEmptyTree) {

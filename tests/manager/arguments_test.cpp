@@ -140,6 +140,26 @@ TEST_P(Arguments, ErrorsOfATreeNameItsItemAndTheKeyPath) {
   EXPECT_EQ(manager.all_steps(true), std::vector<Step>());
 }
 
+TEST_P(Arguments, NamesThatRunIntoEachOtherAreFoundAmongManyThatDoNot) {
+  CheckpointManager manager(root(), options());
+  // Alike for long, with what comes before and after '/' behind it.
+  const std::string block = "block_" + std::string(600, 'b') + "/";
+  Dict names;
+  for (const std::string last : {"w", "w!", "w.b", "w0", "wa"}) {
+    for (int i = 0; i < 20; ++i) names[block + std::to_string(i) + last] = Tree(i);
+  }
+  const Tree tree{Dict(names)};
+  EXPECT_TRUE(manager.save(0, tree).get());
+  EXPECT_EQ(manager.restore(0).get().tree(), tree);
+  for (const std::string clash : {"7w/x", "0w!/c/0", "19wa/"}) {
+    Dict more = names;
+    more[block + clash] = Tree(1);
+    const auto [code, text] = save_error(manager, 1, args::StandardSave(Tree(std::move(more))));
+    EXPECT_EQ(code, ErrorCode::invalid_argument) << text;
+    EXPECT_THAT(text, HasSubstr("lies below that of another leaf"));
+  }
+}
+
 TEST_P(Arguments, NegativeStepsAndBadItemNamesAreRefused) {
   CheckpointManager manager(root(), options());
   EXPECT_EQ(save_error(manager, -1, small()).first, ErrorCode::invalid_argument);

@@ -172,14 +172,17 @@ TEST_P(CallerMemory, IsKeptUntilTheWorkersHaveLetItGo) {
   for (std::size_t task = 0; task < 3; ++task) {
     const auto pool = std::make_shared<HeldPool>(task);
     CheckpointManager manager(root() + std::to_string(task), watched(pool));
+    auto small = std::make_unique<Array>(DType::float32, Shape{8});
     auto array = std::make_unique<Array>(DType::float32, Shape{kElements});
-    const SaveFuture save = manager.save(0, Dict{{"w", Tree(ArrayView(*array))}});
+    const SaveFuture save =
+        manager.save(0, Dict{{"b", Tree(ArrayView(*small))}, {"w", Tree(ArrayView(*array))}});
     StagedWait staged(save);
     pool->wait_until_held();
     miss_deadline(save);
     EXPECT_FALSE(staged.has_ended()) << "task " << task << " still reads the array";
     pool->release();
     expect_let_go(staged);
+    small.reset();
     array.reset();
     drain(manager);
     EXPECT_EQ(pool->seen(), task + 1) << "another one began after the deadline";
