@@ -188,6 +188,7 @@ struct EncodedTree {
   std::string bytes;
   Version version;  ///< generation 1 and commit_time_ns 0: the caller sets the time
 };
+/// Of a node before compression: 1 to 4 MiB keep a read of a part small, and the tree flat.
 inline constexpr std::size_t kTargetNodeBytes = std::size_t{2} << 20;
 /// Lays `entries` (any order; sorted here; duplicate keys or a key that is the `prefix + "/"` of
 /// another's are std::invalid_argument) out in nodes of at most `target_node_bytes` before
@@ -209,6 +210,7 @@ class CAIRN_EXPORT TreeBuilder {
               std::uint64_t node_offset, const Config& config,
               std::size_t target_node_bytes = kTargetNodeBytes);
   ~TreeBuilder();
+  /// How many leaf nodes there are to encode.
   [[nodiscard]] std::size_t leaves() const noexcept;
   /// Of different leaves at once, on any threads. `scratch` holds the body meanwhile; a caller with
   /// many leaves keeps it, and its memory.

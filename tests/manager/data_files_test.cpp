@@ -5,10 +5,15 @@
 #include <cairn/manager/internal/start.h>
 #include <gmock/gmock.h>
 
+#include <boost/asio/use_future.hpp>
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <mutex>
+#include <span>
 
 #include "support/manager_fixture.h"
+#include "support/settle.h"
 
 namespace cairn::internal {
 namespace {
@@ -86,6 +91,33 @@ class GrowingFiles : public test::ManagerTest {
   engine::Buffer piece_;
   std::unique_ptr<DataFiles> files_;
 };
+// So few large writes that a failing save drains quickly, so many small ones that a disk is busy.
+TEST_P(GrowingFiles, HandsTheKernelAsManyBytesOfSmallWritesAsOfLargeOnes) {
+  make(0, kAny);
+  constexpr std::size_t kLarge = 16 * kMiB;
+  const std::unique_ptr<std::byte, decltype(&std::free)> memory(
+      static_cast<std::byte*>(std::aligned_alloc(engine::kBufferAlignment, kLarge)), &std::free);
+  std::ranges::fill(std::span(memory.get(), kLarge), std::byte{7});
+  const auto most_at_once = [&](std::size_t bytes) {
+    faults_->hold(FaultPlan::only({IoOp::write}));
+    std::vector<Future<FilePlace>> writes;
+    for (std::size_t i = 0; i < 100 && i * bytes < 10 * kLarge; ++i) {
+      writes.push_back(start(engine_,
+                             files_->append(FileClass::cold, std::span(memory.get(), bytes)),
+                             "append", root()));
+    }
+    test::settle(*engine_, *faults_);
+    const std::size_t held = faults_->held();
+    faults_->release();
+    for (Future<FilePlace>& write : writes) static_cast<void>(write.get());
+    return held;
+  };
+  EXPECT_EQ(most_at_once(kLarge), 8);
+  EXPECT_EQ(most_at_once(kLarge / 4), 32);
+  EXPECT_EQ(most_at_once(kMiB / 4), 64);
+  finish();
+}
+
 CAIRN_ON_EVERY_BACKEND(GrowingFiles);
 
 TEST_P(GrowingFiles, AFullFileIsDurableAndClosedWhenItsLastWriteHasEnded) {
