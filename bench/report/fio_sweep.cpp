@@ -2,6 +2,7 @@
 
 #include <boost/json/parse.hpp>
 #include <stdexcept>
+#include <system_error>
 
 #include "report/context.h"
 #include "report/worker.h"
@@ -108,7 +109,12 @@ std::string to_string(const FioJob& job) {
 }
 
 FioFigure run_fio(const FioJob& job, const std::filesystem::path& path, std::uint64_t bytes) {
-  const boost::json::object result = run_program(arguments_of(job, path, bytes)).printed;
+  boost::json::object result;
+  try {
+    result = run_program(arguments_of(job, path, bytes)).printed;
+  } catch (const std::system_error& error) {
+    throw std::runtime_error(std::string(error.what()) + "; tools/setup installs fio");
+  }
   const boost::json::value& group = result.at("jobs").at(0);
   if (group.at("error").to_number<int>() != 0)
     throw std::runtime_error("fio failed: " + to_string(job));
