@@ -105,8 +105,8 @@ class CAIRN_EXPORT File {
   template <class Token>
   auto async_sync(Token&& token);  // void(error_code)
   /// How many of these bytes the page cache has, by a sample: all of them only where every sampled
-  /// page is there. 0 where the kernel does not tell. A wrong answer costs
-  /// time and nothing else. Errors: those of fstat and mmap. void(error_code, std::uint64_t bytes)
+  /// page is there. 0 where the kernel does not tell. Errors: those of fstat and mmap.
+  /// void(error_code, std::uint64_t bytes)
   template <class Token>
   auto async_cached(std::uint64_t offset, std::uint64_t length, Token&& token);
   /// What FileStatus has of it.
