@@ -24,7 +24,7 @@ std::string named(const char* name, int level) {
   return std::string(name) + ' ' + std::to_string(level);
 }
 
-Codec stock(const char* name, blosc::Compressor compressor, int level) {
+CodecRun stock(const char* name, blosc::Compressor compressor, int level) {
   return {named(name, level),
           [=](auto from, auto typesize, auto to) {
             return blosc::encode(from, {compressor, level, blosc::Shuffle::byte, typesize, 0}, to);
@@ -32,7 +32,7 @@ Codec stock(const char* name, blosc::Compressor compressor, int level) {
           decode_by_libblosc};
 }
 
-Codec zstd(int level) {
+CodecRun zstd(int level) {
   return {named("zstd", level),
           [level](auto from, auto, auto to) {
             return checked(ZSTD_compress(to.data(), to.size(), from.data(), from.size(), level));
@@ -79,13 +79,13 @@ void gzip_decode(std::span<const std::byte> from, std::span<std::byte> to) {
   }
 }
 
-Codec gzip(int level) {
+CodecRun gzip(int level) {
   return {named("gzip", level),
           [level](auto from, auto, auto to) { return gzip_encode(level, from, to); }, gzip_decode};
 }
 
 #ifdef CAIRN_BENCH_LZ4
-Codec lz4() {
+CodecRun lz4() {
   const auto text = [](const std::byte* bytes) { return reinterpret_cast<const char*>(bytes); };
   return {"lz4",
           [text](auto from, auto, auto to) {
@@ -106,8 +106,8 @@ Codec lz4() {
 
 }  // namespace
 
-std::vector<Codec> peers() {
-  std::vector<Codec> all;
+std::vector<CodecRun> peers() {
+  std::vector<CodecRun> all;
   all.push_back(stock("blosc-zstd", blosc::Compressor::zstd, 1));
   all.push_back(stock("blosc-zstd", blosc::Compressor::zstd, 5));
   all.push_back(stock("blosc-lz4", blosc::Compressor::lz4, 5));

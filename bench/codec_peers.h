@@ -10,7 +10,7 @@
 namespace cairn::bench {
 
 /// libblosc's, zstd, gzip, and LZ4 where the build found it.
-[[nodiscard]] std::vector<Codec> peers();
+[[nodiscard]] std::vector<CodecRun> peers();
 /// Room that the largest of their outputs takes.
 [[nodiscard]] std::size_t peer_bound(std::size_t bytes);
 /// A Blosc frame, as a program without this library reads it.

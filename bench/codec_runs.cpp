@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "codec_peers.h"
+#include "report/measure.h"
 
 namespace cairn::bench {
 namespace {
@@ -25,13 +26,13 @@ double thread_seconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-Codec raw() {
+CodecRun raw() {
   const auto copy = [](auto from, auto to) { return copy_crc32c(from, to.data()); };
   return {"raw", [copy](auto from, auto, auto to) { return copy(from, to), from.size(); },
           [copy](auto from, auto to) { copy(from, to); }};
 }
 
-Codec planes(const char* name, blosc::PlaneCoder coder) {
+CodecRun planes(const char* name, blosc::PlaneCoder coder) {
   return {name,
           [coder](auto from, auto typesize, auto to) {
             return blosc::encode_planes(from, typesize, to, coder);
@@ -40,14 +41,14 @@ Codec planes(const char* name, blosc::PlaneCoder coder) {
 }
 
 /// What a save with the codec auto makes of an array with this content.
-Codec automatic(const DataSet& data, const internal::AutoSettings& settings) {
+CodecRun automatic(const DataSet& data, const internal::AutoSettings& settings) {
   const auto elements = static_cast<Index>(data.content.size() / size_of(data.dtype));
   const ArrayView view(data.dtype, {elements}, data.content.data());
   const auto choice = internal::choose_codec(cairn::Codec::automatic(), Tree(view), data.dtype,
                                              data.content.size(), settings);
-  Codec codec = internal::is_gated(choice.encoding)
-                    ? planes("auto", internal::coder_of(choice.encoding))
-                    : raw();
+  CodecRun codec = internal::is_gated(choice.encoding)
+                       ? planes("auto", internal::coder_of(choice.encoding))
+                       : raw();
   codec.name = "auto";
   codec.choice = choice;
   return codec;
@@ -63,14 +64,14 @@ class Pass {
         encoded_(sizes_.size() * bound(chunk_bytes_)),
         decoded_(data.content.size()) {}
 
-  double encode(const Codec& codec) {
+  double encode(const CodecRun& codec) {
     const double begin = thread_seconds();
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
       sizes_[i] = codec.encode(part(std::span(data_.content), i), size_of(data_.dtype), slot(i));
     }
     return thread_seconds() - begin;
   }
-  double decode(const Codec& codec) {
+  double decode(const CodecRun& codec) {
     const double begin = thread_seconds();
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
       codec.decode(slot(i).first(sizes_[i]), part(std::span(decoded_), i));
@@ -100,19 +101,14 @@ class Pass {
   std::vector<std::byte> encoded_, decoded_;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 }  // namespace
 
 std::size_t bound(std::size_t bytes) {
   return std::max(peer_bound(bytes), blosc::frame_bound(bytes));
 }
 
-std::vector<Codec> codecs(const DataSet& data, const internal::AutoSettings& settings) {
-  std::vector<Codec> all{raw(), automatic(data, settings)};
+std::vector<CodecRun> codecs(const DataSet& data, const internal::AutoSettings& settings) {
+  std::vector<CodecRun> all{raw(), automatic(data, settings)};
   if (internal::is_gated(all.back().choice->encoding)) {
     // The same frames, as a program without this library reads them.
     all.push_back(all.back());
@@ -128,7 +124,7 @@ std::vector<Codec> codecs(const DataSet& data, const internal::AutoSettings& set
   return all;
 }
 
-Measurement measure(const Codec& codec, const DataSet& data, int passes) {
+Measurement measure(const CodecRun& codec, const DataSet& data, int passes) {
   Pass pass(data);
   // Not counted: memory is touched for the first time.
   double seconds = pass.encode(codec) + pass.decode(codec);
@@ -144,8 +140,8 @@ Measurement measure(const Codec& codec, const DataSet& data, int passes) {
   } while (static_cast<int>(encode.size()) < passes && seconds < kSecondsMax);
   Measurement result;
   result.ratio = bytes / pass.stored_bytes();
-  result.encode_gbps = median(encode);
-  result.decode_gbps = median(decode);
+  result.encode_gbps = spread_of(encode).median;
+  result.decode_gbps = spread_of(decode).median;
   result.encode_gbps_max = *std::max_element(encode.begin(), encode.end());
   result.decode_gbps_max = *std::max_element(decode.begin(), decode.end());
   result.passes = static_cast<int>(encode.size());

@@ -14,7 +14,7 @@
 
 namespace cairn::bench {
 
-struct Codec {
+struct CodecRun {
   std::string name;
   /// Returns the bytes written to `to`, which has room for bound(from.size()).
   std::function<std::size_t(std::span<const std::byte> from, std::size_t typesize,
@@ -25,8 +25,8 @@ struct Codec {
   std::optional<internal::CodecChoice> choice = std::nullopt;
 };
 /// Those to compare on `data`; auto chooses as in a save, by what `settings` say of the machine.
-[[nodiscard]] std::vector<Codec> codecs(const DataSet& data,
-                                        const internal::AutoSettings& settings);
+[[nodiscard]] std::vector<CodecRun> codecs(const DataSet& data,
+                                           const internal::AutoSettings& settings);
 [[nodiscard]] std::size_t bound(std::size_t bytes);
 
 struct Measurement {
@@ -38,6 +38,6 @@ struct Measurement {
 /// Codes `data` in chunks as an array's are, `passes` times or fewer where that takes long, on this
 /// thread, whose own time is counted: other processes take the core away, but not from the result.
 /// Throws std::runtime_error when what comes back differs.
-[[nodiscard]] Measurement measure(const Codec& codec, const DataSet& data, int passes);
+[[nodiscard]] Measurement measure(const CodecRun& codec, const DataSet& data, int passes);
 
 }  // namespace cairn::bench

@@ -33,19 +33,19 @@ bool wanted(const std::string& name, const std::string& part) {
 }
 
 /// "blosc planes, auto: by the sample"; of other rows than auto's nothing.
-std::string words_of(const Codec& codec) {
+std::string words_of(const CodecRun& codec) {
   if (!codec.choice) return {};
   return label_of(*codec.choice) + ", " + std::string(text_of(codec.choice->reason));
 }
 
-void print_row(const std::string& data, const Codec& codec, const Measurement& row) {
+void print_row(const std::string& data, const CodecRun& codec, const Measurement& row) {
   std::printf("%-26s %-24s %9.3f %9.2f %9.2f %9.2f %9.2f  %s\n", data.c_str(), codec.name.c_str(),
               row.ratio, row.encode_gbps, row.decode_gbps, row.encode_gbps_max, row.decode_gbps_max,
               words_of(codec).c_str());
   std::fflush(stdout);
 }
 
-boost::json::object to_json(const DataSet& data, const Codec& codec, const Measurement& row) {
+boost::json::object to_json(const DataSet& data, const CodecRun& codec, const Measurement& row) {
   boost::json::object result{{"data", data.name},
                              {"codec", codec.name},
                              {"ratio", row.ratio},

@@ -13,11 +13,13 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "report/measure.h"
 #include "save_data.h"
 
 namespace {
 
 namespace fs = std::filesystem;
+using cairn::bench::spread_of;
 using Clock = std::chrono::steady_clock;
 
 /// What auto promises: of raw's speed to durable at least so much, in the median.
@@ -58,12 +60,6 @@ Run save_once(cairn::CheckpointManager& manager, cairn::Step step,
   run.result = save.get();
   run.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   return run;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const std::size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 boost::json::array to_json(const cairn::SaveResult& result) {
@@ -131,7 +127,7 @@ Pairs measure_pairs(cairn::CheckpointManager& raw, cairn::CheckpointManager& enc
 }
 
 void print(const Settings& settings, const Pairs& pairs, std::size_t arrays, double share) {
-  const double speedup = median(pairs.speedups);
+  const double speedup = spread_of(pairs.speedups).median;
   const bool pass = speedup >= kGoal;
   // Other codecs take the time that they take.
   const bool promised = settings.codec == "auto" && settings.policy == "load";
@@ -142,8 +138,8 @@ void print(const Settings& settings, const Pairs& pairs, std::size_t arrays, dou
                                {"bytes", settings.bytes},
                                {"arrays", arrays},
                                {"pairs", settings.pairs},
-                               {"raw_gb_per_s", median(pairs.raw_rates)},
-                               {"gb_per_s", median(pairs.rates)},
+                               {"raw_gb_per_s", spread_of(pairs.raw_rates).median},
+                               {"gb_per_s", spread_of(pairs.rates).median},
                                {"speedup", speedup},
                                {"speedups", boost::json::value_from(pairs.speedups)},
                                {"staged_ms", pairs.last.staged_s * 1e3},
@@ -156,8 +152,8 @@ void print(const Settings& settings, const Pairs& pairs, std::size_t arrays, dou
   std::printf(
       "%s of %s: %.3f GB/s to durable, raw %.3f, speedup %.3f (median of %d pairs, least "
       "%.3f)\n",
-      settings.codec.c_str(), settings.data.c_str(), median(pairs.rates), median(pairs.raw_rates),
-      speedup, settings.pairs, std::ranges::min(pairs.speedups));
+      settings.codec.c_str(), settings.data.c_str(), spread_of(pairs.rates).median,
+      spread_of(pairs.raw_rates).median, speedup, settings.pairs, std::ranges::min(pairs.speedups));
   if (promised) {
     std::printf("goal: a median of %.2f or more, as auto promises: %s\n", kGoal,
                 pass ? "pass" : "fail");

@@ -14,7 +14,7 @@ void measure_codecs(const Context& context, Report& report) {
   automatic.workers = engine::available_cpus();
   automatic.clock = clock.get();
   const DataSet data = generate("bf16 normal", kBytes, context.settings.seed);
-  for (const Codec& codec : codecs(data, automatic)) {
+  for (const CodecRun& codec : codecs(data, automatic)) {
     if (!codec.choice) continue;
     const Measurement measured = measure(codec, data, context.settings.quick ? 3 : 9);
     const std::string note = "of the thread's own time; chosen: " + label_of(*codec.choice);

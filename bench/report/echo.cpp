@@ -71,7 +71,6 @@ std::vector<double> EchoClient::run(std::size_t messages, std::chrono::nanosecon
   std::latch enough(1);
   std::atomic<bool> stop = false;
   std::exception_ptr socket_error;
-  std::exception_ptr error;
   std::vector<double> times;
   times.reserve(messages * 16);
   {
@@ -96,14 +95,9 @@ std::vector<double> EchoClient::run(std::size_t messages, std::chrono::nanosecon
       }
       if (!told) enough.count_down();  // whoever waits for it learns of the error afterwards
     });
-    try {
-      beside(enough);
-    } catch (...) {
-      error = std::current_exception();
-    }
-    stop = true;
+    const StopAtEnd stop_at_end(stop);
+    beside(enough);
   }
-  if (error) std::rethrow_exception(error);
   if (socket_error) std::rethrow_exception(socket_error);
   return times;
 }

@@ -43,7 +43,7 @@ Plan plan_of(const Settings& settings) {
   return plan;
 }
 
-constexpr std::chrono::duration<double> kStep = std::chrono::milliseconds(5);
+constexpr std::chrono::duration<double> kStepTime = std::chrono::milliseconds(5);
 constexpr std::chrono::nanoseconds kMessageInterval = std::chrono::milliseconds(1);
 constexpr std::uint64_t kSmallestState = std::uint64_t{64} << 20;
 /// Fewer than this and one of 1000 says nothing.
@@ -169,7 +169,7 @@ TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
   sides.emplace_back([&](int) {
     SaveStream stream(kinds.front(), state, room);
     const Stopwatch watch;
-    const double long_enough = kStep.count() * static_cast<double>(plan.steps) / 2;
+    const double long_enough = kStepTime.count() * static_cast<double>(plan.steps) / 2;
     const SavesDone done = stream.run([&] { return watch.seconds() >= long_enough; });
     turns.alone_gb_per_s.push_back(done.gb_per_s());
     return 0.0;
@@ -259,7 +259,7 @@ void measure_trainer(const Plan& plan, const std::vector<SaveKind>& kinds, const
                      SaveRoom& room, Report& report) {
   const unsigned cores = engine::available_cpus();
   const unsigned threads = std::max(cores, 2U) - 1;
-  TrainerLoad trainer(threads, kStep);
+  TrainerLoad trainer(threads, kStepTime);
   const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, state, room);
   std::string setting = fmt::format("{} thread{} of a trainer, not pinned, on {} core{}", threads,
                                     threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");

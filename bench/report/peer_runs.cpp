@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using Object = boost::json::object;
 
-constexpr std::string_view kOurs = "cairn_";
+constexpr std::string_view kOurPrefix = "cairn_";
 /// What takes longer, save and restores together, runs once.
 constexpr double kSlowSeconds = 60;
 /// After so long bench/peers, which watches its deadline itself, is killed.
@@ -62,18 +62,18 @@ struct Run {
 };
 
 Object save(const PeerPlan& plan, const Run& run) {
-  if (run.name.starts_with(kOurs)) {
+  if (run.name.starts_with(kOurPrefix)) {
     return run_worker("peer", {{"mode", "save"},
                                {"safetensors", plan.workload.string()},
                                {"root", run.root.string()},
-                               {"codec", run.name.substr(kOurs.size())}});
+                               {"codec", run.name.substr(kOurPrefix.size())}});
   }
   return run_peer(plan.python, plan.deadline,
                   {"--peer", run.name, "--workload", plan.workload, "--directory", run.root});
 }
 
 Object restore(const PeerPlan& plan, const Run& run) {
-  if (run.name.starts_with(kOurs)) {
+  if (run.name.starts_with(kOurPrefix)) {
     return run_worker("peer", {{"mode", "restore"},
                                {"safetensors", plan.workload.string()},
                                {"root", run.root.string()},

@@ -40,11 +40,11 @@ constexpr Peer kPeers[] = {
 constexpr std::string_view kNoTiny =
     "minutes: a file, a descriptor or a task for each array; the variants that are faster are "
     "there";
-constexpr std::string_view kOurs = "cairn_raw";
-constexpr std::uint64_t kQuickBytes = std::uint64_t{256} << 20;
-constexpr std::size_t kQuickLeaves = 10'000;
+constexpr std::string_view kOurRun = "cairn_raw";
+constexpr std::uint64_t kPeersQuickBytes = std::uint64_t{256} << 20;
+constexpr std::size_t kPeersQuickLeaves = 10'000;
 constexpr std::uint64_t kGoalBytes = 1'900'000'000;  ///< from here on it counts as 2 GB
-constexpr int kRoundsMax = 3;
+constexpr int kPeersRoundsMax = 3;
 
 /// A figure of a process, and the rows it becomes.
 struct Measure {
@@ -121,7 +121,7 @@ constexpr Comparison kTiny[] = {
 
 void compare(std::span<const Comparison> comparisons, const std::vector<PeerResult>& results,
              std::string_view state, bool other_size, Report& report) {
-  const PeerResult* ours = find(results, kOurs);
+  const PeerResult* ours = find(results, kOurRun);
   for (const Comparison& comparison : comparisons) {
     const PeerResult* peer = best_of(results, comparison.prefix, comparison.figure);
     std::vector<double> reference = peer ? peer->of(comparison.figure) : std::vector<double>();
@@ -130,7 +130,7 @@ void compare(std::span<const Comparison> comparisons, const std::vector<PeerResu
     const std::size_t rounds = std::min(reference.size(), figures.size());
     if (rounds == 0) {
       report.leave_out(std::string(comparison.row),
-                       std::string(peer ? kOurs : comparison.prefix) + " was not measured");
+                       std::string(peer ? kOurRun : comparison.prefix) + " was not measured");
       continue;
     }
     reference.resize(rounds);
@@ -177,19 +177,19 @@ std::string described(std::uint64_t bytes, std::size_t leaves) {
   return std::to_string(bytes / 1'000'000) + " MB in " + std::to_string(leaves) + " arrays";
 }
 
-PeerPlan plan_of(const Settings& settings, const WorkDirectory& work) {
+PeerPlan peer_plan(const Settings& settings, const WorkDirectory& work) {
   PeerPlan plan;
   plan.python = settings.python;
   plan.workload = fs::absolute(work / "input") / "state.safetensors";
   plan.directory = work / "saves";
-  plan.rounds = settings.quick ? 1 : std::min(settings.rounds, kRoundsMax);
-  plan.names = {std::string(kOurs)};
+  plan.rounds = settings.quick ? 1 : std::min(settings.rounds, kPeersRoundsMax);
+  plan.names = {std::string(kOurRun)};
   return plan;
 }
 
 void measure_llama(const Settings& settings, Report& report) {
   const WorkDirectory work(settings, "peers_llama");
-  PeerPlan plan = plan_of(settings, work);
+  PeerPlan plan = peer_plan(settings, work);
   plan.names.emplace_back("cairn_auto");
   for (const Peer& peer : kPeers) {
     if (peer.quick || !settings.quick) {
@@ -199,7 +199,7 @@ void measure_llama(const Settings& settings, Report& report) {
     }
   }
   const std::uint64_t asked =
-      settings.quick ? std::min(settings.bytes, kQuickBytes) : settings.bytes;
+      settings.quick ? std::min(settings.bytes, kPeersQuickBytes) : settings.bytes;
   std::string state;
   {
     const Workload workload = make_workload("llama", asked, settings.seed);
@@ -213,7 +213,7 @@ void measure_llama(const Settings& settings, Report& report) {
 
 void measure_tiny_arrays(const Settings& settings, Report& report) {
   const WorkDirectory work(settings, "peers_tiny");
-  PeerPlan plan = plan_of(settings, work);
+  PeerPlan plan = peer_plan(settings, work);
   for (const Peer& peer : kPeers) {
     // In a hurry, what the design compares with alone.
     const bool wanted = settings.quick ? peer.name == "orbax_numpy" : peer.tiny;
@@ -228,8 +228,8 @@ void measure_tiny_arrays(const Settings& settings, Report& report) {
   std::string state;
   {
     Workload workload = make_workload("tiny", 0, settings.seed);
-    if (settings.quick && workload.arrays.size() > kQuickLeaves) {
-      workload.arrays.erase(workload.arrays.begin() + kQuickLeaves, workload.arrays.end());
+    if (settings.quick && workload.arrays.size() > kPeersQuickLeaves) {
+      workload.arrays.erase(workload.arrays.begin() + kPeersQuickLeaves, workload.arrays.end());
       report.leave_out("tiny: 100,000 arrays", "the quick report gives the peers the first 10,000");
     }
     const std::uint64_t bytes = write_workload(workload, plan.workload);
@@ -274,7 +274,7 @@ void measure_trainers(const Settings& settings, Report& report) {
     return;
   }
   const WorkDirectory work(settings, "peers_interference");
-  const PeerPlan plan = plan_of(settings, work);
+  const PeerPlan plan = peer_plan(settings, work);
   write_workload(make_workload("llama", settings.bytes, settings.seed), plan.workload);
   fs::create_directories(plan.directory);
   for (const Peer& peer : kPeers) {

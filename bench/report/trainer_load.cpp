@@ -91,19 +91,13 @@ std::vector<double> TrainerLoad::run(std::size_t steps, const Beside& beside) {
       if (mine.size() == steps) enough.count_down();
     }
   };
-  std::exception_ptr error;
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < work_.size(); ++i) threads.emplace_back(train, i);
+    const StopAtEnd stop_at_end(stop);
     begin.arrive_and_wait();
-    try {
-      beside(enough);
-    } catch (...) {
-      error = std::current_exception();
-    }
-    stop = true;
+    beside(enough);
   }
-  if (error) std::rethrow_exception(error);
   std::vector<double> all;
   for (const auto& mine : times) all.insert(all.end(), mine.begin(), mine.end());
   return all;
