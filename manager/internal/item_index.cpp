@@ -1,6 +1,7 @@
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/item_index.h>
+#include <cairn/manager/internal/path_index_file.h>
 
 #include <algorithm>
 #include <span>
@@ -84,17 +85,19 @@ Task<void> ItemIndex::open(Selections selections) {
                                              const std::vector<orbax::ValueType>&) {
     return choose(selections, paths);
   };
-  co_await open(std::move(choose_selected), std::move(selections));
+  indexed_ = co_await read_indexed(selections);
+  if (!indexed_) co_await read_metadata();
+  co_await open_tree(std::move(choose_selected), std::move(selections));
 }
 
 Task<void> ItemIndex::open(LeafChooser choose) {
+  co_await read_metadata();
   Selections everything;
-  co_await open(std::move(choose), std::move(everything));
+  co_await open_tree(std::move(choose), std::move(everything));
 }
 
 /// `names`: what of a tree without metadata is looked at; empty: all of it.
-Task<void> ItemIndex::open(LeafChooser choose, Selections names) {
-  co_await read_metadata();
+Task<void> ItemIndex::open_tree(LeafChooser choose, Selections names) {
   co_await database_.open();
   check_metadata();
   index_record();
@@ -104,6 +107,21 @@ Task<void> ItemIndex::open(LeafChooser choose, Selections names) {
     co_await refuse_lost_metadata();
     co_await index_names(std::move(choose), std::move(names));
   }
+}
+
+Task<bool> ItemIndex::read_indexed(Selections selections) {
+  if (form_ != ItemForm::tree) co_return false;
+  std::optional<IndexedPart> part = co_await find_indexed(item_, std::move(selections));
+  if (!part) co_return false;
+  // What every save says that makes an index.
+  metadata_.emplace();
+  metadata_->entries = std::move(part->entries);
+  metadata_->use_ocdbt = true;
+  metadata_->use_zarr3 = true;
+  metadata_->store_array_data_equal_to_fill_value = true;
+  record_.emplace();
+  record_->tuples = std::move(part->tuples);
+  co_return true;
 }
 
 Task<void> ItemIndex::read_metadata() {
@@ -176,7 +194,7 @@ Task<void> ItemIndex::index_tree(LeafChooser choose) {
     const bool bare = form_ == ItemForm::single_array && paths.size() == 1;
     std::vector<KeyPath> shown = bare ? std::vector<KeyPath>(1) : paths;
     const std::vector<Chosen> chosen = choose(shown, types);
-    partial = chosen.size() != shown.size();
+    partial = indexed_ || chosen.size() != shown.size();
     leaves_.resize(chosen.size());
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       StoredLeaf& leaf = leaves_[i];
@@ -281,6 +299,15 @@ void ItemIndex::check_strings(std::string_view text, const std::string& path) co
   if (!record_ || record_->strings_hash.empty() || !record_matches()) return;
   if (record_->strings_hash == content_hash(text)) return;
   damage_(not_as_committed(path));
+}
+
+Task<void> ItemIndex::check_path_index() const {
+  if (!metadata_) co_return;
+  const std::optional<Error> fault = co_await path_index_fault(item_, &metadata_->entries);
+  if (!fault) co_return;
+  ErrorContext context = fault->context();
+  context.item = name_;
+  damage_(Error(fault->code(), fault->reason(), context));
 }
 
 void check_range(const StoredLeaf& leaf) {

@@ -78,6 +78,10 @@ class ItemIndex {
   /// The same for the leaves that `choose` chooses; what it throws comes through.
   Task<void> open(LeafChooser choose);
 
+  /// Compares the index of paths, where there is one, with the item's metadata. After an open() of
+  /// everything.
+  Task<void> check_path_index() const;
+
   [[nodiscard]] const FolderPtr& folder() const noexcept { return item_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const std::vector<StoredLeaf>& leaves() const noexcept { return leaves_; }
@@ -90,7 +94,8 @@ class ItemIndex {
   /// rewritten since, the record knows nothing of. Plain layouts have no manifest: their records
   /// hold.
   [[nodiscard]] bool record_matches() const;
-  /// Orbax's metadata; none for bare zarr arrays and groups.
+  /// Orbax's metadata; none for bare zarr arrays and groups. Where parts of a large item are
+  /// wanted, as much of it as they need.
   [[nodiscard]] const std::optional<orbax::TreeMetadata>& metadata() const noexcept {
     return metadata_;
   }
@@ -116,8 +121,10 @@ class ItemIndex {
   void refuse_linked_chunks();
   void refuse_linked_nodes(const std::set<std::string>& arrays) const;
   Task<void> read_metadata();
+  /// What `selections` need of it from the index of paths, where there is one.
+  Task<bool> read_indexed(Selections selections);
+  Task<void> open_tree(LeafChooser choose, Selections names);
   Task<void> refuse_lost_metadata();
-  Task<void> open(LeafChooser choose, Selections names);
   Task<void> index_tree(LeafChooser choose);
   [[nodiscard]] KeySet array_keys() const;
   [[nodiscard]] std::vector<std::string> metadata_out_of_line() const;
@@ -154,6 +161,7 @@ class ItemIndex {
   std::optional<orbax::TreeMetadata> metadata_;
   std::optional<CairnRecord> record_;
   std::string metadata_hash_;  ///< of _METADATA, where there is a record
+  bool indexed_ = false;       ///< metadata_ and record_ are of the index of paths, and not whole
   std::vector<StoredLeaf> leaves_;
   std::vector<KeyPath> gaps_;
   // By array, of record_; empty where that does not count.

@@ -146,6 +146,7 @@ Task<void> TreeReader::verify(VerifyReport* report) {
                   context));
   }
   co_await index_.database().check_version_tree();
+  co_await index_.check_path_index();
   ReadPlan reads = co_await plan(ReadScope(index_));
   CheckSink check(index_.record() && index_.record_matches());
   ChunkReader reader(index_, check, damage_, ReadFrom::disk);

@@ -3,6 +3,7 @@
 #include <cairn/manager/internal/chunk_copy.h>
 #include <cairn/manager/internal/chunk_files.h>
 #include <cairn/manager/internal/marker.h>
+#include <cairn/manager/internal/path_index_file.h>
 #include <cairn/manager/internal/pool_loop.h>
 #include <cairn/manager/internal/tree_saver.h>
 
@@ -282,7 +283,8 @@ Task<void> TreeSaver::encode_texts() {
 
 Task<void> TreeSaver::write_tree_metadata() {
   std::string text;
-  auto encode = [this, &text] {
+  std::optional<std::string> index;
+  auto encode = [this, &text, &index] {
     orbax::TreeMetadata metadata;
     metadata.entries = std::move(layout_.entries);
     metadata.use_ocdbt = uses_ocdbt(layout_.layout);
@@ -291,10 +293,23 @@ Task<void> TreeSaver::write_tree_metadata() {
     if (!args_.custom_metadata.empty()) metadata.custom_metadata = args_.custom_metadata;
     text = orbax::encode(metadata);
     metadata_hash_ = content_hash(text);
+    if (!shares_) index = make_path_index(layout_, metadata.entries, text);
   };
   co_await engine::async_run(engine_->cpu(), std::move(encode), asio::use_awaitable);
-  state_->stored += text.size();
-  co_await write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(text));
+  co_await write_texts(std::move(text), std::move(index));
+}
+
+// By itself: between a nursery's first child and join() nothing is awaited, as a cancelled wait
+// would throw.
+Task<void> TreeSaver::write_texts(std::string metadata, std::optional<std::string> index) {
+  engine::Nursery files(engine_->executor());
+  state_->stored += metadata.size();
+  files.spawn(write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(metadata)));
+  if (index) {
+    state_->stored += index->size();
+    files.spawn(write_file(folder_, std::string(kPathIndexFile), std::move(*index)));
+  }
+  co_await files.join();
 }
 
 Task<void> TreeSaver::finish_store() {

@@ -90,6 +90,7 @@ class TreeSaver final : public ItemSaver {
   Task<void> encode_texts();
   /// The tree, which is known once it is planned.
   Task<void> write_tree_metadata();
+  Task<void> write_texts(std::string metadata, std::optional<std::string> index);
   /// store_'s finish_data(), and sum_up() beside it.
   Task<void> finish_store();
   /// Once every chunk is stored.
