@@ -15,14 +15,15 @@
 
 namespace cairn::engine {
 
-/// Runs short functions on worker threads, or when told to. Thread-safe.
+/// Runs short functions on worker threads, or when told to. Thread-safe. None may wait for another.
 class CAIRN_EXPORT CpuPool {
  public:
   virtual ~CpuPool() = default;
   /// Queues `task`; it must not throw (async_run() wraps what may). A pool with threads throws
   /// system_error(Errc::forked_child) in a child forked after it was made.
   virtual void enqueue(std::function<void()> task) = 0;
-  /// How many tasks run at once.
+  /// How many tasks run at once, at most: those of this library's pools give way while other
+  /// threads want the cores (ARCHITECTURE.md, "Workers give way").
   [[nodiscard]] virtual unsigned concurrency() const noexcept = 0;
 };
 

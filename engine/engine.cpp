@@ -103,6 +103,7 @@ Engine::Impl::Impl(EngineOptions options)
       staging(staging_size(options.staging_bytes)),
       window(options.io_window_bytes, options.io_window_bytes / kWindowShare),
       cpu(options.cpu_pool ? std::move(options.cpu_pool) : make_tbb_pool(options.cpu_threads)),
+      watched(options.io_backend != nullptr),
       backend(options.io_backend ? std::move(options.io_backend) : make_backend(options.backend)) {
   if (options.registered_buffers == RegisteredBuffers::off) return;
   const std::array ranges{staging.memory(), window.memory()};
@@ -237,6 +238,13 @@ void Engine::note_completed(const IoRequest& request, const IoResult& result) no
   const auto moved = static_cast<std::uint64_t>(result.value);
   if (request.op == IoOp::read) add(impl_->bytes_read, moved);
   if (request.op == IoOp::write) add(impl_->bytes_written, moved);
+}
+
+bool Engine::may_read_cached() const noexcept {
+  return !forked() && !impl_->watched;
+}
+void Engine::note_read(std::uint64_t bytes) noexcept {
+  add(impl_->bytes_read, bytes);
 }
 
 void Engine::note_opened(bool direct) noexcept {

@@ -103,6 +103,10 @@ class CAIRN_EXPORT Engine : public std::enable_shared_from_this<Engine> {
   void close_later(int fd) noexcept;
   /// Counts an operation of submit()'s; its complete() calls this first.
   void note_completed(const IoRequest& request, const IoResult& result) noexcept;
+  /// Whether File::read_cached() may pass the backend by: not where it is one of the caller's.
+  [[nodiscard]] bool may_read_cached() const noexcept;
+  /// Counts bytes read without an operation.
+  void note_read(std::uint64_t bytes) noexcept;
   /// Counts a file opened for data, with direct I/O or without.
   void note_opened(bool direct) noexcept;
 

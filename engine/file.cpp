@@ -1,4 +1,5 @@
 #include <cairn/engine/file.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <utility>
@@ -39,6 +40,21 @@ File::File(std::shared_ptr<Engine> engine, Descriptor fd, bool direct,
            std::uint32_t alignment) noexcept
     : fd_(std::move(engine), std::move(fd)), direct_(direct), alignment_(alignment) {
   if (!direct_) window_ = std::make_shared<impl::WriteBackWindow>();
+}
+
+std::size_t File::read_cached(std::uint64_t offset, std::span<std::byte> bytes) const noexcept {
+  if (direct_ || !fd_ || !fd_.engine()->may_read_cached()) return 0;
+  std::size_t count = 0;
+  while (count < bytes.size()) {
+    iovec rest{bytes.data() + count, bytes.size() - count};
+    const ::ssize_t got =
+        ::preadv2(fd_.get(), &rest, 1, static_cast<::off_t>(offset + count), RWF_NOWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    count += static_cast<std::size_t>(got);
+  }
+  fd_.engine()->note_read(count);
+  return count;
 }
 
 IoRequest File::request(IoOp op) const {

@@ -109,6 +109,13 @@ class CAIRN_EXPORT File {
   /// void(error_code, std::uint64_t bytes)
   template <class Token>
   auto async_cached(std::uint64_t offset, std::uint64_t length, Token&& token);
+  /// Reads what the page cache has, on the calling thread and without waiting for the disk: until
+  /// `bytes` is full, the file ends or a page is not there. Returns how many bytes it read; 0 also
+  /// where the kernel cannot tell (before Linux 4.14, file systems without RWF_NOWAIT), with direct
+  /// I/O, and where EngineOptions::io_backend is to see each operation. Several threads may call
+  /// it.
+  [[nodiscard]] std::size_t read_cached(std::uint64_t offset,
+                                        std::span<std::byte> bytes) const noexcept;
   /// What FileStatus has of it.
   template <class Token>
   auto async_stat(Token&& token);  // void(error_code, FileStatus)

@@ -83,9 +83,15 @@ class WorkerObserver final : public oneapi::tbb::task_scheduler_observer {
 #endif
     observe(true);
   }
-  ~WorkerObserver() override { observe(false); }
-  void on_scheduler_entry(bool) override { manners_.emplace(); }
-  void on_scheduler_exit(bool) override { manners_.reset(); }
+  ~WorkerObserver() override {
+    observe(false);
+  }
+  void on_scheduler_entry(bool) override {
+    manners_.emplace();
+  }
+  void on_scheduler_exit(bool) override {
+    manners_.reset();
+  }
 
  private:
   struct Manners {
@@ -113,17 +119,14 @@ class TbbPool final : public CpuPool {
   void enqueue(std::function<void()> task) override {
     internal::check_not_forked(generation_, "this CPU pool");
     internal::TaskQueue* const queue = &parts_->queue;
-    const std::uint64_t pushed = queue->push(std::move(task));
-    tell_sanitizer_handed_over(queue);
+    const internal::TaskQueue::Pushed pushed = queue->push(std::move(task));
+    if (!pushed.call) return;
     try {
-      parts_->arena.enqueue([queue] {
-        tell_sanitizer_received(queue);
-        queue->run_one();
-      });
+      parts_->call_one();
     } catch (...) {
       // Whoever asked is told, so the task must not run later. Where a worker has taken it already,
       // another is left without a worker.
-      if (queue->take_back(pushed)) throw;
+      if (queue->take_back(pushed.number)) throw;
       queue->run_one();
     }
   }
@@ -133,7 +136,17 @@ class TbbPool final : public CpuPool {
  private:
   struct Parts {
     explicit Parts(unsigned count)
-        : threads(allowed(count)), arena(static_cast<int>(count), 0), observer(arena) {}
+        : threads(allowed(count)),
+          queue(count, [this] { call_one(); }),
+          arena(static_cast<int>(count), 0),
+          observer(arena) {}
+    void call_one() {
+      tell_sanitizer_handed_over(&queue);
+      arena.enqueue([this] {
+        tell_sanitizer_received(&queue);
+        queue.run_one();
+      });
+    }
     // Before the arena is made: TBB cuts its request for workers to the limit of that moment.
     static unsigned allowed(unsigned count) {
       worker_limit.get().raise(count);

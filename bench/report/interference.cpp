@@ -142,13 +142,33 @@ Block steps_beside_saves(TrainerLoad& trainer, std::size_t steps, const SaveKind
   });
 }
 
+/// The same beside fio, which writes as much as a save, again and again: what the disk's work costs
+/// a trainer whoever asks for it.
+Block steps_beside_fio(TrainerLoad& trainer, std::size_t steps, const FioJob& job,
+                       std::uint64_t bytes, SaveRoom& room, SavesDone& done) {
+  return trainer.run(steps, [&](const std::latch& enough) {
+    const Stopwatch watch;
+    do {
+      static_cast<void>(run_fio(job, room.new_root(), bytes));
+      room.note_written(bytes);
+      done.bytes += bytes;
+    } while (!enough.try_wait() && done.bytes + bytes <= room.stream_bytes_max());
+    done.seconds = watch.seconds();
+  });
+}
+
+/// Of `kinds` and, last, of fio.
 TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
-                                const std::vector<SaveKind>& kinds, const Workload& state,
-                                SaveRoom& room) {
+                                const std::vector<SaveKind>& kinds, const FioJob& fio,
+                                const Workload& state, SaveRoom& room) {
+  // An engine knows after a while that it is beside a trainer; this one never is.
+  SaveKind alone = kinds.front();
+  alone.engine = make_engine({});
+  SaveStream(alone, state, room).run([] { return true; });
   TrainerTurns turns;
-  turns.with.resize(kinds.size());
-  turns.gb_per_s.resize(kinds.size());
-  turns.bytes.resize(kinds.size());
+  turns.with.resize(kinds.size() + 1);
+  turns.gb_per_s.resize(kinds.size() + 1);
+  turns.bytes.resize(kinds.size() + 1);
   std::vector<Side> sides;
   sides.emplace_back([&](int) {
     const OthersLoad others;
@@ -156,18 +176,20 @@ TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
     turns.others_load.push_back(others.share());
     return 0.0;
   });
-  for (std::size_t i = 0; i < kinds.size(); ++i) {
+  for (std::size_t i = 0; i <= kinds.size(); ++i) {
     sides.emplace_back([&, i](int) {
       SavesDone done;
       const std::size_t steps = i == 0 ? plan.steps : plan.other_steps;
-      turns.with[i].push_back(steps_beside_saves(trainer, steps, kinds[i], state, room, done));
+      turns.with[i].push_back(
+          i < kinds.size() ? steps_beside_saves(trainer, steps, kinds[i], state, room, done)
+                           : steps_beside_fio(trainer, steps, fio, state.bytes(), room, done));
       turns.bytes[i].push_back(done.bytes);
       turns.gb_per_s[i].push_back(done.gb_per_s());
       return 0.0;
     });
   }
   sides.emplace_back([&](int) {
-    SaveStream stream(kinds.front(), state, room);
+    SaveStream stream(alone, state, room);
     const Stopwatch watch;
     const double long_enough = kStepTime.count() * static_cast<double>(plan.steps) / 2;
     const SavesDone done = stream.run([&] { return watch.seconds() >= long_enough; });
@@ -196,18 +218,20 @@ void add_trainer_rows(const Plan& plan, const SaveKind& kind, const Compared& co
   const std::size_t samples =
       std::min(Compared::count(compared.with), Compared::count(compared.without));
   const auto add = [&](const char* name, const Statistic& statistic) {
+    const Spread ratio = compared.ratio(statistic);
     report.add(
         {fmt::format("trainer_{}{}", name, kind.suffix),
-         compared.more_percent(statistic),
+         (ratio.median - 1) * 100,
          "%",
          {},
-         compared.ratio(statistic),
+         ratio,
          plan.rounds,
-         fmt::format("{}; a step {:.2f} ms, without saves {:.2f} ms, the ratio is theirs round "
-                     "by round; at least {} steps a side; without saves the halves of the "
+         fmt::format("{}; a step {:.2f} ms, without saves {:.2f} ms, of all rounds together "
+                     "{:.1f} % more; at least {} steps a side; without saves the halves of the "
                      "blocks differ by {:.1f} %; {}",
                      kind.what, Compared::figure(compared.with, statistic) * 1e3,
-                     Compared::figure(compared.without, statistic) * 1e3, samples,
+                     Compared::figure(compared.without, statistic) * 1e3,
+                     compared.more_percent(statistic), samples,
                      std::abs(compared.noise_percent(statistic)), setting)});
   };
   add("mean", mean);
@@ -255,12 +279,13 @@ void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::si
   report.add(std::move(speed));
 }
 
-void measure_trainer(const Plan& plan, const std::vector<SaveKind>& kinds, const Workload& state,
-                     SaveRoom& room, Report& report) {
+void measure_trainer(const Plan& plan, std::vector<SaveKind> kinds, const FioJob& fio,
+                     const Workload& state, SaveRoom& room, Report& report) {
   const unsigned cores = engine::available_cpus();
   const unsigned threads = std::max(cores, 2U) - 1;
   TrainerLoad trainer(threads, kStepTime);
-  const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, state, room);
+  const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, fio, state, room);
+  kinds.push_back({"_fio", "no save: fio writes as much, " + to_string(fio), nullptr});
   std::string setting = fmt::format("{} thread{} of a trainer, not pinned, on {} core{}", threads,
                                     threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
   if (cores == 1) setting += "; no core is left for the save";
@@ -381,7 +406,7 @@ void measure_interference(const Context& context, Report& report) {
   warm_up(plan, kinds, room, state);
   report.note_machine("interference_path", boost::json::string(path_of(*kinds.front().engine)));
   report.note_machine("interference_bytes", state.bytes());
-  measure_trainer(plan, kinds, state, room, report);
+  measure_trainer(plan, kinds, context.fio.write, state, room, report);
   measure_echo(plan, kinds.front(), state, room, report);
 }
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "report/context.h"
+#include "report/trace.h"
 #include "report/worker.h"
 
 namespace cairn::bench {
@@ -122,11 +123,16 @@ void run_sections(Context& context, const std::vector<std::string>& only, Report
 struct Outputs {
   fs::path json = "report.json";
   fs::path plots = "report";
+  fs::path trace;  ///< instead of all else
 };
 
 int run(Settings settings, const std::vector<std::string>& only, const Outputs& outputs) {
-  Report report;
   fs::create_directories(settings.directory);
+  if (!outputs.trace.empty()) {
+    trace_saves(settings, outputs.trace);
+    return 0;
+  }
+  Report report;
   remove_leftovers(settings.directory);
   fit(settings, report);
   if (settings.quick) {
@@ -177,6 +183,9 @@ int main(int argc, char** argv) {
   app.add_option("--python", settings.python,
                  "with the peers installed; default: tests/interop/.venv, as tests/interop/setup "
                  "--torch makes it");
+  app.add_option("--trace", outputs.trace,
+                 "measure nothing; write what disk and cores do during two saves to this file, for "
+                 "Perfetto");
   CLI11_PARSE(app, argc, argv);
   if (bytes > 0)
     settings.bytes = bytes;

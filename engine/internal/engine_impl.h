@@ -31,6 +31,7 @@ struct Engine::Impl {
   std::atomic<std::uint64_t> files_direct{0};
   std::atomic<std::uint64_t> files_buffered{0};
   const std::shared_ptr<CpuPool> cpu;
+  const bool watched;  ///< the backend is one of the caller's, who is to see every operation
   const std::unique_ptr<IoBackend> backend;
   internal::StrandThread strand;
   Impl* next_forked = nullptr;  // list of those given up in a forked child

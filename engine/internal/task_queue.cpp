@@ -10,12 +10,19 @@
 
 namespace cairn::engine::internal {
 
-std::uint64_t TaskQueue::push(std::function<void()> task) {
+TaskQueue::TaskQueue(unsigned workers, std::function<void()> call_one, Times times)
+    : call_one_(std::move(call_one)), times_(times), share_(workers) {}
+
+TaskQueue::Pushed TaskQueue::push(std::function<void()> task) {
   assert(task != nullptr);
   const std::lock_guard lock(mutex_);
   tasks_.push_back({last_number_ + 1, std::move(task)});
   ++unfinished_;
-  return ++last_number_;
+  Pushed pushed;
+  pushed.number = ++last_number_;
+  pushed.call = running_ + called_ < share_.allowed();
+  ++(pushed.call ? called_ : owed_);
+  return pushed;
 }
 
 bool TaskQueue::take_back(std::uint64_t pushed) {
@@ -25,26 +32,70 @@ bool TaskQueue::take_back(std::uint64_t pushed) {
   if (found == tasks_.end() || found->number != pushed) return false;
   task = std::move(found->run);
   tasks_.erase(found);
+  --called_;
   if (--unfinished_ == 0) idle_.notify_all();
   return true;
 }
 
-void TaskQueue::run_one() noexcept {
-  std::function<void()> task;
-  {
-    const std::lock_guard lock(mutex_);
-    assert(!tasks_.empty());
-    task = std::move(tasks_.front().run);
-    tasks_.pop_front();
-  }
+void TaskQueue::run_front(std::unique_lock<std::mutex>& lock) noexcept {
+  assert(!tasks_.empty());
+  std::function<void()> task = std::move(tasks_.front().run);
+  tasks_.pop_front();
+  lock.unlock();
+  const ThreadTimes begin = times_();
   {
     const EngineThreadScope scope;
     task();
     // Its captures are part of the task: they may be the last to hold an engine.
     task = nullptr;
   }
-  const std::lock_guard lock(mutex_);
+  const ThreadTimes end = times_();
+  lock.lock();
+  share_.note(end.passed - begin.passed, end.on_core - begin.on_core, owed_ > 0);
+}
+
+std::size_t TaskQueue::take_owed() {
+  const std::size_t there = running_ + called_;
+  const std::size_t room = std::max<std::size_t>(share_.allowed(), there) - there;
+  const std::size_t taken = std::min(owed_, room);
+  owed_ -= taken;
+  called_ += taken;
+  return taken;
+}
+
+void TaskQueue::run_one() noexcept {
+  std::unique_lock lock(mutex_);
+  --called_;
+  if (running_ >= share_.allowed()) {
+    ++owed_;
+    return;
+  }
+  ++running_;
+  run_front(lock);
+  while (owed_ > 0 && running_ <= share_.allowed()) {
+    --owed_;        // which is run next
+    --unfinished_;  // the one that has run
+    const std::size_t calls = take_owed();
+    if (calls > 0) {
+      lock.unlock();
+      call_for(calls);
+      lock.lock();
+    }
+    run_front(lock);
+  }
+  --running_;
   if (--unfinished_ == 0) idle_.notify_all();
+}
+
+void TaskQueue::call_for(std::size_t tasks) noexcept {
+  try {
+    for (; tasks > 0; --tasks) call_one_();
+  } catch (...) {
+    // Whoever runs goes on to them.
+    const std::lock_guard lock(mutex_);
+    called_ -= tasks;
+    owed_ += tasks;
+  }
 }
 
 void TaskQueue::wait_idle() {
@@ -56,7 +107,8 @@ namespace {
 
 class ThreadPool final : public CpuPool {
  public:
-  explicit ThreadPool(unsigned threads) : generation_(fork_generation()) {
+  explicit ThreadPool(unsigned threads)
+      : generation_(fork_generation()), queue_(threads, [this] { ready_.release(); }) {
     for (unsigned i = 0; i < threads; ++i)
       threads_.push_back(start_thread("cairn-cpu", [this] { work(); }));
   }
@@ -75,8 +127,7 @@ class ThreadPool final : public CpuPool {
 
   void enqueue(std::function<void()> task) override {
     check_not_forked(generation_, "this CPU pool");
-    queue_.push(std::move(task));
-    ready_.release();
+    if (queue_.push(std::move(task)).call) ready_.release();
   }
 
   [[nodiscard]] unsigned concurrency() const noexcept override {

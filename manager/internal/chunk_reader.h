@@ -31,6 +31,7 @@ class ChunkReader {
   struct DataFile {
     FilePtr file;
     std::uint64_t size = 0;  ///< bytes
+    bool cached = false;     ///< all of it, when it was opened
   };
   using DataFilePtr = std::shared_ptr<DataFile>;
   using Inlined = std::vector<ReadPlan::Inlined>;
@@ -57,7 +58,12 @@ class ChunkReader {
   [[nodiscard]] std::uint64_t scratch_of(const ChunkPiece& piece) const;
   void count(const Tally& tally);
 
+  /// The extent's pieces from the page cache to where their elements go, without the window. False
+  /// where one of them cannot be, or is not sound: then none has been taken.
+  Task<bool> read_in_place(const ReadExtent* extent, DataFilePtr file, Tally* tally);
+
   // On workers.
+  [[nodiscard]] bool read_in_place(const ChunkPiece& piece, const engine::File& file) const;
   void check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const;
   /// `offset`: for messages, in the file: of the piece, or of the node that it is in.
   void take(const ChunkPiece& piece, std::span<const std::byte> stored,

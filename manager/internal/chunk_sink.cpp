@@ -84,6 +84,10 @@ std::size_t LoadSink::scratch_bytes(const PieceView& piece) const {
   return piece.array.verbatim || direct ? 0 : piece.array.chunk_bytes;
 }
 
+std::span<std::byte> LoadSink::run_of(const PieceView& piece) const {
+  return piece.array.verbatim ? direct_run(target(piece.leaf), piece) : std::span<std::byte>();
+}
+
 void LoadSink::take(const PieceView& piece, std::span<const std::byte> stored,
                     std::span<std::byte> scratch) {
   const LoadTarget& to = target(piece.leaf);

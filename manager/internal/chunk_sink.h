@@ -19,6 +19,9 @@ class ChunkSink {
   virtual ~ChunkSink() = default;
   /// Memory that take() needs beside the stored bytes.
   [[nodiscard]] virtual std::size_t scratch_bytes(const PieceView& piece) const = 0;
+  /// Where a piece's elements go as they are, so that they may be read there at once; empty where
+  /// they go elsewhere, or are encoded.
+  [[nodiscard]] virtual std::span<std::byte> run_of(const PieceView&) const { return {}; }
   /// Throws FormatError on bytes that cannot be decoded.
   virtual void take(const PieceView& piece, std::span<const std::byte> stored,
                     std::span<std::byte> scratch) = 0;
@@ -54,6 +57,7 @@ class LoadSink final : public ChunkSink {
   LoadSink(const ReadScope& scope, std::vector<LoadTarget> targets)
       : leaves_(scope.leaves), targets_(std::move(targets)) {}
   [[nodiscard]] std::size_t scratch_bytes(const PieceView& piece) const override;
+  [[nodiscard]] std::span<std::byte> run_of(const PieceView& piece) const override;
   void take(const PieceView& piece, std::span<const std::byte> stored,
             std::span<std::byte> scratch) override;
   void take_absent(const PieceView& piece) override;

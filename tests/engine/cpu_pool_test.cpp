@@ -10,6 +10,8 @@
 #include <future>
 #include <latch>
 #include <numeric>
+#include <semaphore>
+#include <thread>
 
 namespace cairn::engine {
 namespace {
@@ -94,10 +96,10 @@ TEST(AvailableCpus, IsAtLeastOneAndNoMoreThanTheMachineHas) {
 }
 
 TEST(TaskQueue, ATaskThatIsTakenBackNeverRuns) {
-  internal::TaskQueue queue;
+  internal::TaskQueue queue(3, [] {});
   std::string ran;
   static_cast<void>(queue.push([&] { ran += "a"; }));
-  const std::uint64_t refused = queue.push([&] { ran += "b"; });
+  const std::uint64_t refused = queue.push([&] { ran += "b"; }).number;
   static_cast<void>(queue.push([&] { ran += "c"; }));
   EXPECT_TRUE(queue.take_back(refused));
   EXPECT_FALSE(queue.take_back(refused));
@@ -107,9 +109,62 @@ TEST(TaskQueue, ATaskThatIsTakenBackNeverRuns) {
   EXPECT_EQ(ran, "ac");
 }
 
+/// Every task takes 1 ms, and waits for a core meanwhile.
+internal::ThreadTimes waiting() noexcept {
+  static std::atomic<std::int64_t> calls = 0;
+  internal::ThreadTimes times;
+  times.passed = std::chrono::milliseconds(++calls);
+  return times;
+}
+
+TEST(TaskQueue, FewerTasksRunAtOnceWhereWorkersWaitForCoresAndNoneIsForgotten) {
+  constexpr unsigned kWorkers = 4;
+  constexpr unsigned kTasks = 400;
+  std::counting_semaphore<> calls(0);
+  internal::TaskQueue queue(
+      kWorkers, [&] { calls.release(); }, waiting);
+  std::atomic<unsigned> running = 0;
+  std::atomic<unsigned> ran = 0;
+  std::atomic<unsigned> most = 0;
+  for (unsigned i = 0; i < kTasks; ++i) {
+    const auto pushed = queue.push([&] {
+      const unsigned now = ++running;
+      // By then they have given way.
+      if (++ran > kTasks / 2) most = std::max(most.load(), now);
+      std::this_thread::yield();
+      --running;
+    });
+    if (pushed.call) calls.release();
+  }
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> workers;
+  for (unsigned i = 0; i < kWorkers; ++i) {
+    workers.emplace_back([&] {
+      for (calls.acquire(); !stop; calls.acquire()) queue.run_one();
+    });
+  }
+  queue.wait_idle();
+  stop = true;
+  calls.release(kWorkers);
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(ran, kTasks);
+  EXPECT_EQ(most, 1u);
+}
+
+TEST(TaskQueue, WhoRunsGoesOnToWhatNobodyIsCalledFor) {
+  internal::TaskQueue queue(1, [] { FAIL() << "one is enough"; });
+  std::string ran;
+  EXPECT_TRUE(queue.push([&] { ran += "a"; }).call);
+  EXPECT_FALSE(queue.push([&] { ran += "b"; }).call);
+  EXPECT_FALSE(queue.push([&] { ran += "c"; }).call);
+  queue.run_one();
+  queue.wait_idle();
+  EXPECT_EQ(ran, "abc");
+}
+
 TEST(TaskQueue, ATaskThatRunsCannotBeTakenBack) {
-  internal::TaskQueue queue;
-  const std::uint64_t pushed = queue.push([] {});
+  internal::TaskQueue queue(3, [] {});
+  const std::uint64_t pushed = queue.push([] {}).number;
   queue.run_one();
   EXPECT_FALSE(queue.take_back(pushed));
   queue.wait_idle();

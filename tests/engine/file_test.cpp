@@ -181,6 +181,39 @@ TEST_P(FileTest, DirectReadEndsWhereTheFileEnds) {
   EXPECT_EQ(memory.get()[4999], std::byte{'r'});
 }
 
+TEST_P(FileTest, WhatThePageCacheHasIsReadWithoutAnOperation) {
+  engine::EngineOptions options;
+  options.backend.kind = GetParam();
+  options.staging_bytes = options.io_window_bytes = 1 << 20;
+  const auto plain = Engine::create(std::move(options));
+  std::string text(100'000, 'x');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7);
+  put("cached", text);
+  const auto open = [&](const std::shared_ptr<Engine>& with, DirectIo direct) {
+    Directory directory = Directory::async_open(with, temp_.string(), use_future).get();
+    return directory.async_open_file("cached", OpenMode::read, direct, use_future).get();
+  };
+  const auto read = [&](const File& file, std::uint64_t offset, std::size_t bytes) {
+    std::string found(bytes, '?');
+    found.resize(file.read_cached(offset, std::as_writable_bytes(std::span(found))));
+    return found;
+  };
+  const File file = open(plain, DirectIo::off);
+  const engine::EngineStats before = plain->stats();
+  if (read(file, 0, 1).empty()) GTEST_SKIP() << "this file system cannot tell what is cached";
+  EXPECT_EQ(read(file, 0, text.size()), text);
+  EXPECT_EQ(read(file, 5000, 11), text.substr(5000, 11));
+  EXPECT_EQ(read(file, text.size() - 3, 10), text.substr(text.size() - 3)) << "to the file's end";
+  EXPECT_EQ(read(file, text.size(), 10), "");
+  const engine::EngineStats after = plain->stats();
+  EXPECT_EQ(after.operations_submitted, before.operations_submitted);
+  EXPECT_EQ(after.bytes_read - before.bytes_read, 1 + text.size() + 11 + 3);
+  // Where somebody watches the operations, they are what reads.
+  EXPECT_EQ(read(open(engine_, DirectIo::off), 0, 10), "");
+  const File direct = open(plain, DirectIo::automatic);
+  EXPECT_EQ(read(direct, 0, 4096).empty(), direct.direct());
+}
+
 TEST_P(FileTest, WritesAboveTheWriteBackWindowKeepTheirContent) {
   constexpr std::size_t kChunk = 8u << 20;
   constexpr std::size_t kChunks = 10;  // 80 MiB: two windows are written back

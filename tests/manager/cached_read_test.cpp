@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/use_future.hpp>
+#include <fstream>
 #include <functional>
 #include <numeric>
 
@@ -80,6 +81,31 @@ TEST_P(CachedRead, RestoreTakesFilesOfThePageCacheFromThere) {
   expect_restored(manager);
   const std::uint64_t cold = options_.engine->stats().files_buffered - before - warm;
   EXPECT_GT(warm, cold);
+}
+
+TEST_P(CachedRead, ElementsOfThePageCacheNeedNeitherOperationsNorTheWindow) {
+  if (!save()) GTEST_SKIP() << "this file system has no direct I/O";
+  read_all();
+  const ManagerOptions fresh = options();
+  const CheckpointManager manager(root(), fresh);
+  EXPECT_EQ(manager.restore(0).get().tree(), counting());
+  EXPECT_GE(fresh.engine->stats().bytes_read, kElements * sizeof(std::uint32_t));
+  EXPECT_EQ(fresh.engine->stats().window.peak_bytes, 0u);
+}
+
+TEST_P(CachedRead, AChangedByteInThePageCacheIsFound) {
+  if (!save()) GTEST_SKIP() << "this file system has no direct I/O";
+  for (const auto& entry : fs::directory_iterator(fs::path(root()) / "0/default/d")) {
+    if (entry.file_size() < kElements) continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(1'000'000);
+    file.put('!');
+  }
+  read_all();
+  CheckpointManager manager(root(), options_);
+  const Error error = error_of(manager.restore(0));
+  EXPECT_EQ(error.code(), ErrorCode::data_loss);
+  EXPECT_EQ(error.context().key_path, "w");
 }
 
 TEST_P(CachedRead, RestoreLeavesNoDataInThePageCache) {

@@ -1,0 +1,65 @@
+#include <cairn/engine/internal/worker_share.h>
+
+#include <algorithm>
+#include <ctime>
+
+namespace cairn::engine::internal {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+/// So much of its time a worker waits on a machine that is the engine's alone: its other threads
+/// want cores too. Where others use all cores but one, it waits a third.
+constexpr double kUsualWait = 0.15;
+/// Now and then a task waits for 5 ms, for the kernel's own threads.
+constexpr nanoseconds kExcessMax = 8ms;
+/// While it is likely that others want the core.
+constexpr nanoseconds kTriedExcessMax = 3ms;
+/// Of worker time, not of the day: saves are short, and hours may be between two of them.
+constexpr nanoseconds kPatienceMin = 60ms;
+constexpr nanoseconds kPatienceMax = 3200ms;
+
+}  // namespace
+
+void WorkerShare::note(nanoseconds took, nanoseconds on_core, bool wanted) noexcept {
+  on_core = std::min(on_core, took);
+  took_ += took;
+  on_core_ += on_core;
+  since_change_ += took;
+  excess_ += took - on_core;
+  excess_ -= std::chrono::duration_cast<nanoseconds>(kUsualWait * took);
+  if (excess_ <= 0ns) excess_ = took_ = on_core_ = 0ns;
+  if (excess_ > (trying_ ? kTriedExcessMax : kExcessMax)) {
+    give_way();
+  } else if (since_change_ >= patience_) {
+    // Whatever was tried has held.
+    trying_ = wanted && allowed_ < workers_;
+    if (trying_) {
+      ++allowed_;
+      since_change_ = 0ns;
+    }
+  }
+}
+
+void WorkerShare::give_way() noexcept {
+  const double share = static_cast<double>(on_core_.count()) / static_cast<double>(took_.count());
+  excess_ = took_ = on_core_ = since_change_ = 0ns;
+  if (allowed_ == 1) return;
+  patience_ = trying_ ? std::min(2 * patience_, kPatienceMax) : kPatienceMin;
+  trying_ = false;
+  allowed_ = std::clamp(static_cast<unsigned>(share * allowed_), 1U, allowed_ - 1);
+}
+
+ThreadTimes thread_times() noexcept {
+  ThreadTimes times;
+  times.passed = std::chrono::steady_clock::now().time_since_epoch();
+  timespec now{};
+  // Where it fails, as no Linux does, the thread seems to have been on a core all the time.
+  times.on_core = ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0
+                      ? std::chrono::seconds(now.tv_sec) + nanoseconds(now.tv_nsec)
+                      : times.passed;
+  return times;
+}
+
+}  // namespace cairn::engine::internal
