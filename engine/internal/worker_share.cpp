@@ -1,7 +1,13 @@
 #include <cairn/engine/internal/worker_share.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <ctime>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <utility>
 
 namespace cairn::engine::internal {
 namespace {
@@ -19,6 +25,34 @@ constexpr nanoseconds kTriedExcessMax = 3ms;
 /// Of worker time, not of the day: saves are short, and hours may be between two of them.
 constexpr nanoseconds kPatienceMin = 60ms;
 constexpr nanoseconds kPatienceMax = 3200ms;
+
+/// What the kernel says of this thread: "<ns on a core> <ns waiting for one> <times>". Not the
+/// thread's CPU clock: what is missing there the host of a virtual machine may have taken, or a
+/// page that was not in memory, and to give way to these helps nobody.
+class SchedulerFile {
+ public:
+  SchedulerFile() noexcept : fd_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+  ~SchedulerFile() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  SchedulerFile(const SchedulerFile&) = delete;
+  SchedulerFile& operator=(const SchedulerFile&) = delete;
+
+  /// Zero where the kernel does not tell: then nobody seems to wait.
+  [[nodiscard]] nanoseconds waited() const noexcept {
+    std::array<char, 96> text;
+    const ::ssize_t length = fd_ < 0 ? -1 : ::pread(fd_, text.data(), text.size(), 0);
+    if (length <= 0) return 0ns;
+    const char* const end = text.data() + length;
+    const char* const second = std::find(std::as_const(text).data(), end, ' ');
+    std::int64_t waited = 0;
+    if (second != end) std::from_chars(second + 1, end, waited);
+    return nanoseconds(waited);
+  }
+
+ private:
+  int fd_;
+};
 
 }  // namespace
 
@@ -52,13 +86,10 @@ void WorkerShare::give_way() noexcept {
 }
 
 ThreadTimes thread_times() noexcept {
+  thread_local const SchedulerFile file;
   ThreadTimes times;
   times.passed = std::chrono::steady_clock::now().time_since_epoch();
-  timespec now{};
-  // Where it fails, as no Linux does, the thread seems to have been on a core all the time.
-  times.on_core = ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0
-                      ? std::chrono::seconds(now.tv_sec) + nanoseconds(now.tv_nsec)
-                      : times.passed;
+  times.on_core = times.passed - file.waited();
   return times;
 }
 

@@ -36,7 +36,8 @@ class WorkerShare {
   bool trying_ = false;
 };
 
-/// Two clocks: one that runs always, and one that runs while this thread is on a core.
+/// Two clocks: one that runs always, and one that stands still while this thread waits for a core
+/// that another thread has. Their difference within a task counts, not what they show.
 struct ThreadTimes {
   std::chrono::nanoseconds passed{};
   std::chrono::nanoseconds on_core{};

@@ -184,9 +184,8 @@ class IndexedSearch {
 
 }  // namespace
 
-std::optional<std::string> make_path_index(const ItemLayout& layout,
-                                           const std::vector<orbax::TreeEntry>& entries,
-                                           std::string_view metadata) {
+std::optional<PathIndexWriter> index_paths(const ItemLayout& layout,
+                                           const std::vector<orbax::TreeEntry>& entries) {
   if (layout.layout != Layout::ocdbt_zarr3 || entries.size() < kIndexedLeavesMin)
     return std::nullopt;
   const auto indexable = [](const orbax::TreeEntry& entry) { return is_indexable(entry.path); };
@@ -201,7 +200,7 @@ std::optional<std::string> make_path_index(const ItemLayout& layout,
     leaf.place = place;
     writer.add(leaf);
   }
-  return writer.finish(metadata);
+  return writer;
 }
 
 Task<std::unique_ptr<PathIndexFile>> PathIndexFile::open(FolderPtr item) {

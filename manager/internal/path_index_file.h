@@ -18,11 +18,10 @@ namespace cairn::internal {
 /// Items of fewer leaves have no index: their metadata is read as fast.
 inline constexpr std::size_t kIndexedLeavesMin = 4096;
 
-/// The index of what a save's metadata says, `metadata`: by `entries`, the same that were encoded
-/// there. None for items that need none or cannot have one. Pure; runs on the CPU pool.
-[[nodiscard]] std::optional<std::string> make_path_index(
-    const ItemLayout& layout, const std::vector<orbax::TreeEntry>& entries,
-    std::string_view metadata);
+/// The index of a save's metadata, which has `entries`; its text is given to finish(). None for
+/// items that need none or cannot have one. Pure; runs on the CPU pool.
+[[nodiscard]] std::optional<PathIndexWriter> index_paths(
+    const ItemLayout& layout, const std::vector<orbax::TreeEntry>& entries);
 
 /// An index that is open. Its operations throw Error, data_loss where the file is damaged.
 class PathIndexFile {

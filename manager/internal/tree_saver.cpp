@@ -291,9 +291,13 @@ Task<void> TreeSaver::write_tree_metadata() {
     metadata.use_zarr3 = uses_zarr3(layout_.layout);
     metadata.store_array_data_equal_to_fill_value = true;
     if (!args_.custom_metadata.empty()) metadata.custom_metadata = args_.custom_metadata;
+    // Before the text, which is large, is there.
+    std::optional<PathIndexWriter> writer;
+    if (!shares_) writer = index_paths(layout_, metadata.entries);
     text = orbax::encode(metadata);
+    metadata.entries = {};
     metadata_hash_ = content_hash(text);
-    if (!shares_) index = make_path_index(layout_, metadata.entries, text);
+    if (writer) index = writer->finish(text);
   };
   co_await engine::async_run(engine_->cpu(), std::move(encode), asio::use_awaitable);
   co_await write_texts(std::move(text), std::move(index));
