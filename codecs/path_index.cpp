@@ -29,7 +29,8 @@ static_assert(kPathIndexHeaderBytes ==
 /// A block is closed once it has as much behind its first leaf: some hundreds of leaves.
 constexpr std::size_t kBlockBytes = 16u << 10;
 // The fewest bytes that one of each takes: what a count must leave room for.
-constexpr std::uint64_t kMinBlockBytes = 2;
+constexpr std::uint64_t kMinPlaceBytes = 3;
+constexpr std::uint64_t kMinBlockBytes = 9;
 constexpr std::uint64_t kMinLeafBytes = 4;
 constexpr std::uint64_t kMinKeyBytes = 2;
 /// What a key takes beside its name, about.
@@ -231,6 +232,7 @@ std::string PathIndexWriter::finish(std::string_view metadata) {
     writer.bytes(block.first);
     writer.varint(block.length, "length");
   }
+  if (root.size() + kChecksumBytes > kPathIndexRootBytesMax) return {};
   std::string file(kMagic);
   ByteWriter header(file, kHeader);
   header.little_endian(kVersion, "version");
@@ -283,7 +285,9 @@ PathIndexRoot decode_path_index_root(std::string_view head, std::uint64_t file_b
   reader.varint(root.leaves, "num_leaves");
   std::uint64_t count = 0;
   reader.varint(count, "num_blocks");
-  reader.expect_room(count, kMinBlockBytes, "num_blocks");
+  reader.expect_room(count, kMinPlaceBytes, "num_blocks");
+  if (count > (file_bytes - std::min<std::uint64_t>(end, file_bytes)) / kMinBlockBytes)
+    reader.fail("num_blocks", std::to_string(count), "as many as the file has room for");
   root.blocks.resize(static_cast<std::size_t>(count));
   std::uint64_t offset = end;
   for (std::uint64_t i = 0; i < count; ++i) {

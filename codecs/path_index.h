@@ -18,8 +18,8 @@ namespace cairn {
 inline constexpr std::string_view kPathIndexFile = "_CAIRN_INDEX";
 /// Of its first bytes, which tell how long its root is.
 inline constexpr std::size_t kPathIndexHeaderBytes = 24;
-/// Of the root: what is longer is damage.
-inline constexpr std::size_t kPathIndexRootBytesMax = std::size_t{1} << 26;
+/// Of the root: what is longer is damage. Enough for some hundred million leaves.
+inline constexpr std::size_t kPathIndexRootBytesMax = std::size_t{1} << 24;
 /// Of a block, and of its paths once decoded, each key counted with 32 bytes beside its name.
 inline constexpr std::size_t kPathIndexBlockBytesMax = std::size_t{1} << 20;
 /// Of one path, counted likewise.
@@ -70,7 +70,7 @@ class CAIRN_EXPORT PathIndexWriter {
   /// `leaf` is not before the one that was added last. Throws std::invalid_argument where it is, is
   /// not indexable or foreign.
   void add(const IndexedLeaf& leaf);
-  /// The file; `metadata` is the text of _METADATA. Once.
+  /// The file; `metadata` is the text of _METADATA. Empty where the root would be too long. Once.
   [[nodiscard]] std::string finish(std::string_view metadata);
 
  private:

@@ -38,7 +38,7 @@ std::int64_t now() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
 }
 
-/// Spans of all threads, while it is switched on.
+/// Spans of all threads.
 class Trace {
  public:
   void clear() {

@@ -27,13 +27,20 @@ TaskQueue::Pushed TaskQueue::push(std::function<void()> task) {
 
 bool TaskQueue::take_back(std::uint64_t pushed) {
   std::function<void()> task;  // destroyed without the lock
-  const std::lock_guard lock(mutex_);
-  const auto found = std::ranges::lower_bound(tasks_, pushed, {}, &Task::number);
-  if (found == tasks_.end() || found->number != pushed) return false;
-  task = std::move(found->run);
-  tasks_.erase(found);
-  --called_;
-  if (--unfinished_ == 0) idle_.notify_all();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::lower_bound(tasks_, pushed, {}, &Task::number);
+    if (found == tasks_.end() || found->number != pushed) return false;
+    task = std::move(found->run);
+    tasks_.erase(found);
+    --called_;
+    if (--unfinished_ == 0) idle_.notify_all();
+    if (running_ + called_ > 0 || owed_ == 0) return true;
+    --owed_;
+    ++called_;
+  }
+  // What others had pushed counted on this call.
+  run_one();
   return true;
 }
 
@@ -65,6 +72,7 @@ std::size_t TaskQueue::take_owed() {
 
 void TaskQueue::run_one() noexcept {
   std::unique_lock lock(mutex_);
+  if (called_ == 0) return;  // of a call that failed and came all the same
   --called_;
   if (running_ >= share_.allowed()) {
     ++owed_;

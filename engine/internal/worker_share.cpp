@@ -57,7 +57,7 @@ class SchedulerFile {
 }  // namespace
 
 void WorkerShare::note(nanoseconds took, nanoseconds on_core, bool wanted) noexcept {
-  on_core = std::min(on_core, took);
+  on_core = std::clamp(on_core, nanoseconds(0), std::max(took, nanoseconds(0)));
   took_ += took;
   on_core_ += on_core;
   since_change_ += took;
@@ -68,6 +68,7 @@ void WorkerShare::note(nanoseconds took, nanoseconds on_core, bool wanted) noexc
     give_way();
   } else if (since_change_ >= patience_) {
     // Whatever was tried has held.
+    if (trying_) patience_ = std::max(patience_ / 2, kPatienceMin);
     trying_ = wanted && allowed_ < workers_;
     if (trying_) {
       ++allowed_;

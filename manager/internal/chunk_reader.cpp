@@ -248,12 +248,17 @@ Task<void> ChunkReader::read_extent(ReadExtent extent, DataFilePtr data_file) {
   }
 }
 
+bool ChunkReader::fits_in_place(const ChunkPiece& piece) const {
+  const PieceView view(scope_.leaves[piece.leaf], piece);
+  const std::size_t elements = sink_.run_of(view).size();
+  const std::size_t sum = zarr::has_checksum(view.array.metadata) ? kChecksumBytes : 0;
+  return elements > 0 && elements + sum == piece.length;
+}
+
 bool ChunkReader::read_in_place(const ChunkPiece& piece, const engine::File& file) const {
   const PieceView view(scope_.leaves[piece.leaf], piece);
   const std::span<std::byte> run = sink_.run_of(view);
   const bool checked = zarr::has_checksum(view.array.metadata);
-  const std::size_t sum_bytes = checked ? kChecksumBytes : 0;
-  if (run.empty() || run.size() + sum_bytes != piece.length) return false;
   std::uint32_t crc = 0;
   // Each block is summed while it is in the core's cache.
   for (std::size_t at = 0; at < run.size(); at += kReadBlockBytes) {
@@ -272,6 +277,8 @@ bool ChunkReader::read_in_place(const ChunkPiece& piece, const engine::File& fil
 }
 
 Task<bool> ChunkReader::read_in_place(const ReadExtent* extent, DataFilePtr file, Tally* tally) {
+  const auto fits = [this](const ChunkPiece& piece) { return fits_in_place(piece); };
+  if (!std::ranges::all_of(extent->pieces, fits)) co_return false;
   auto read = [this, extent, file, tally] {
     for (const ChunkPiece& piece : extent->pieces) {
       // Whatever was wrong is found, and said, by the other way.

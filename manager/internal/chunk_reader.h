@@ -58,11 +58,13 @@ class ChunkReader {
   [[nodiscard]] std::uint64_t scratch_of(const ChunkPiece& piece) const;
   void count(const Tally& tally);
 
-  /// The extent's pieces from the page cache to where their elements go, without the window. False
-  /// where one of them cannot be, or is not sound: then none has been taken.
+  /// All of the extent's pieces from the page cache to where their elements go, without the window.
+  /// False where one of them cannot be read so, or is not sound: then none counts as taken,
+  /// whatever was written where they go.
   Task<bool> read_in_place(const ReadExtent* extent, DataFilePtr file, Tally* tally);
 
   // On workers.
+  [[nodiscard]] bool fits_in_place(const ChunkPiece& piece) const;
   [[nodiscard]] bool read_in_place(const ChunkPiece& piece, const engine::File& file) const;
   void check_record(const ChunkPiece& piece, std::span<const std::byte> stored) const;
   /// `offset`: for messages, in the file: of the piece, or of the node that it is in.

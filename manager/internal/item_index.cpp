@@ -302,8 +302,9 @@ void ItemIndex::check_strings(std::string_view text, const std::string& path) co
 }
 
 Task<void> ItemIndex::check_path_index() const {
-  if (!metadata_) co_return;
-  const std::optional<Error> fault = co_await path_index_fault(item_, &metadata_->entries);
+  if (!metadata_ || !record_ || !database_.is_ocdbt()) co_return;
+  const std::optional<Error> fault =
+      co_await path_index_fault(item_, &metadata_->entries, &record_->tuples);
   if (!fault) co_return;
   ErrorContext context = fault->context();
   context.item = name_;

@@ -15,10 +15,10 @@ namespace {
 constexpr std::size_t kFileNameBytesMax = 255;  // of every Linux file system
 
 /// Files of an item that is a directory of arrays: ours, Orbax's and zarr's.
-constexpr std::array<std::string_view, 11> kReservedNames = {
-    "zarr.json",          ".zgroup",        ".zattrs",        ".zmetadata",
-    "_METADATA",          "_CAIRN",         "_sharding",      "_strings.json",
-    "commit_success.txt", "manifest.ocdbt", "array_metadatas"};
+constexpr std::array<std::string_view, 12> kReservedNames = {
+    "zarr.json",      ".zgroup",        ".zattrs",   ".zmetadata",    "_METADATA",
+    "_CAIRN",         "_CAIRN_INDEX",   "_sharding", "_strings.json", "commit_success.txt",
+    "manifest.ocdbt", "array_metadatas"};
 
 /// Eight bytes of the keys "<name>/..." from `from` on, as a number that orders as they do.
 std::uint64_t leading_bytes(std::string_view name, std::size_t from) {

@@ -12,8 +12,11 @@ namespace {
 
 /// The first read: header, root and more of an index of a million leaves.
 constexpr std::size_t kHeadBytes = 128u << 10;
-/// Elements of lists that are looked up one by one; of more, `_METADATA` tells as fast.
-constexpr std::size_t kElementsMax = 4096;
+// Beyond these `_METADATA` tells as fast.
+constexpr std::size_t kSelectionsMax = 1024;
+constexpr std::size_t kElementsMax = 4096;  ///< of lists, which are looked up one by one
+constexpr std::size_t kBlocksMax = 1024;    ///< that are read
+constexpr std::uint64_t kShareMax = 4;      ///< of all leaves, one of so many
 
 // ---- making -------------------------------------------------------------------------------------
 
@@ -77,6 +80,13 @@ bool is_at_or_below(const KeyPath& leaf, const KeyPath& path) {
   return leaf.size() >= path.size() && std::equal(path.begin(), path.end(), leaf.begin());
 }
 
+/// The first of a block's leaves whose key is not before `key`.
+std::vector<IndexedLeaf>::const_iterator first_from(const std::vector<IndexedLeaf>& leaves,
+                                                    const std::string& key) {
+  return std::ranges::lower_bound(leaves, key, {},
+                                  [](const IndexedLeaf& leaf) { return index_key(leaf.path); });
+}
+
 std::string name_of(const args::Selection& selection) {
   if (const auto* keys = std::get_if<KeyPath>(&selection.path)) return dotted_name(*keys);
   return name_of_text(std::get<std::string>(selection.path));
@@ -98,10 +108,35 @@ Task<bool> is_of_metadata(FolderPtr item, std::uint64_t bytes, ContentHash tail_
   co_return hash_of_text(tail) == tail_hash;
 }
 
-bool says_what(const std::vector<orbax::TreeEntry>& entries, const IndexedLeaf& leaf) {
-  return leaf.place < entries.size() && entries[leaf.place].path == leaf.path &&
-         entries[leaf.place].type == leaf.type;
-}
+/// Compares an index's leaves, one after the other, with the metadata that it was made of.
+class IndexCheck {
+ public:
+  IndexCheck(const std::vector<orbax::TreeEntry>& entries, const std::vector<KeyNames>& tuples)
+      : entries_(entries), tuples_(tuples), seen_(entries.size()) {}
+
+  void add(const IndexedLeaf& leaf) {
+    std::string key = index_key(leaf.path);
+    const bool sound = leaf.place < entries_.size() && !seen_[leaf.place] && key >= last_ &&
+                       entries_[leaf.place].path == leaf.path &&
+                       entries_[leaf.place].type == leaf.type &&
+                       tuples_.keys_in(leaf.path) == leaf.in_tuples;
+    alike_ = alike_ && sound;
+    if (!sound) return;
+    seen_[leaf.place] = true;
+    ++count_;
+    last_ = std::move(key);
+  }
+  /// Every entry was there once, and nothing else.
+  [[nodiscard]] bool is_whole() const { return alike_ && count_ == entries_.size(); }
+
+ private:
+  const std::vector<orbax::TreeEntry>& entries_;
+  TuplePaths tuples_;
+  std::vector<bool> seen_;
+  std::size_t count_ = 0;
+  std::string last_;
+  bool alike_ = true;
+};
 
 /// Gathers what selections need.
 class IndexedSearch {
@@ -113,7 +148,12 @@ class IndexedSearch {
   Task<bool> run() {
     for (const args::Selection& selection : selections_) {
       std::vector<IndexedLeaf> found = co_await index_.at_or_below(name_of(selection));
-      for (IndexedLeaf& leaf : found) add(std::move(leaf));
+      for (IndexedLeaf& leaf : found) {
+        // Their file has a checksum in `_CAIRN` alone.
+        if (leaf.type == orbax::ValueType::string) co_return false;
+        add(std::move(leaf));
+      }
+      if (leaves_.size() > index_.root().leaves / kShareMax) co_return false;
     }
     try {
       static_cast<void>(choose(selections_, paths()));
@@ -255,6 +295,11 @@ Task<std::vector<IndexedLeaf>> PathIndexFile::read_block(std::size_t number) {
 Task<PathIndexFile::Leaves> PathIndexFile::block(std::size_t number) {
   const auto found = blocks_.find(number);
   if (found != blocks_.end()) co_return found->second;
+  if (blocks_.size() >= kBlocksMax) {
+    ErrorContext context;
+    context.path = file_->path;
+    throw Error(ErrorCode::resource_exhausted, "too much of the index is needed", context);
+  }
   std::vector<IndexedLeaf> leaves = co_await read_block(number);
   auto shared = std::make_shared<const std::vector<IndexedLeaf>>(std::move(leaves));
   blocks_.emplace(number, shared);
@@ -275,9 +320,10 @@ Task<std::vector<IndexedLeaf>> PathIndexFile::at_or_below(std::string name) {
   for (std::size_t i = first_block(name);
        i < root_.blocks.size() && root_.blocks[i].first <= itself; ++i) {
     const Leaves leaves = co_await block(i);
-    for (const IndexedLeaf& leaf : *leaves) {
-      const std::string key = index_key(leaf.path);
-      if (key == itself || key.starts_with(below)) found.push_back(leaf);
+    for (auto leaf = first_from(*leaves, below); leaf != leaves->end(); ++leaf) {
+      const std::string key = index_key(leaf->path);
+      if (key != itself && !key.starts_with(below)) break;
+      found.push_back(*leaf);
     }
   }
   co_return found;
@@ -286,11 +332,13 @@ Task<std::vector<IndexedLeaf>> PathIndexFile::at_or_below(std::string name) {
 Task<std::optional<IndexedLeaf>> PathIndexFile::any_below(KeyPath path) {
   const std::string itself = index_key(path);
   const std::string name = dotted_name(path);
+  const std::string below = name + '.';
   for (std::size_t i = first_block(name);
        i < root_.blocks.size() && root_.blocks[i].first <= itself; ++i) {
     const Leaves leaves = co_await block(i);
-    for (const IndexedLeaf& leaf : *leaves) {
-      if (is_at_or_below(leaf.path, path)) co_return leaf;
+    for (auto leaf = first_from(*leaves, below);
+         leaf != leaves->end() && index_key(leaf->path) <= itself; ++leaf) {
+      if (is_at_or_below(leaf->path, path)) co_return *leaf;
     }
   }
   co_return std::nullopt;
@@ -298,8 +346,14 @@ Task<std::optional<IndexedLeaf>> PathIndexFile::any_below(KeyPath path) {
 
 Task<std::optional<IndexedPart>> find_indexed(FolderPtr item, Selections selections) {
   const auto is_everything = [](const args::Selection& one) { return name_of(one).empty(); };
-  if (selections.empty() || std::ranges::any_of(selections, is_everything)) co_return std::nullopt;
+  if (selections.empty() || selections.size() > kSelectionsMax ||
+      std::ranges::any_of(selections, is_everything)) {
+    co_return std::nullopt;
+  }
   try {
+    // Who changes an item on purpose removes that, as an error says.
+    const auto record = co_await find_status(item, std::string(kRecordFile));
+    if (!record) co_return std::nullopt;
     const std::unique_ptr<PathIndexFile> index = co_await PathIndexFile::open(item);
     if (!index) co_return std::nullopt;
     IndexedSearch search(*index, selections);
@@ -313,19 +367,17 @@ Task<std::optional<IndexedPart>> find_indexed(FolderPtr item, Selections selecti
 }
 
 Task<std::optional<Error>> path_index_fault(FolderPtr item,
-                                            const std::vector<orbax::TreeEntry>* entries) {
+                                            const std::vector<orbax::TreeEntry>* entries,
+                                            const std::vector<KeyNames>* tuples) {
   try {
     const std::unique_ptr<PathIndexFile> index = co_await PathIndexFile::open(item);
     if (!index) co_return std::nullopt;
-    std::uint64_t leaves = 0;
-    bool alike = true;
+    IndexCheck check(*entries, *tuples);
     for (std::size_t i = 0; i < index->root().blocks.size(); ++i) {
       const std::vector<IndexedLeaf> block = co_await index->read_block(i);
-      leaves += block.size();
-      for (const IndexedLeaf& leaf : block) alike = alike && says_what(*entries, leaf);
+      for (const IndexedLeaf& leaf : block) check.add(leaf);
     }
-    if (alike && leaves == index->root().leaves && leaves == entries->size())
-      co_return std::nullopt;
+    if (check.is_whole() && index->root().leaves == entries->size()) co_return std::nullopt;
   } catch (const Error& error) {
     co_return error;
   }

@@ -59,13 +59,15 @@ struct IndexedPart {
   std::vector<orbax::TreeEntry> entries;
   std::vector<KeyNames> tuples;  ///< see CairnRecord
 };
-/// None where `_METADATA` must be read: there is no index, or it is damaged, or has nothing at one
-/// of the paths (which is then an error that names what there is), or all of it is wanted.
+/// None where `_METADATA` must be read: there is no index or no `_CAIRN`, the index is damaged, has
+/// nothing at one of the paths (which is then an error that names what there is), a string is
+/// wanted, whose checksum is in `_CAIRN`, or so much that nothing is gained.
 Task<std::optional<IndexedPart>> find_indexed(FolderPtr item, Selections selections);
 
 /// What is wrong with an item's index; none where there is nothing, or no index. `entries`: of its
-/// `_METADATA`, all of them, which stay where they are meanwhile.
+/// `_METADATA`, all of them, and `tuples` of its record; they stay where they are meanwhile.
 Task<std::optional<Error>> path_index_fault(FolderPtr item,
-                                            const std::vector<orbax::TreeEntry>* entries);
+                                            const std::vector<orbax::TreeEntry>* entries,
+                                            const std::vector<KeyNames>* tuples);
 
 }  // namespace cairn::internal

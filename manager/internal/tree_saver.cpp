@@ -309,7 +309,7 @@ Task<void> TreeSaver::write_texts(std::string metadata, std::optional<std::strin
   engine::Nursery files(engine_->executor());
   state_->stored += metadata.size();
   files.spawn(write_file(folder_, std::string(orbax::kTreeMetadataFile), std::move(metadata)));
-  if (index) {
+  if (index && !index->empty()) {
     state_->stored += index->size();
     files.spawn(write_file(folder_, std::string(kPathIndexFile), std::move(*index)));
   }

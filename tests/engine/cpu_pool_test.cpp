@@ -125,12 +125,14 @@ TEST(TaskQueue, FewerTasksRunAtOnceWhereWorkersWaitForCoresAndNoneIsForgotten) {
       kWorkers, [&] { calls.release(); }, waiting);
   std::atomic<unsigned> running = 0;
   std::atomic<unsigned> ran = 0;
+  std::atomic<bool> settled = false;
   std::atomic<unsigned> most = 0;
   for (unsigned i = 0; i < kTasks; ++i) {
     const auto pushed = queue.push([&] {
       const unsigned now = ++running;
-      // By then they have given way.
-      if (++ran > kTasks / 2) most = std::max(most.load(), now);
+      // By then they have given way; one that was slow to go may be in its task still.
+      if (++ran > kTasks / 2 && now == 1) settled = true;
+      if (settled) most = std::max(most.load(), now);
       std::this_thread::yield();
       --running;
     });
@@ -160,6 +162,53 @@ TEST(TaskQueue, WhoRunsGoesOnToWhatNobodyIsCalledFor) {
   queue.run_one();
   queue.wait_idle();
   EXPECT_EQ(ran, "abc");
+}
+
+TEST(TaskQueue, WhatCountedOnACallThatFailedIsNotForgotten) {
+  internal::TaskQueue queue(1, [] {});
+  std::string ran;
+  const auto refused = queue.push([&] { ran += "a"; });
+  ASSERT_TRUE(refused.call);
+  ASSERT_FALSE(queue.push([&] { ran += "b"; }).call);
+  EXPECT_TRUE(queue.take_back(refused.number));
+  queue.wait_idle();
+  EXPECT_EQ(ran, "b");
+  queue.run_one();  // the call comes all the same
+  EXPECT_TRUE(queue.push([&] { ran += "c"; }).call);
+  queue.run_one();
+  EXPECT_EQ(ran, "bc");
+}
+
+TEST(TaskQueue, WhereNoMoreCanBeCalledWhoRunsGoesOn) {
+  int calls = 0;
+  int failed = 0;
+  internal::TaskQueue queue(
+      2,
+      [&] {
+        ++failed;
+        throw std::bad_alloc();
+      },
+      // One worker gives way at first, and is wanted again when nobody waits any more.
+      +[]() noexcept {
+        static std::atomic<std::int64_t> now = 0;
+        internal::ThreadTimes times;
+        const std::int64_t at = ++now;
+        times.passed = std::chrono::milliseconds(at);
+        times.on_core = std::chrono::milliseconds(std::max<std::int64_t>(0, at - 40));
+        return times;
+      });
+  int ran = 0;
+  const auto push = [&](int tasks) {
+    for (int i = 0; i < tasks; ++i) {
+      if (queue.push([&] { ++ran; }).call) ++calls;
+    }
+    for (; calls > 0; --calls) queue.run_one();
+  };
+  push(20);
+  push(380);
+  queue.wait_idle();
+  EXPECT_EQ(ran, 400);
+  EXPECT_GT(failed, 0);
 }
 
 TEST(TaskQueue, ATaskThatRunsCannotBeTakenBack) {

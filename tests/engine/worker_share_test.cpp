@@ -60,6 +60,13 @@ TEST(WorkerShare, TheyComeBackWhenTheOthersAreGone) {
   EXPECT_EQ(share.allowed(), 8u);
 }
 
+TEST(WorkerShare, TheyComeBackSoonAlsoAfterALongTime) {
+  WorkerShare share(16);
+  for (int i = 0; i < 60'000; ++i) work(share, 1ms, share.allowed() > 1 ? 0.5 : 0.95);
+  work(share, 15s, 0.99);
+  EXPECT_EQ(share.allowed(), 16u);
+}
+
 TEST(WorkerShare, WhatNobodyWaitsForIsNotTried) {
   WorkerShare share(2);
   work(share, 100ms, 0.6);
