@@ -179,7 +179,19 @@ TEST(TaskQueue, WhatCountedOnACallThatFailedIsNotForgotten) {
   EXPECT_EQ(ran, "bc");
 }
 
+/// Reads of the clock below so far.
+std::int64_t reads = 0;
+
+/// Every task takes 1 ms; up to the 40th read of the clock all of it was spent waiting.
+internal::ThreadTimes waiting_at_first() noexcept {
+  internal::ThreadTimes times;
+  times.passed = std::chrono::milliseconds(++reads);
+  times.on_core = std::chrono::milliseconds(std::max<std::int64_t>(0, reads - 40));
+  return times;
+}
+
 TEST(TaskQueue, WhereNoMoreCanBeCalledWhoRunsGoesOn) {
+  reads = 0;
   int calls = 0;
   int failed = 0;
   internal::TaskQueue queue(
@@ -188,15 +200,7 @@ TEST(TaskQueue, WhereNoMoreCanBeCalledWhoRunsGoesOn) {
         ++failed;
         throw std::bad_alloc();
       },
-      // One worker gives way at first, and is wanted again when nobody waits any more.
-      +[]() noexcept {
-        static std::atomic<std::int64_t> now = 0;
-        internal::ThreadTimes times;
-        const std::int64_t at = ++now;
-        times.passed = std::chrono::milliseconds(at);
-        times.on_core = std::chrono::milliseconds(std::max<std::int64_t>(0, at - 40));
-        return times;
-      });
+      waiting_at_first);
   int ran = 0;
   const auto push = [&](int tasks) {
     for (int i = 0; i < tasks; ++i) {
