@@ -177,6 +177,7 @@ TEST_P(Handlers, AnItemStaysWithTheHandlerOfItsFirstSave) {
   EXPECT_THAT(error.what(), HasSubstr("StandardCheckpointHandler"));
   EXPECT_THAT(error.what(), HasSubstr("tests.Words"));
   EXPECT_TRUE(manager.save(1, args::PyTreeSave(small())).get()) << "also a tree";
+  manager.close().get();  // which waits until it has let go of the root
   CheckpointManager another(root(), with_words());
   EXPECT_TRUE(another.save(2, WordsSave{{"a"}}).get());
 }
