@@ -1,8 +1,7 @@
 #include <cairn/codecs/cairn_record.h>
-#include <cairn/codecs/crc32c.h>
 #include <cairn/codecs/format_error.h>
-#include <cairn/codecs/internal/byte_io.h>
 #include <cairn/codecs/internal/cairn_record_parts.h>
+#include <cairn/codecs/internal/checksummed.h>
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -16,12 +15,12 @@ namespace {
 using internal::ByteReader;
 using internal::ByteWriter;
 using internal::Field;
+using internal::kChecksumBytes;
 
 constexpr std::string_view kStructure = internal::kRecordStructure;
 constexpr std::string_view kMagic{"CAIRNREC", 8};
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kMaxNameBytes = 255;
-constexpr std::size_t kChecksumBytes = 4;
 /// A part's name, flags and length, when all are as short as can be.
 constexpr std::uint64_t kMinPartBytes = 4;
 constexpr std::size_t kHashDigits = 32;
@@ -39,10 +38,6 @@ constexpr std::string_view kArrayMetadata = "array_metadata";
 constexpr std::string_view kChunkChecksums = "chunk_checksums";
 constexpr std::string_view kCodecs = "codecs";
 constexpr std::string_view kChunks = "chunks";
-
-std::uint32_t checksum(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
-}
 
 // ---- lists of strings
 // -----------------------------------------------------------------------------------
@@ -216,7 +211,7 @@ std::string join(const EncodedParts& parts) {
   writer.varint(kVersion, "version");
   writer.varint(std::uint64_t{parts.size()}, "num_parts");
   for (const EncodedPart& part : parts) writer.bytes(part.bytes);
-  writer.little_endian(checksum(encoded), "checksum");
+  internal::append_checksum(encoded, kStructure);
   return encoded;
 }
 
@@ -227,14 +222,7 @@ std::string_view checked(std::string_view bytes) {
     whole.fail("magic", fmt::format("{} bytes that do not begin a record", bytes.size()),
                fmt::format("\"{}\"", kMagic));
   }
-  const auto covered = bytes.substr(0, bytes.size() - kChecksumBytes);
-  std::uint32_t stored = 0;
-  std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));
-  if (const auto computed = checksum(covered); computed != stored) {
-    whole.reject("checksum", fmt::format("{:08x}", stored),
-                 fmt::format("{:08x}, the crc32c of the bytes", computed));
-  }
-  return covered;
+  return internal::without_checksum(bytes, kStructure);
 }
 
 }  // namespace
@@ -264,11 +252,7 @@ CairnRecord decode_record(std::string_view bytes) {
   static_cast<void>(reader.bytes(kMagic.size(), "magic"));
   std::uint32_t version = 0;
   reader.varint(version, "version");
-  if (version == 0) reader.fail("version", "0", "1 or more");
-  if (version > kVersion) {
-    reader.unsupported("version", std::to_string(version),
-                       fmt::format("1 to {}; read the item with a newer version", kVersion));
-  }
+  internal::check_version(reader, version, kVersion);
   std::uint64_t count = 0;
   reader.varint(count, "num_parts");
   reader.expect_room(count, kMinPartBytes, "num_parts");

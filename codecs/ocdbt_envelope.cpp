@@ -1,4 +1,4 @@
-#include <cairn/codecs/crc32c.h>
+#include <cairn/codecs/internal/checksummed.h>
 #include <cairn/codecs/internal/ocdbt_envelope.h>
 #include <cairn/codecs/internal/zstd_frame.h>
 #include <fmt/format.h>
@@ -9,10 +9,11 @@
 namespace cairn::ocdbt::internal {
 namespace {
 
+using cairn::internal::kChecksumBytes;
+
 constexpr std::size_t kMagicBytes = 4;
 constexpr std::size_t kHeaderBytes =
     kMagicBytes + 8 + 1 + 1;  // magic, length, version, compression
-constexpr std::size_t kChecksumBytes = 4;
 constexpr std::size_t kMinEnvelopeBytes = 16;
 constexpr std::uint32_t kFormatVersion = 0;
 
@@ -30,10 +31,6 @@ static_assert(kMaxDecodedBytes >= 10 * std::uint64_t{Config().max_decoded_node_b
 constexpr std::uint64_t kMaxExpansion = 4096;
 constexpr std::uint64_t kFreeExpansionBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kMaxExpansionBytes = std::uint64_t{1} << 30;
-
-std::uint32_t checksum(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
-}
 
 // Hex is how the magic is known.
 std::string hex(std::uint32_t value) {
@@ -66,7 +63,7 @@ std::string seal(const EnvelopeKind& kind, std::string_view body, const Config& 
   }
   const auto length = std::uint64_t{sealed.size() + kChecksumBytes};
   std::memcpy(sealed.data() + kMagicBytes, &length, sizeof(length));
-  writer.little_endian(checksum(sealed), "checksum");
+  cairn::internal::append_checksum(sealed, kind.structure);
   return sealed;
 }
 
@@ -90,13 +87,7 @@ OpenEnvelope::OpenEnvelope(std::string_view bytes, const EnvelopeKind& kind,
                 fmt::format("{}, the bytes there are", bytes.size()));
   }
   // First of all: chance damage ends here, and the checks below face what somebody meant to write.
-  const auto covered = bytes.substr(0, bytes.size() - kChecksumBytes);
-  std::uint32_t stored = 0;
-  std::memcpy(&stored, bytes.data() + covered.size(), sizeof(stored));
-  if (const auto computed = checksum(covered); computed != stored) {
-    header.reject("checksum", hex(stored),
-                  fmt::format("{}, the crc32c of the bytes", hex(computed)));
-  }
+  const auto covered = cairn::internal::without_checksum(bytes, structure_);
   std::uint32_t version = 0;
   header.varint(version, "version");
   if (version > kFormatVersion) {

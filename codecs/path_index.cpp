@@ -1,6 +1,5 @@
-#include <cairn/codecs/crc32c.h>
 #include <cairn/codecs/format_error.h>
-#include <cairn/codecs/internal/byte_io.h>
+#include <cairn/codecs/internal/checksummed.h>
 #include <cairn/codecs/path_index.h>
 #include <fmt/format.h>
 
@@ -13,9 +12,12 @@
 namespace cairn {
 namespace {
 
+using internal::append_checksum;
 using internal::ByteReader;
 using internal::ByteWriter;
 using internal::Field;
+using internal::kChecksumBytes;
+using internal::without_checksum;
 using orbax::ValueType;
 
 constexpr std::string_view kHeader = "_CAIRN_INDEX header";
@@ -23,7 +25,6 @@ constexpr std::string_view kRoot = "_CAIRN_INDEX root";
 constexpr std::string_view kBlock = "_CAIRN_INDEX block";
 constexpr std::string_view kMagic{"CAIRNIDX", 8};
 constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kChecksumBytes = 4;
 static_assert(kPathIndexHeaderBytes ==
               8 + sizeof(kVersion) + sizeof(std::uint64_t) + kChecksumBytes);
 /// A block is closed once it has as much behind its first leaf: some hundreds of leaves.
@@ -44,30 +45,6 @@ constexpr std::array kTypes = {
     ValueType::jax_array,  ValueType::np_ndarray,  ValueType::scalar,
     ValueType::string,     ValueType::none,        ValueType::empty_dict,
     ValueType::empty_list, ValueType::empty_tuple, ValueType::empty_named_tuple};
-
-std::uint32_t checksum(std::string_view bytes) {
-  return crc32c(std::as_bytes(std::span(bytes.data(), bytes.size())));
-}
-
-void append_checksum(std::string& bytes, std::string_view structure) {
-  const std::uint32_t crc = checksum(bytes);
-  ByteWriter(bytes, structure).little_endian(crc, "checksum");
-}
-
-/// What the checksum at the end of `bytes` covers.
-std::string_view checked(std::string_view bytes, std::string_view structure, std::uint64_t start) {
-  const ByteReader whole(bytes, structure, start);
-  if (bytes.size() < kChecksumBytes)
-    whole.reject("checksum", fmt::format("{} bytes", bytes.size()), "4 bytes or more");
-  const auto covered = bytes.substr(0, bytes.size() - kChecksumBytes);
-  std::uint32_t stored = 0;
-  std::memcpy(&stored, bytes.data() + covered.size(), kChecksumBytes);
-  if (const auto computed = checksum(covered); computed != stored) {
-    whole.reject("checksum", fmt::format("{:08x}", stored),
-                 fmt::format("{:08x}, the crc32c of the bytes", computed));
-  }
-  return covered;
-}
 
 bool in_tuple(const IndexedLeaf& leaf, std::size_t key) {
   return std::ranges::binary_search(leaf.in_tuples, key);
@@ -253,15 +230,11 @@ std::size_t path_index_root_end(std::string_view header) {
     whole.fail("magic", fmt::format("{} bytes that do not begin an index", header.size()),
                fmt::format("\"{}\"", kMagic));
   }
-  ByteReader reader(checked(header.substr(0, kPathIndexHeaderBytes), kHeader, 0), kHeader);
+  ByteReader reader(without_checksum(header.substr(0, kPathIndexHeaderBytes), kHeader), kHeader);
   static_cast<void>(reader.bytes(kMagic.size(), "magic"));
   std::uint32_t version = 0;
   reader.little_endian(version, "version");
-  if (version == 0) reader.fail("version", "0", "1 or more");
-  if (version > kVersion) {
-    reader.unsupported("version", std::to_string(version),
-                       fmt::format("1 to {}; read the item with a newer version", kVersion));
-  }
+  internal::check_version(reader, version, kVersion);
   std::uint64_t length = 0;
   reader.little_endian(length, "root_length");
   if (length > kPathIndexRootBytesMax) {
@@ -277,7 +250,7 @@ PathIndexRoot decode_path_index_root(std::string_view head, std::uint64_t file_b
     ByteReader(head, kRoot)
         .reject("root_length", std::to_string(head.size()) + " bytes", std::to_string(end));
   }
-  ByteReader reader(checked(head, kRoot, 0), kRoot);
+  ByteReader reader(without_checksum(head, kRoot), kRoot);
   static_cast<void>(reader.bytes(kPathIndexHeaderBytes, "header"));
   PathIndexRoot root;
   reader.varint(root.metadata_bytes, "metadata_bytes");
@@ -313,7 +286,7 @@ PathIndexRoot decode_path_index_root(std::string_view head, std::uint64_t file_b
 
 std::vector<IndexedLeaf> decode_path_index_block(const PathIndexBlock& block,
                                                  std::string_view bytes) {
-  ByteReader reader(checked(bytes, kBlock, block.offset), kBlock, block.offset);
+  ByteReader reader(without_checksum(bytes, kBlock, block.offset), kBlock, block.offset);
   std::uint64_t count = 0;
   reader.varint(count, "num_leaves");
   if (count == 0) reader.fail("num_leaves", "0", "1 or more");

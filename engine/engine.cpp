@@ -12,6 +12,7 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
+#include <chrono>
 #include <limits>
 #include <mutex>
 #include <new>
@@ -78,13 +79,26 @@ namespace internal {
 StrandThread::StrandThread() : work_(context_.get_executor()) {
   thread_ = start_thread("cairn-strand", [this] {
     strand_thread = true;
-    context_.run();
+    run();
   });
   id_ = thread_.get_id();
 }
 
 StrandThread::~StrandThread() {
   finish();
+}
+
+void StrandThread::run() {
+  // While something is under way it is woken at once, or the disk would wait for it.
+  constexpr std::chrono::milliseconds kIdle{5};
+  while (!context_.stopped()) {
+    {
+      const BatchScheduling caller_first;
+      context_.run_one();
+    }
+    while (context_.run_one_for(kIdle) > 0) {
+    }
+  }
 }
 
 void StrandThread::finish() {

@@ -2,6 +2,7 @@
 // and nothing computed. One ring thread cannot carry more than this allows.
 
 #include <cairn/engine/file.h>
+#include <sys/mman.h>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -20,7 +21,7 @@ namespace {
 using boost::asio::awaitable;
 using boost::asio::use_awaitable;
 
-constexpr std::size_t kAlignment = 4096;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kBlockBytes = std::size_t{16} << 20;  // a chunk's
 constexpr int kWriters = 8;                                 // blocks under way
 
@@ -29,8 +30,13 @@ struct FreeMemory {
 };
 using Memory = std::unique_ptr<std::byte, FreeMemory>;
 
-Memory random_block(std::uint64_t seed) {
-  Memory memory(static_cast<std::byte*>(std::aligned_alloc(kAlignment, kBlockBytes)));
+/// In huge pages, where staging memory and large arrays of numpy lie, or in pages of 4 KiB:
+/// the kernel pins each page of a write.
+enum class Pages : unsigned char { huge, small };
+
+Memory random_block(std::uint64_t seed, Pages pages) {
+  Memory memory(static_cast<std::byte*>(std::aligned_alloc(kHugePage, kBlockBytes)));
+  ::madvise(memory.get(), kBlockBytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   for (std::size_t i = 0; i < kBlockBytes; ++i) {
     seed = seed * 6364136223846793005 + 1442695040888963407;  // Knuth's MMIX
     memory.get()[i] = static_cast<std::byte>(seed >> 56);
@@ -71,39 +77,54 @@ std::future<void> start(const engine::Engine& engine, awaitable<void> work) {
   return boost::asio::co_spawn(engine.executor(), std::move(work), boost::asio::use_future);
 }
 
+/// What writing a file gave.
+struct Written {
+  double gb_per_s = 0;
+  double cpu_seconds_per_gb = 0;
+};
+
+Written write_file(const std::shared_ptr<engine::Engine>& engine, const std::string& folder,
+                   const std::string& name, std::uint64_t bytes, Memory block) {
+  const auto target = std::make_shared<Target>();
+  target->bytes = bytes;
+  target->block = std::move(block);
+  start(*engine, open_target(engine, folder, name, target)).get();
+  const double cpu_before = cpu_seconds();
+  const Stopwatch watch;
+  std::vector<std::future<void>> writers;
+  for (int i = 0; i < kWriters; ++i) writers.push_back(start(*engine, write_blocks(target)));
+  for (std::future<void>& writer : writers) writer.get();
+  start(*engine, sync(target)).get();
+  const double gb = static_cast<double>(bytes) / 1e9;
+  return {gb / watch.seconds(), (cpu_seconds() - cpu_before) / gb};
+}
+
 }  // namespace
 
 void measure_engine(const Context& context, Report& report) {
   const WorkDirectory work(context.settings, "engine");
   const auto engine = make_engine({});
   const std::uint64_t bytes = context.settings.bytes / kBlockBytes * kBlockBytes;
-  std::vector<double> cpu;
   std::vector<double> rates;
-  for (int round = 0; round < context.settings.rounds; ++round) {
-    const auto target = std::make_shared<Target>();
-    target->bytes = bytes;
-    target->block = random_block(context.settings.seed);
-    start(*engine,
-          open_target(engine, work.path().string(), "file." + std::to_string(round), target))
-        .get();
-    const double cpu_before = cpu_seconds();
-    const Stopwatch watch;
-    std::vector<std::future<void>> writers;
-    for (int i = 0; i < kWriters; ++i) writers.push_back(start(*engine, write_blocks(target)));
-    for (std::future<void>& writer : writers) writer.get();
-    start(*engine, sync(target)).get();
-    const double gb = static_cast<double>(bytes) / 1e9;
-    rates.push_back(gb / watch.seconds());
-    cpu.push_back((cpu_seconds() - cpu_before) / gb);
-  }
-  const Spread spread = spread_of(cpu);
-  report.add({"engine_cpu",
-              spread.median,
-              "s/GB",
-              {},
-              {},
-              context.settings.rounds,
-              "whole process; writes of 16 MiB, 8 under way, " + path_of(*engine)});
+  const auto ours = [&](Pages pages, const std::string& name) {
+    return [&, pages, name](int round) {
+      const Written written = write_file(engine, work.path().string(), name + std::to_string(round),
+                                         bytes, random_block(context.settings.seed, pages));
+      if (pages == Pages::huge) rates.push_back(written.gb_per_s);
+      return written.cpu_seconds_per_gb;
+    };
+  };
+  const auto fio = [&](int round) {
+    return run_fio(context.fio.write, work / ("fio." + std::to_string(round)), bytes)
+        .cpu_seconds_per_gb;
+  };
+  const auto cpu = take_turns(context.settings.rounds,
+                              {ours(Pages::huge, "huge."), ours(Pages::small, "small."), fio});
+  const std::string how = "whole process; writes of 16 MiB, 8 under way, from memory in ";
+  report.add(compared(
+      "engine_cpu", "s/GB", cpu[0], cpu[2],
+      how + "huge pages, " + path_of(*engine) + "; against " + to_string(context.fio.write)));
+  report.add(compared("engine_cpu_small_pages", "s/GB", cpu[1], cpu[2], how + "4 KiB pages"));
   report.add({"engine_write", spread_of(rates).median, "GB/s", {}, {}, context.settings.rounds});
 }
 

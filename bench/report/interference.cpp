@@ -20,8 +20,10 @@ namespace {
 
 struct Plan {
   int rounds = 7;
-  std::size_t steps = 450;        ///< of each thread in a block, at least: 2 s
-  std::size_t other_steps = 200;  ///< likewise, beside saves that are not by default
+  /// A round of the trainer takes so many turns: the machine's speed drifts within seconds.
+  int turns = 5;
+  std::size_t steps = 90;        ///< of each thread in a turn, at least: half a second
+  std::size_t other_steps = 40;  ///< likewise, beside saves that are not by default
   int echo_rounds = 7;
   std::size_t messages = 1500;  ///< likewise, in a block: 1.5 s
   std::uint64_t bytes = std::uint64_t{1} << 30;
@@ -31,8 +33,9 @@ Plan plan_of(const Settings& settings) {
   Plan plan;
   if (settings.quick) {
     plan.rounds = 5;
-    plan.steps = 100;
-    plan.other_steps = 60;
+    plan.turns = 2;
+    plan.steps = 50;
+    plan.other_steps = 30;
     plan.echo_rounds = 3;
     plan.messages = 600;
     plan.bytes = std::uint64_t{256} << 20;
@@ -124,15 +127,29 @@ void add_percentiles(Report& report, const std::string& plot, const std::string&
 
 // ---- the trainer --------------------------------------------------------------------------------
 
-/// What the turns gave: of each kind of save.
+/// What the turns gave, round by round: of each kind of save.
 struct TrainerTurns {
+  TrainerTurns(std::size_t kinds, std::size_t rounds)
+      : without(rounds),
+        with(kinds, std::vector<Block>(rounds)),
+        saves(kinds, std::vector<SavesDone>(rounds)),
+        alone(rounds) {}
   std::vector<Block> without;
   std::vector<std::vector<Block>> with;
-  std::vector<std::vector<double>> gb_per_s;
-  std::vector<std::vector<std::uint64_t>> bytes;
-  std::vector<double> alone_gb_per_s;
-  std::vector<double> others_load;  ///< in the blocks without saves
+  std::vector<std::vector<SavesDone>> saves;
+  std::vector<SavesDone> alone;     ///< without a trainer
+  std::vector<double> others_load;  ///< in the turns without saves
 };
+
+void append(Block& block, const Block& more) {
+  block.insert(block.end(), more.begin(), more.end());
+}
+
+std::vector<double> gb_per_s(const std::vector<SavesDone>& saves) {
+  std::vector<double> figures;
+  for (const SavesDone& done : saves) figures.push_back(done.gb_per_s());
+  return figures;
+}
 
 Block steps_beside_saves(TrainerLoad& trainer, std::size_t steps, const SaveKind& kind,
                          const Workload& state, SaveRoom& room, SavesDone& done) {
@@ -165,50 +182,46 @@ TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
   SaveKind alone = kinds.front();
   alone.engine = make_engine({});
   SaveStream(alone, state, room).run([] { return true; });
-  TrainerTurns turns;
-  turns.with.resize(kinds.size() + 1);
-  turns.gb_per_s.resize(kinds.size() + 1);
-  turns.bytes.resize(kinds.size() + 1);
+  TrainerTurns turns(kinds.size() + 1, static_cast<std::size_t>(plan.rounds));
+  const auto round_of = [&](int turn) { return static_cast<std::size_t>(turn / plan.turns); };
   std::vector<Side> sides;
-  sides.emplace_back([&](int) {
+  sides.emplace_back([&](int turn) {
     const OthersLoad others;
-    turns.without.push_back(trainer.run(plan.steps, nothing_beside));
+    append(turns.without[round_of(turn)], trainer.run(plan.steps, nothing_beside));
     turns.others_load.push_back(others.share());
     return 0.0;
   });
   for (std::size_t i = 0; i <= kinds.size(); ++i) {
-    sides.emplace_back([&, i](int) {
+    sides.emplace_back([&, i](int turn) {
       SavesDone done;
       const std::size_t steps = i == 0 ? plan.steps : plan.other_steps;
-      turns.with[i].push_back(
-          i < kinds.size() ? steps_beside_saves(trainer, steps, kinds[i], state, room, done)
-                           : steps_beside_fio(trainer, steps, fio, state.bytes(), room, done));
-      turns.bytes[i].push_back(done.bytes);
-      turns.gb_per_s[i].push_back(done.gb_per_s());
+      append(turns.with[i][round_of(turn)],
+             i < kinds.size() ? steps_beside_saves(trainer, steps, kinds[i], state, room, done)
+                              : steps_beside_fio(trainer, steps, fio, state.bytes(), room, done));
+      turns.saves[i][round_of(turn)] += done;
       return 0.0;
     });
   }
-  sides.emplace_back([&](int) {
+  sides.emplace_back([&](int turn) {
     SaveStream stream(alone, state, room);
     const Stopwatch watch;
     const double long_enough = kStepTime.count() * static_cast<double>(plan.steps) / 2;
-    const SavesDone done = stream.run([&] { return watch.seconds() >= long_enough; });
-    turns.alone_gb_per_s.push_back(done.gb_per_s());
+    turns.alone[round_of(turn)] += stream.run([&] { return watch.seconds() >= long_enough; });
     return 0.0;
   });
-  static_cast<void>(take_turns(plan.rounds, sides));
+  static_cast<void>(take_turns(plan.rounds * plan.turns, sides));
   return turns;
 }
 
 /// Milliseconds that each thread lost for each GB saved.
-double lost_ms_per_gb(const Compared& compared, const std::vector<std::uint64_t>& bytes,
+double lost_ms_per_gb(const Compared& compared, const std::vector<SavesDone>& saves,
                       std::size_t threads) {
   double lost_s = 0;
   double gb = 0;
-  for (std::size_t round = 0; round < bytes.size(); ++round) {
+  for (std::size_t round = 0; round < saves.size(); ++round) {
     const Block& with = compared.with[round];
     lost_s += (mean(with) - mean(compared.without[round])) * static_cast<double>(with.size());
-    gb += static_cast<double>(bytes[round]) / 1e9;
+    gb += static_cast<double>(saves[round].bytes) / 1e9;
   }
   return lost_s * 1e3 / static_cast<double>(threads) / gb;
 }
@@ -258,22 +271,22 @@ void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::si
               rounds,
               kind.what + "; of the steps a second of all threads"});
   report.add({"trainer_lost_per_gb" + kind.suffix,
-              lost_ms_per_gb(compared, turns.bytes[place], threads),
+              lost_ms_per_gb(compared, turns.saves[place], threads),
               "ms/GB",
               {},
               {},
               rounds,
               kind.what + "; of each thread's time, for each GB of the state"});
   Row speed{"save_beside_trainer" + kind.suffix,
-            spread_of(turns.gb_per_s[place]).median,
+            spread_of(gb_per_s(turns.saves[place])).median,
             "GB/s",
             {},
             {},
             rounds,
             kind.what + "; from save to save, GB of the state"};
   if (place == 0) {
-    speed.reference = spread_of(turns.alone_gb_per_s).median;
-    speed.ratio = ratio_of(turns.gb_per_s[place], turns.alone_gb_per_s);
+    speed.reference = spread_of(gb_per_s(turns.alone)).median;
+    speed.ratio = ratio_of(gb_per_s(turns.saves[place]), gb_per_s(turns.alone));
     speed.note += "; against the same saves without the trainer";
   }
   report.add(std::move(speed));
@@ -354,11 +367,7 @@ void measure_echo(const Plan& plan, const SaveKind& kind, const Workload& state,
 /// The default is the first, and the design's.
 std::vector<SaveKind> kinds_of(const Settings& settings, Report& report) {
   const auto engine = make_engine({});
-  engine::EngineOptions limited;
-  limited.cpu_threads = 1;
-  std::vector<SaveKind> kinds = {
-      {"", "default options, raw", engine},
-      {"_one_thread", "raw, an engine of one CPU thread", make_engine(std::move(limited))}};
+  std::vector<SaveKind> kinds = {{"", "default options, raw", engine}};
   if (settings.quick) {
     for (const char* kind : {"auto", "borrow"})
       report.leave_out(fmt::format("trainer_mean_{} and its like", kind),

@@ -61,7 +61,19 @@ struct Run {
   bool verify = false;
 };
 
+Object write_with_fio(const PeerPlan& plan, const fs::path& root) {
+  fs::create_directories(root);
+  const std::uint64_t bytes = fs::file_size(plan.workload);
+  const FioFigure figure = run_fio(plan.disk, root / "file", bytes);
+  const double seconds = static_cast<double>(bytes) / 1e9 / figure.gb_per_s;
+  return {{"durable_s", seconds},
+          {"durable_fsync_s", seconds},
+          {"cpu_s_per_gb", figure.cpu_seconds_per_gb},
+          {"durability", "it ends with an fsync"}};
+}
+
 Object save(const PeerPlan& plan, const Run& run) {
+  if (run.name == kDiskRun) return write_with_fio(plan, run.root);
   if (run.name.starts_with(kOurPrefix)) {
     return run_worker("peer", {{"mode", "save"},
                                {"safetensors", plan.workload.string()},
@@ -73,6 +85,7 @@ Object save(const PeerPlan& plan, const Run& run) {
 }
 
 Object restore(const PeerPlan& plan, const Run& run) {
+  if (run.name == kDiskRun) return {};
   if (run.name.starts_with(kOurPrefix)) {
     return run_worker("peer", {{"mode", "restore"},
                                {"safetensors", plan.workload.string()},

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "report/context.h"
@@ -21,12 +22,16 @@ struct PeerResult {
   [[nodiscard]] std::vector<double> of(const std::string& figure) const;
 };
 
+/// The disk itself, among the names of a plan.
+inline constexpr std::string_view kDiskRun = "fio";
+
 struct PeerPlan {
-  std::vector<std::string> names;  ///< "cairn_CODEC", or a peer of bench/peers
+  std::vector<std::string> names;  ///< "cairn_CODEC", a peer of bench/peers, or kDiskRun
   std::filesystem::path python;
   std::filesystem::path workload;   ///< a safetensors file, alone in its directory
   std::filesystem::path directory;  ///< for what is saved
   int rounds = 3;
+  FioJob disk{};          ///< what kDiskRun writes as many bytes with
   bool warm = true;       ///< restores from the page cache, too
   double deadline = 300;  ///< of each process, in seconds
 };

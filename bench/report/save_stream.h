@@ -48,6 +48,11 @@ class SaveRoom {
 struct SavesDone {
   std::uint64_t bytes = 0;  ///< of the state, each time
   double seconds = 0;
+  SavesDone& operator+=(const SavesDone& other) noexcept {
+    bytes += other.bytes;
+    seconds += other.seconds;
+    return *this;
+  }
   [[nodiscard]] double gb_per_s() const { return static_cast<double>(bytes) / 1e9 / seconds; }
 };
 

@@ -29,8 +29,8 @@ int worker_main(std::string_view name, std::string_view arguments);
 
 // The workers, each declared here and defined with its section.
 
-/// {"root", "bytes", "seed"} -> {"seconds", "staged_s", "cpu_s_per_gb"} of a raw save of llama to
-/// durable, in a process that has saved once before.
+/// {"root", "bytes", "seed", "saves"} -> {"seconds", "cpu_s_per_gb"}, medians of so many raw saves
+/// of llama to durable, in a process that has saved once before.
 boost::json::object save_worker(const boost::json::object& arguments);
 /// {"root", "began_ns"} -> {"seconds"}: from `began_ns` (steady clock) to every tensor usable.
 boost::json::object restart_worker(const boost::json::object& arguments);

@@ -24,6 +24,10 @@ class StrandThread {
   void finish();
 
  private:
+  /// Until it is finished. Idle, it lets the thread go on that wakes it: save() is to return, and
+  /// not to wait while what it has begun runs on its core.
+  void run();
+
   // One thread runs it: Asio may skip waking others up. Posting from any thread stays safe.
   boost::asio::io_context context_{1};
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;

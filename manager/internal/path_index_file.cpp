@@ -1,5 +1,6 @@
 #include <cairn/codecs/format_error.h>
 #include <cairn/engine/cpu_pool.h>
+#include <cairn/manager/internal/path_identity.h>
 #include <cairn/manager/internal/path_index_file.h>
 
 #include <algorithm>
@@ -42,19 +43,12 @@ std::vector<std::uint32_t> by_name(const ItemLayout& layout,
   return order;
 }
 
-/// A path to a container, with lengths, so that no two are alike.
-void append_key(std::string& to, const std::string& name) {
-  to += std::to_string(name.size());
-  to += ':';
-  to += name;
-}
-
 class TuplePaths {
  public:
   explicit TuplePaths(const std::vector<KeyNames>& tuples) {
     for (const KeyNames& path : tuples) {
       std::string text;
-      for (const std::string& name : path) append_key(text, name);
+      for (const std::string& name : path) append_identity(text, name);
       paths_.insert(std::move(text));
     }
   }
@@ -65,7 +59,7 @@ class TuplePaths {
     std::string above;
     for (std::size_t i = 0; i < path.size(); ++i) {
       if (path[i].kind == Key::Kind::sequence && paths_.contains(above)) keys.push_back(i);
-      append_key(above, path[i].name);
+      append_identity(above, path[i].name);
     }
     return keys;
   }
@@ -199,10 +193,8 @@ class IndexedSearch {
     for (const KeyPath& path : paths()) {
       for (std::size_t depth = 0; depth < path.size(); ++depth) {
         if (path[depth].kind != Key::Kind::sequence) continue;
+        if (!done.insert(identity(path, depth)).second) continue;
         KeyPath list(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(depth));
-        std::string identity;
-        for (const Key& key : list) append_key(identity, key.name);
-        if (!done.insert(std::move(identity)).second) continue;
         bool more = true;
         for (std::size_t i = 0; more; ++i) {
           if (++elements > kElementsMax) co_return false;

@@ -1,4 +1,5 @@
 #include <cairn/manager/error.h>
+#include <cairn/manager/internal/path_identity.h>
 #include <cairn/manager/internal/selection.h>
 
 #include <algorithm>
@@ -36,15 +37,6 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-/// A path as a text that no other path has, and that begins with those of the paths above it and of
-/// no others.
-std::string identity(const KeyPath& path, std::size_t keys) {
-  std::string text;
-  for (std::size_t i = 0; i < keys; ++i)
-    text += std::to_string(path[i].name.size()) + ':' + path[i].name;
-  return text;
-}
-
 /// The leaves at and below the paths of selections: each leaf looks for the paths above it among
 /// those that were asked for, rather than each selection among all leaves.
 class Asked {
@@ -67,7 +59,7 @@ class Asked {
     std::string above;
     note(by_keys_, above, leaf);
     for (const Key& key : path) {
-      above += std::to_string(key.name.size()) + ':' + key.name;
+      append_identity(above, key.name);
       note(by_keys_, above, leaf);
     }
   }
