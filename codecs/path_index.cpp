@@ -286,7 +286,7 @@ PathIndexRoot decode_path_index_root(std::string_view head, std::uint64_t file_b
 
 std::vector<IndexedLeaf> decode_path_index_block(const PathIndexBlock& block,
                                                  std::string_view bytes) {
-  ByteReader reader(without_checksum(bytes, kBlock, block.offset), kBlock, block.offset);
+  ByteReader reader(without_checksum(bytes, kBlock), kBlock, block.offset);
   std::uint64_t count = 0;
   reader.varint(count, "num_leaves");
   if (count == 0) reader.fail("num_leaves", "0", "1 or more");

@@ -76,10 +76,10 @@ class OwnedClose final : public IoOperation {
 
 namespace internal {
 
-StrandThread::StrandThread() : work_(context_.get_executor()) {
-  thread_ = start_thread("cairn-strand", [this] {
+StrandThread::StrandThread(std::chrono::milliseconds idle) : work_(context_.get_executor()) {
+  thread_ = start_thread("cairn-strand", [this, idle] {
     strand_thread = true;
-    run();
+    run(idle);
   });
   id_ = thread_.get_id();
 }
@@ -88,16 +88,15 @@ StrandThread::~StrandThread() {
   finish();
 }
 
-void StrandThread::run() {
-  // While something is under way it is woken at once, or the disk would wait for it.
-  constexpr std::chrono::milliseconds kIdle{5};
+void StrandThread::run(std::chrono::milliseconds idle) {
   while (!context_.stopped()) {
     {
       const BatchScheduling caller_first;
       context_.run_one();
     }
-    while (context_.run_one_for(kIdle) > 0) {
-    }
+    do {
+      context_.poll();
+    } while (context_.run_one_for(idle) > 0);
   }
 }
 

@@ -87,7 +87,7 @@ class WorkerObserver final : public oneapi::tbb::task_scheduler_observer {
     observe(false);
   }
   void on_scheduler_entry(bool) override {
-    manners_.emplace();
+    manners_.emplace(makers_policy_);
   }
   void on_scheduler_exit(bool) override {
     manners_.reset();
@@ -95,9 +95,11 @@ class WorkerObserver final : public oneapi::tbb::task_scheduler_observer {
 
  private:
   struct Manners {
+    explicit Manners(int policy_elsewhere) : scheduling(policy_elsewhere) {}
     internal::SignalBlock signals;
     internal::BatchScheduling scheduling;
   };
+  const int makers_policy_ = internal::scheduling_policy();
   static thread_local std::optional<Manners> manners_;
 };
 thread_local std::optional<WorkerObserver::Manners> WorkerObserver::manners_;

@@ -8,10 +8,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
-#include <cstdlib>
+#include <cerrno>
 #include <future>
 #include <memory>
 #include <span>
+#include <system_error>
 
 #include "report/context.h"
 
@@ -21,34 +22,49 @@ namespace {
 using boost::asio::awaitable;
 using boost::asio::use_awaitable;
 
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;     // and the block's alignment
 constexpr std::size_t kBlockBytes = std::size_t{16} << 20;  // a chunk's
 constexpr int kWriters = 8;                                 // blocks under way
-
-struct FreeMemory {
-  void operator()(std::byte* memory) const noexcept { std::free(memory); }
-};
-using Memory = std::unique_ptr<std::byte, FreeMemory>;
 
 /// In huge pages, where staging memory and large arrays of numpy lie, or in pages of 4 KiB:
 /// the kernel pins each page of a write.
 enum class Pages : unsigned char { huge, small };
 
-Memory random_block(std::uint64_t seed, Pages pages) {
-  Memory memory(static_cast<std::byte*>(std::aligned_alloc(kHugePage, kBlockBytes)));
-  ::madvise(memory.get(), kBlockBytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  for (std::size_t i = 0; i < kBlockBytes; ++i) {
-    seed = seed * 6364136223846793005 + 1442695040888963407;  // Knuth's MMIX
-    memory.get()[i] = static_cast<std::byte>(seed >> 56);
+/// Random bytes in pages that nobody has had: those that malloc() gives may be of another kind.
+class FreshBlock {
+ public:
+  FreshBlock(std::uint64_t seed, Pages pages) {
+    mapping_ =
+        ::mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping_ == MAP_FAILED)
+      throw std::system_error(errno, std::generic_category(), "mmap of a block to write");
+    void* aligned = mapping_;
+    std::size_t room = kMappingBytes;
+    data_ = static_cast<std::byte*>(std::align(kHugePage, kBlockBytes, aligned, room));
+    if (::madvise(data_, kBlockBytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0)
+      throw std::system_error(errno, std::generic_category(), "madvise of a block to write");
+    for (std::size_t i = 0; i < kBlockBytes; ++i) {
+      seed = seed * 6364136223846793005 + 1442695040888963407;  // Knuth's MMIX
+      data_[i] = static_cast<std::byte>(seed >> 56);
+    }
   }
-  return memory;
-}
+  ~FreshBlock() { ::munmap(mapping_, kMappingBytes); }
+  FreshBlock(const FreshBlock&) = delete;
+  FreshBlock& operator=(const FreshBlock&) = delete;
+
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, kBlockBytes}; }
+
+ private:
+  static constexpr std::size_t kMappingBytes = kBlockBytes + kHugePage;
+  void* mapping_;
+  std::byte* data_;
+};
 
 struct Target {
   engine::File file;
   std::uint64_t bytes = 0;
   std::uint64_t next = 0;  ///< offset that nobody writes yet
-  Memory block;
+  std::unique_ptr<FreshBlock> block;
 };
 
 awaitable<void> open_target(std::shared_ptr<engine::Engine> engine, std::string folder,
@@ -64,7 +80,7 @@ awaitable<void> write_blocks(std::shared_ptr<Target> target) {
   while (target->next < target->bytes) {
     const std::uint64_t offset = target->next;
     target->next += kBlockBytes;
-    const std::span<const std::byte> block(target->block.get(), kBlockBytes);
+    const std::span<const std::byte> block = target->block->bytes();
     co_await target->file.async_write_at(offset, block, use_awaitable);
   }
 }
@@ -84,7 +100,8 @@ struct Written {
 };
 
 Written write_file(const std::shared_ptr<engine::Engine>& engine, const std::string& folder,
-                   const std::string& name, std::uint64_t bytes, Memory block) {
+                   const std::string& name, std::uint64_t bytes,
+                   std::unique_ptr<FreshBlock> block) {
   const auto target = std::make_shared<Target>();
   target->bytes = bytes;
   target->block = std::move(block);
@@ -108,8 +125,9 @@ void measure_engine(const Context& context, Report& report) {
   std::vector<double> rates;
   const auto ours = [&](Pages pages, const std::string& name) {
     return [&, pages, name](int round) {
-      const Written written = write_file(engine, work.path().string(), name + std::to_string(round),
-                                         bytes, random_block(context.settings.seed, pages));
+      const Written written =
+          write_file(engine, work.path().string(), name + std::to_string(round), bytes,
+                     std::make_unique<FreshBlock>(context.settings.seed, pages));
       if (pages == Pages::huge) rates.push_back(written.gb_per_s);
       return written.cpu_seconds_per_gb;
     };
@@ -120,7 +138,8 @@ void measure_engine(const Context& context, Report& report) {
   };
   const auto cpu = take_turns(context.settings.rounds,
                               {ours(Pages::huge, "huge."), ours(Pages::small, "small."), fio});
-  const std::string how = "whole process; writes of 16 MiB, 8 under way, from memory in ";
+  const std::string how =
+      "whole process; writes of 16 MiB, 8 under way, from memory advised to be in ";
   report.add(compared(
       "engine_cpu", "s/GB", cpu[0], cpu[2],
       how + "huge pages, " + path_of(*engine) + "; against " + to_string(context.fio.write)));

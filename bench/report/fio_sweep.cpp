@@ -16,6 +16,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 /// How many of a sweep's fastest are run again, in turns.
 constexpr std::size_t kFinalists = 3;
 constexpr int kFinalRounds = 4;
+constexpr int kQuickFinalRounds = 2;
 
 std::vector<std::string> arguments_of(const FioJob& job, const std::filesystem::path& path,
                                       std::uint64_t bytes) {
@@ -81,14 +82,12 @@ FioJob sweep(const std::vector<FioJob>& jobs, const WorkDirectory& work, const S
   for (const Tried& one : tried) {
     sides.emplace_back([&](int round) { return run(one.job, ".final" + std::to_string(round)); });
   }
-  const auto figures = take_turns(settings.quick ? 1 : kFinalRounds, sides);
+  const auto figures = take_turns(settings.quick ? kQuickFinalRounds : kFinalRounds, sides);
   for (std::size_t i = 0; i < tried.size(); ++i) {
-    std::vector<double> all = figures[i];
-    all.push_back(tried[i].gb_per_s);
-    tried[i].gb_per_s = spread_of(all).median;
+    tried[i].gb_per_s = spread_of(figures[i]).median;
     Row row{"fio_" + name_of(tried[i].job), tried[i].gb_per_s, "GB/s"};
-    row.rounds = static_cast<int>(all.size());
-    row.figures = std::move(all);
+    row.rounds = static_cast<int>(figures[i].size());
+    row.figures = figures[i];
     row.note = "among the fastest of the sweep, so run again in turns";
     report.add(std::move(row));
   }
@@ -118,6 +117,11 @@ std::vector<FioJob> psync_jobs(bool quick) {
 }
 
 }  // namespace
+
+std::uint64_t fio_states_on_disk(bool quick) {
+  const std::size_t rounds = quick ? kQuickFinalRounds : kFinalRounds;
+  return uring_jobs(false, quick).size() + kFinalists * rounds;
+}
 
 std::string name_of(const FioJob& job) {
   return std::string(job.reads ? "read_" : "write_") + (job.uring ? "" : "psync_") +

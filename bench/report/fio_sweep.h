@@ -29,6 +29,9 @@ struct FioFigure {
 [[nodiscard]] FioFigure run_fio(const FioJob& job, const std::filesystem::path& path,
                                 std::uint64_t bytes);
 
+/// As many states as the sweep of writes has on the disk at once.
+[[nodiscard]] std::uint64_t fio_states_on_disk(bool quick);
+
 /// The fastest of the sweep, of each kind.
 struct FioBest {
   FioJob write{};

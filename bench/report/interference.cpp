@@ -163,10 +163,12 @@ Block steps_beside_saves(TrainerLoad& trainer, std::size_t steps, const SaveKind
 /// a trainer whoever asks for it.
 Block steps_beside_fio(TrainerLoad& trainer, std::size_t steps, const FioJob& job,
                        std::uint64_t bytes, SaveRoom& room, SavesDone& done) {
+  const std::filesystem::path root = room.new_root();  // which may first remove what there was
+  std::filesystem::create_directory(root);
   return trainer.run(steps, [&](const std::latch& enough) {
     const Stopwatch watch;
     do {
-      static_cast<void>(run_fio(job, room.new_root(), bytes));
+      static_cast<void>(run_fio(job, root / std::to_string(done.bytes), bytes));
       room.note_written(bytes);
       done.bytes += bytes;
     } while (!enough.try_wait() && done.bytes + bytes <= room.stream_bytes_max());

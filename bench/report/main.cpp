@@ -38,10 +38,11 @@ constexpr Section kSections[] = {
     {"peers", measure_peers},
 };
 
-/// As many states as the section that writes most has on the disk at once: crc32c, two saves of two
-/// programs in each round.
-constexpr std::uint64_t states_on_disk(int rounds) {
-  return 4 * static_cast<std::uint64_t>(rounds) + 2;
+/// As many states as the section that writes most has on the disk at once: the sweep of fio, or,
+/// with many rounds, what is compared with fio there (two saves and fio in each).
+std::uint64_t states_on_disk(const Settings& settings) {
+  const auto rounds = static_cast<std::uint64_t>(settings.rounds);
+  return std::max(3 * rounds, fio_states_on_disk(settings.quick)) + 2;
 }
 constexpr std::uint64_t kBytesMin = std::uint64_t{64} << 20;
 constexpr std::uint64_t kQuickBytes = std::uint64_t{1} << 30;
@@ -84,14 +85,13 @@ void remove_leftovers(const fs::path& directory) {
 
 /// As many bytes as the disk has room for.
 void fit(Settings& settings, Report& report) {
-  const std::uint64_t most =
-      fs::space(settings.directory).available / states_on_disk(settings.rounds);
+  const std::uint64_t states = states_on_disk(settings);
+  const std::uint64_t most = fs::space(settings.directory).available / states;
   if (settings.bytes <= most) return;
   if (most < kBytesMin) {
-    throw std::runtime_error(
-        "too little space in " + settings.directory.string() + ": " +
-        std::to_string((kBytesMin * states_on_disk(settings.rounds) >> 30) + 1) +
-        " GiB at least; give another --dir");
+    throw std::runtime_error("too little space in " + settings.directory.string() + ": " +
+                             std::to_string((kBytesMin * states >> 30) + 1) +
+                             " GiB at least; give another --dir");
   }
   report.leave_out("states of " + std::to_string(settings.bytes) + " bytes",
                    "the disk has room for " + std::to_string(most >> 20) + " MiB each");

@@ -66,6 +66,7 @@ constexpr Measure kMeasures[] = {
 std::string meaning_of(std::string_view row, const PeerResult& result) {
   if (row == "durable") return "until it says that it is done, as shipped: " + result.durability;
   if (row == "stall") return "until the caller may change its arrays";
+  if (row == "durable_fsync" && result.name == kDiskRun) return "with its own fsync at the end";
   if (row == "durable_fsync") return "the same, and fsync of every file and directory after it";
   if (row == "restore_cold") return "none of its files in the page cache; new process";
   if (row == "restore_warm") return "all of its files in the page cache";
@@ -146,8 +147,8 @@ void compare(std::span<const Comparison> comparisons, const std::vector<PeerResu
             ratio_of(reference, figures),
             static_cast<int>(rounds),
             std::string(state) + "; " + peer->name + ": " + std::string(comparison.note)};
-    if (disk != nullptr && comparison.figure == kDurable) {
-      std::vector<double> limit = disk->of(name);
+    std::vector<double> limit = disk != nullptr ? disk->of(name) : std::vector<double>();
+    if (limit.size() >= rounds) {
       limit.resize(rounds);
       row.note += "; fio, which only writes as many bytes, was " +
                   figure_text(ratio_of(reference, limit).median) + " times as fast as it";

@@ -74,6 +74,17 @@ boost::json::value or_null(const std::optional<double>& figure) {
   return figure ? boost::json::value(*figure) : boost::json::value(nullptr);
 }
 
+/// What a row with this goal, or the lack of one, is to be held against.
+void describe(const Goal& goal, boost::json::object& object) {
+  object["name"] = goal.name;
+  object["title"] = goal.what;
+  object["against"] = goal.against;
+  object["judged"] = goal.judged == Judged::ratio ? "ratio" : "value";
+  object["good"] = goal.good == Good::at_least ? "at least" : "at most";
+  object["goal"] = goal.goal;
+  object["floor"] = goal.floor;
+}
+
 boost::json::object json_of(const Row& row) {
   boost::json::object object{{"name", row.name},
                              {"value", row.value},
@@ -92,12 +103,7 @@ boost::json::object json_of(const Row& row) {
   if (!row.note.empty()) object["note"] = row.note;
   const Goal* goal = find_goal(row.name);
   if (goal == nullptr) return object;
-  object["what"] = goal->what;
-  object["against"] = goal->against;
-  object["judged"] = goal->judged == Judged::ratio ? "ratio" : "value";
-  object["good"] = goal->good == Good::at_least ? "at least" : "at most";
-  object["goal"] = goal->goal;
-  object["floor"] = goal->floor;
+  describe(*goal, object);
   const auto figure = judged_figure(row, *goal);
   object["pass"] = figure && goal->meets(*figure, goal->goal);
   if (!row.other_size.empty()) {
@@ -201,7 +207,9 @@ boost::json::object Report::to_json() const {
   for (const Row& row : rows_) results.push_back(json_of(row));
   boost::json::array left_out;
   for (const Gap& gap : gaps()) {
-    left_out.push_back(boost::json::object{{"what", gap.what}, {"why", gap.why}});
+    boost::json::object object{{"what", gap.what}, {"why", gap.why}};
+    if (const Goal* goal = find_goal(gap.what)) describe(*goal, object);
+    left_out.push_back(std::move(object));
   }
   return {{"machine", machine_}, {"results", results}, {"left_out", left_out}};
 }

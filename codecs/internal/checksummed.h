@@ -6,6 +6,7 @@
 #include <cairn/codecs/internal/byte_io.h>
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -27,11 +28,9 @@ inline void append_checksum(std::string& bytes, std::string_view structure) {
 }
 
 /// What the checksum at the end of `bytes` covers, borrowed; FormatError where it is another.
-/// `start` is where the bytes begin in the structure.
 [[nodiscard]] inline std::string_view without_checksum(std::string_view bytes,
-                                                       std::string_view structure,
-                                                       std::uint64_t start = 0) {
-  const ByteReader whole(bytes, structure, start);
+                                                       std::string_view structure) {
+  const ByteReader whole(bytes, structure);
   if (bytes.size() < kChecksumBytes) {
     whole.reject("checksum", fmt::format("{} bytes", bytes.size()),
                  fmt::format("{} bytes or more", kChecksumBytes));

@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <optional>
 #include <thread>
 
@@ -11,7 +12,10 @@ namespace cairn::engine::internal {
 
 class StrandThread {
  public:
-  StrandThread();
+  /// `idle`: without anything to run for so long, it lets the thread go on that wakes it: save() is
+  /// to return, and not to wait while what it has begun runs on its core. One that has just run
+  /// something is woken at once, as the disk may wait for what it does next.
+  explicit StrandThread(std::chrono::milliseconds idle = std::chrono::milliseconds(5));
   /// finish()
   ~StrandThread();
   StrandThread(const StrandThread&) = delete;
@@ -24,9 +28,7 @@ class StrandThread {
   void finish();
 
  private:
-  /// Until it is finished. Idle, it lets the thread go on that wakes it: save() is to return, and
-  /// not to wait while what it has begun runs on its core.
-  void run();
+  void run(std::chrono::milliseconds idle);
 
   // One thread runs it: Asio may skip waking others up. Posting from any thread stays safe.
   boost::asio::io_context context_{1};

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace cairn::engine::internal {
@@ -16,6 +17,13 @@ namespace {
 constexpr std::size_t kThreadNameMax = 15;  // TASK_COMM_LEN - 1
 
 thread_local bool engine_thread = false;
+/// What the outermost BatchScheduling of this thread has changed; none: there is none.
+thread_local std::optional<int> policy_outside;
+
+bool set_policy(int policy) noexcept {
+  const sched_param priority{};
+  return ::sched_setscheduler(0, policy, &priority) == 0;
+}
 
 struct Reapers {
   std::mutex mutex;
@@ -36,15 +44,21 @@ SignalBlock::~SignalBlock() {
   ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-BatchScheduling::BatchScheduling() noexcept {
-  const sched_param priority{};
-  changed_ = ::sched_getscheduler(0) == SCHED_OTHER &&
-             ::sched_setscheduler(0, SCHED_BATCH, &priority) == 0;
+int scheduling_policy() noexcept {
+  return policy_outside ? *policy_outside : ::sched_getscheduler(0);
+}
+
+BatchScheduling::BatchScheduling(int elsewhere) noexcept {
+  if (policy_outside || elsewhere != SCHED_OTHER) return;
+  const int now = ::sched_getscheduler(0);
+  changed_ = (now == SCHED_OTHER || now == SCHED_BATCH) && set_policy(SCHED_BATCH);
+  if (changed_) policy_outside = SCHED_OTHER;
 }
 
 BatchScheduling::~BatchScheduling() {
-  const sched_param priority{};
-  if (changed_) ::sched_setscheduler(0, SCHED_OTHER, &priority);
+  if (!changed_) return;
+  policy_outside.reset();
+  set_policy(SCHED_OTHER);
 }
 
 bool on_engine_thread() noexcept {
@@ -61,8 +75,9 @@ std::thread start_thread(const char* name, std::function<void()> body) {
   const SignalBlock block;
   // noexcept: an exception that leaves a thread ends the process here, with its origin on the
   // stack.
-  return std::thread([name, body = std::move(body)]() mutable noexcept {
+  return std::thread([name, policy = policy_outside, body = std::move(body)]() mutable noexcept {
     ::pthread_setname_np(::pthread_self(), name);
+    if (policy) set_policy(*policy);
     const EngineThreadScope scope;
     body();
     body = nullptr;

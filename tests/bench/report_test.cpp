@@ -121,6 +121,9 @@ TEST(ReportJson, SaysOfEveryRowOfTheDesignWhereItIs) {
   EXPECT_EQ(gaps.size(), goals().size() - 1);
   EXPECT_THAT(gaps, Contains("crc32c: no time"));
   EXPECT_THAT(gaps, Contains("restart: its section did not run"));
+  const boost::json::object first = parsed(report).at("left_out").at(0).as_object();
+  EXPECT_EQ(first.at("name"), "crc32c");
+  EXPECT_EQ(first.at("floor"), find_goal("crc32c")->floor);
 }
 
 TEST(Report, LeavesOutWhatIsNoNumber) {

@@ -18,19 +18,24 @@ LOADER.exec_module(runs)
 
 
 def save(ratio):
-    return {'name': 'save_raw', 'what': 'save', 'against': 'fio', 'value': 2 * ratio, 'unit': 'GB/s', 'reference': 2,
+    return {'name': 'save_raw', 'title': 'save', 'against': 'fio', 'value': 2 * ratio, 'unit': 'GB/s', 'reference': 2,
             'ratio': ratio, 'judged': 'ratio', 'good': 'at least', 'goal': 0.97, 'floor': 0.9}
 
 
 def p99(milliseconds, **more):
-    return {'name': 'save_returns', 'what': 'save() returns', 'against': '', 'value': milliseconds, 'unit': 'ms',
+    return {'name': 'save_returns', 'title': 'save() returns', 'against': '', 'value': milliseconds, 'unit': 'ms',
             'ratio': None, 'judged': 'value', 'good': 'at most', 'goal': 1, 'floor': 5} | more
 
 
 def document(*rows, left_out=(), cpu='EPYC'):
     plain = {'name': 'fio_write_1m_4_1', 'value': 2, 'unit': 'GB/s', 'ratio': None}
     return {'machine': {'cpu': cpu, 'cores': 2}, 'results': [plain, *rows],
-            'left_out': [{'what': what, 'why': why} for what, why in left_out]}
+            'left_out': [{'what': 'plots', 'why': 'no gnuplot'}, *left_out]}
+
+
+def gap(row, why):
+    kept = ('name', 'title', 'against', 'judged', 'good', 'goal', 'floor')
+    return {'what': row['name'], 'why': why} | {key: row[key] for key in kept}
 
 
 class Runs(unittest.TestCase):
@@ -71,10 +76,17 @@ class Runs(unittest.TestCase):
         self.assertEqual(self.judge(document(p99(0.5)), document(p99(5.1)))[0], 1)
 
     def test_a_row_that_a_run_lacks_is_not_acceptable(self):
-        status, out, _ = self.judge(document(save(1), left_out=[('save_returns', 'no space')]), document(p99(0.5), save(1)))
+        status, out, _ = self.judge(document(save(1), left_out=[gap(p99(1), 'no space')]), document(p99(0.5), save(1)))
         self.assertEqual(status, 1)
         self.assertIn('| 5 | | 0.5 | 0.5 | goal; not measured in 1 of 2 |', out)
         self.assertIn('run 1: left out: save_returns: no space', out)
+        self.assertIn('1 not acceptable: save_returns', out)
+
+    def test_a_row_that_all_runs_lack_is_not_acceptable(self):
+        lacking = document(save(1), left_out=[gap(p99(1), 'no space')])
+        status, out, _ = self.judge(lacking, lacking)
+        self.assertEqual(status, 1)
+        self.assertIn('| save() returns | | <= 1 | 5 | | | | not measured |', out)
         self.assertIn('1 not acceptable: save_returns', out)
 
     def test_what_was_measured_at_another_size_is_not_judged(self):
@@ -96,7 +108,7 @@ class Runs(unittest.TestCase):
     def test_a_run_without_goals_is_an_error(self):
         status, _, err = self.judge(document())
         self.assertEqual(status, 2)
-        self.assertIn('no run has a row with a goal', err)
+        self.assertIn('no run has measured a row with a goal', err)
 
 
 if __name__ == '__main__':
