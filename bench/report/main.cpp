@@ -38,11 +38,11 @@ constexpr Section kSections[] = {
     {"peers", measure_peers},
 };
 
-/// As many states as the section that writes most has on the disk at once: the sweep of fio, or,
-/// with many rounds, what is compared with fio there (two saves and fio in each).
+/// As many states as what writes most has on the disk at once: the sweep of fio, or, with many
+/// rounds, crc32c (four saves of half a state by two programs in each).
 std::uint64_t states_on_disk(const Settings& settings) {
   const auto rounds = static_cast<std::uint64_t>(settings.rounds);
-  return std::max(3 * rounds, fio_states_on_disk(settings.quick)) + 2;
+  return std::max(4 * rounds, fio_states_on_disk(settings.quick)) + 2;
 }
 constexpr std::uint64_t kBytesMin = std::uint64_t{64} << 20;
 constexpr std::uint64_t kQuickBytes = std::uint64_t{1} << 30;

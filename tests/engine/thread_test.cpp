@@ -14,16 +14,24 @@
 namespace cairn::engine::internal {
 namespace {
 
-/// What `body` gives on a thread of its own with that policy.
-template <class Body>
-int on_thread_with(int policy, Body body) {
-  std::promise<int> result;
+/// The kernel's policies of a thread that begins with one.
+struct Policies {
+  int inside = -1;  ///< a BatchScheduling that was made by `enter`
+  int after = -1;   ///< its end
+};
+template <class Enter>
+Policies policies_of_thread_with(int policy, Enter enter) {
+  Policies policies;
   std::thread([&] {
     const sched_param priority{};
     ::sched_setscheduler(0, policy, &priority);
-    result.set_value(body());
+    {
+      const BatchScheduling scope = enter();
+      policies.inside = ::sched_getscheduler(0);
+    }
+    policies.after = ::sched_getscheduler(0);
   }).join();
-  return result.get_future().get();
+  return policies;
 }
 
 class Scheduling : public ::testing::Test {
@@ -34,38 +42,23 @@ class Scheduling : public ::testing::Test {
 };
 
 TEST_F(Scheduling, AThreadIsAsItWasOnceTheScopeEnds) {
-  int inside = -1;
-  const int after = on_thread_with(SCHED_OTHER, [&] {
-    {
-      const BatchScheduling scope;
-      inside = ::sched_getscheduler(0);
-    }
-    return ::sched_getscheduler(0);
-  });
-  EXPECT_EQ(inside, SCHED_BATCH);
-  EXPECT_EQ(after, SCHED_OTHER);
+  const Policies policies = policies_of_thread_with(SCHED_OTHER, [] { return BatchScheduling(); });
+  EXPECT_EQ(policies.inside, SCHED_BATCH);
+  EXPECT_EQ(policies.after, SCHED_OTHER);
 }
 
 TEST_F(Scheduling, WhatAThreadInheritedFromOneOfOursEndsWithItsOwnScope) {
-  const int after = on_thread_with(SCHED_BATCH, [] {
-    { const BatchScheduling scope(SCHED_OTHER); }
-    return ::sched_getscheduler(0);
-  });
-  EXPECT_EQ(after, SCHED_OTHER);
+  const Policies policies =
+      policies_of_thread_with(SCHED_BATCH, [] { return BatchScheduling(SCHED_OTHER); });
+  EXPECT_EQ(policies.inside, SCHED_BATCH);
+  EXPECT_EQ(policies.after, SCHED_OTHER);
 }
 
 TEST_F(Scheduling, APolicyOfTheThreadsOwnStays) {
   for (const int policy : {SCHED_BATCH, SCHED_IDLE}) {
-    int inside = -1;
-    const int after = on_thread_with(policy, [&] {
-      {
-        const BatchScheduling scope;
-        inside = ::sched_getscheduler(0);
-      }
-      return ::sched_getscheduler(0);
-    });
-    EXPECT_EQ(inside, policy);
-    EXPECT_EQ(after, policy);
+    const Policies policies = policies_of_thread_with(policy, [] { return BatchScheduling(); });
+    EXPECT_EQ(policies.inside, policy);
+    EXPECT_EQ(policies.after, policy);
   }
 }
 
