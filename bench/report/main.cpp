@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <thread>
@@ -155,6 +156,7 @@ int run(Settings settings, const std::vector<std::string>& only, const Outputs& 
 
 int main(int argc, char** argv) {
   using namespace cairn::bench;
+  std::signal(SIGPIPE, SIG_IGN);  // a worker that has ended is an error like others
   if (argc == 4 && std::string_view(argv[1]) == "--worker") return worker_main(argv[2], argv[3]);
   CLI::App app(
       "Measures what Cairn promises against fio, memcpy and other libraries, in turns on the same "

@@ -21,7 +21,7 @@ struct Turns {
 };
 Turns turns_with_fio(const Context& context, const FioJob& job, const WorkDirectory& work,
                      std::vector<Saver*> savers) {
-  const std::uint64_t bytes = context.settings.bytes;
+  const std::uint64_t bytes = savers.front()->bytes();
   std::vector<Side> sides = {[&](int round) {
     return run_fio(job, work / ("fio." + std::to_string(round)), bytes).gb_per_s;
   }};
@@ -70,23 +70,17 @@ void measure_threads(const Context& context, Report& report) {
 
 /// Other states than the design's rows have, all raw: what shapes and sizes cost.
 void measure_shapes(const Context& context, Report& report) {
-  const WorkDirectory work(context.settings, "shapes");
+  constexpr std::uint64_t kResnetBytes = 200'000'000;
   const auto engine = make_engine({});
   for (const std::string name : {"huge", "resnet", "odd"}) {
-    const std::uint64_t bytes = name == "resnet" ? 200'000'000 : context.settings.bytes;
+    const WorkDirectory work(context.settings, name);
+    const std::uint64_t bytes = name == "resnet" ? kResnetBytes : context.settings.bytes;
     const Workload state = make_workload(name, bytes, context.settings.seed);
     Saver saver(work / name, engine, Codec::raw(), state);
     saver.save();
-    const int rounds = context.settings.quick ? 1 : 3;
-    std::vector<double> rates;
-    for (int i = 0; i < rounds; ++i) rates.push_back(gb(saver.bytes()) / saver.save().durable_s);
-    report.add({"save_" + name,
-                spread_of(rates).median,
-                "GB/s",
-                {},
-                {},
-                rounds,
-                std::to_string(state.arrays.size()) + " arrays"});
+    const Turns turns = turns_with_fio(context, context.fio.write, work, {&saver});
+    report.add(compared("save_" + name, "GB/s", turns.ours[0], turns.fio,
+                        std::to_string(state.arrays.size()) + " arrays"));
   }
 }
 
@@ -99,16 +93,16 @@ void measure_sparse(const Context& context, Report& report) {
   Saver incremental(work / "incremental", engine, Codec::raw(), state, Saver::Kind::incremental);
   whole.save();
   incremental.save();
-  const int rounds = context.settings.quick ? 2 : 5;
   std::vector<double> shares;
-  const auto figures = take_turns(
-      rounds, {[&](int) { return whole.save().durable_s; },
-               [&](int round) {
-                 update_rows(state, 0.01, context.settings.seed + static_cast<unsigned>(round));
-                 const double seconds = incremental.save().durable_s;
-                 shares.push_back(incremental.stored_share());
-                 return seconds;
-               }});
+  const auto figures =
+      take_turns(context.settings.rounds,
+                 {[&](int) { return whole.save().durable_s; },
+                  [&](int round) {
+                    update_rows(state, 0.01, context.settings.seed + static_cast<unsigned>(round));
+                    const double seconds = incremental.save().durable_s;
+                    shares.push_back(incremental.stored_share());
+                    return seconds;
+                  }});
   const double share = spread_of(shares).median;
   report.add(compared("sparse_update_save", "s", figures[1], figures[0],
                       "incremental against whole saves of the same state; written " +
@@ -125,33 +119,32 @@ void measure_crc32c(const Context& context, Report& report) {
     return;
   }
   const WorkDirectory work(context.settings, "crc32c");
-  // Four saves of half the size, one to warm up, take as much of the disk as two of the whole.
-  const int saves = 3;
+  // A few per cent drown in what the disk does from save to save: many saves, of half the size.
+  const int rounds = 4 * context.settings.rounds;
   const std::uint64_t bytes = context.settings.bytes / 2;
+  const auto arguments = [&](const char* root) {
+    return boost::json::object{
+        {"root", (work / root).string()}, {"bytes", bytes}, {"seed", context.settings.seed}};
+  };
+  LivingWorker with("/proc/self/exe", "save", arguments("with"));
+  LivingWorker without(other.string(), "save", arguments("without"));
   std::vector<std::vector<double>> cpu(2);
-  const auto side = [&](const std::string& program, std::size_t place) {
-    return [&, program, place](int round) {
-      const std::string root = (place == 0 ? "with" : "without") + std::to_string(round);
-      const boost::json::object arguments{{"root", (work / root).string()},
-                                          {"bytes", bytes},
-                                          {"seed", context.settings.seed},
-                                          {"saves", saves}};
-      const boost::json::object figures = run_worker(program, "save", arguments);
+  const auto side = [&cpu](LivingWorker& worker, std::size_t place) {
+    return [&cpu, &worker, place](int) {
+      const boost::json::object figures = worker.ask();
       cpu[place].push_back(figures.at("cpu_s_per_gb").to_number<double>());
       return figures.at("seconds").to_number<double>();
     };
   };
-  const auto figures =
-      take_turns(context.settings.rounds, {side("/proc/self/exe", 0), side(other.string(), 1)});
-  const std::string what = std::to_string(saves) + " saves of " + std::to_string(bytes >> 20) +
-                           " MiB, their median of each process";
+  const auto figures = take_turns(rounds, {side(with, 0), side(without, 1)});
+  const std::string what = "saves of " + std::to_string(bytes >> 20) + " MiB";
   const Spread ratio = ratio_of(figures[0], figures[1]);
   report.add({"crc32c",
               (ratio.median - 1) * 100,
               "%",
               {},
               {},
-              context.settings.rounds,
+              rounds,
               "of the time to durable; " + what + "; " + figure_text((ratio.min - 1) * 100) +
                   " to " + figure_text((ratio.max - 1) * 100) + " %"});
   report.add(compared("crc32c_cpu", "s/GB", cpu[0], cpu[1], "against the same without; " + what));
@@ -167,11 +160,11 @@ boost::json::object save_worker(const boost::json::object& arguments) {
                                        arguments.at("seed").to_number<std::uint64_t>());
   Saver saver(text("root"), make_engine({}), Codec::raw(), state);
   saver.save();  // takes the staging memory from the system
-  std::vector<double> seconds;
-  for (int i = 0; i < arguments.at("saves").to_number<int>(); ++i)
-    seconds.push_back(saver.save().durable_s);
-  return {{"seconds", spread_of(seconds).median},
-          {"cpu_s_per_gb", spread_of(saver.cpu_seconds_per_gb()).median}};
+  while (asked()) {
+    const double seconds = saver.save().durable_s;
+    answer({{"seconds", seconds}, {"cpu_s_per_gb", saver.cpu_seconds_per_gb().back()}});
+  }
+  return {};
 }
 
 void measure_saves(const Context& context, Report& report) {

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "report/measure.h"
 
@@ -39,13 +40,35 @@ struct Output {
   int status = 0;
 };
 
-/// What the program wrote to its standard output; its errors go where ours do.
-Output output_of(const std::vector<std::string>& command) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail("pipe2", errno);
+/// A pipe whose ends are closed with it, unless they were closed or taken before.
+class Pipe {
+ public:
+  Pipe() {
+    if (::pipe2(ends_.data(), O_CLOEXEC) != 0) fail("pipe2", errno);
+  }
+  ~Pipe() {
+    for (const int end : ends_)
+      if (end >= 0) ::close(end);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  [[nodiscard]] int reading() const { return ends_[0]; }
+  [[nodiscard]] int writing() const { return ends_[1]; }
+  int take_reading() { return std::exchange(ends_[0], -1); }
+  int take_writing() { return std::exchange(ends_[1], -1); }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
+/// Its errors go where ours do, and so does its input unless one is given.
+pid_t start(const std::vector<std::string>& command, const Pipe& output, const Pipe* input) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, output.writing(), STDOUT_FILENO);
+  if (input != nullptr) {
+    posix_spawn_file_actions_adddup2(&actions, input->reading(), STDIN_FILENO);
+  }
   std::vector<char*> arguments;
   for (const std::string& argument : command)
     arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -54,23 +77,43 @@ Output output_of(const std::vector<std::string>& command) {
   const int error =
       ::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  ::close(ends[1]);
-  if (error != 0) {
-    ::close(ends[0]);
-    fail("cannot run " + command.front(), error);
-  }
-  Output output;
+  if (error != 0) fail("cannot run " + command.front(), error);
+  return child;
+}
+
+/// Appends what is there to read; false at its end.
+bool read_some(int from, std::string& text) {
   std::array<char, 4096> block{};
-  for (;;) {
-    const ssize_t count = ::read(ends[0], block.data(), block.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) break;
-    output.text.append(block.data(), static_cast<std::size_t>(count));
+  ssize_t count = 0;
+  do {
+    count = ::read(from, block.data(), block.size());
+  } while (count < 0 && errno == EINTR);
+  if (count > 0) text.append(block.data(), static_cast<std::size_t>(count));
+  return count > 0;
+}
+
+int wait_for_end(pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  ::close(ends[0]);
-  while (::waitpid(child, &output.status, 0) < 0 && errno == EINTR) {
+  return status;
+}
+
+/// What the program wrote to its standard output.
+Output output_of(const std::vector<std::string>& command) {
+  Pipe pipe;
+  const pid_t child = start(command, pipe, nullptr);
+  ::close(pipe.take_writing());
+  Output output;
+  while (read_some(pipe.reading(), output.text)) {
   }
+  output.status = wait_for_end(child);
   return output;
+}
+
+std::vector<std::string> worker_command(const std::string& program, std::string_view name,
+                                        const boost::json::object& arguments) {
+  return {program, "--worker", std::string(name), boost::json::serialize(arguments)};
 }
 
 /// The object that the text ends with; notes may stand before it.
@@ -112,8 +155,42 @@ boost::json::object run_worker(std::string_view name, const boost::json::object&
 
 boost::json::object run_worker(const std::string& program, std::string_view name,
                                const boost::json::object& arguments) {
-  return run_program({program, "--worker", std::string(name), boost::json::serialize(arguments)})
-      .printed;
+  return run_program(worker_command(program, name, arguments)).printed;
+}
+
+LivingWorker::LivingWorker(std::string program, std::string_view name,
+                           const boost::json::object& arguments)
+    : program_(std::move(program)) {
+  Pipe questions;
+  Pipe answers;
+  pid_ = start(worker_command(program_, name, arguments), answers, &questions);
+  to_ = questions.take_writing();
+  from_ = answers.take_reading();
+}
+
+LivingWorker::~LivingWorker() {
+  ::close(to_);
+  wait_for_end(pid_);
+  ::close(from_);
+}
+
+boost::json::object LivingWorker::ask() {
+  std::string line;
+  if (::write(to_, "\n", 1) == 1) {
+    while (!line.ends_with('\n') && read_some(from_, line)) {
+    }
+  }
+  if (!line.ends_with('\n')) throw std::runtime_error(program_ + ": a worker of it has ended");
+  return last_object(line);
+}
+
+bool asked() {
+  return std::getchar() == '\n';
+}
+
+void answer(const boost::json::object& object) {
+  std::printf("%s\n", boost::json::serialize(object).c_str());
+  std::fflush(stdout);
 }
 
 int worker_main(std::string_view name, std::string_view arguments) {

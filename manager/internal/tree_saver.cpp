@@ -16,6 +16,9 @@ namespace {
 
 /// Inline chunks that a worker takes at once.
 constexpr std::size_t kInlinedPerPart = 4096;
+/// Extents that each worker has before it when staging grows: one is copied, one is there when it
+/// is done.
+constexpr std::size_t kGrowthPerWorker = 2;
 
 /// Before anything is written, rather than when everything is.
 void check_custom_metadata(const boost::json::object& custom_metadata) {
@@ -38,7 +41,8 @@ TreeSaver::TreeSaver(std::string item, args::TreeSave args, TreeSettings setting
       settings_(std::move(settings)),
       state_(std::move(state)),
       engine_(state_->engine),
-      gate_(engine_, settings_.encode_policy, settings_.pace) {
+      gate_(engine_, settings_.encode_policy, settings_.pace),
+      growth_(kGrowthPerWorker * engine_->cpu().concurrency()) {
   settings_.layout = args_.layout.value_or(settings_.layout);
   settings_.codec = args_.codec.value_or(settings_.codec);
   settings_.incremental = settings_.incremental && uses_ocdbt(settings_.layout);
@@ -152,17 +156,32 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
         continue;
       }
     }
-    auto [error, buffer] =
-        co_await engine_->staging().async_acquire(extent.staging_bytes, kAsTuple);
-    if (error) raise_failure(error, "wait for staging memory", "");
+    Place place = co_await staging_for(extent);
     gate_.expect_capture(extent.staging_bytes);
-    nursery->spawn(telling(settings_.scope, transfer(i, std::move(buffer))));
+    nursery->spawn(telling(settings_.scope, transfer(i, std::move(place))));
   }
   if (uncaptured_ != 0) {
     const Future<void> captured(all_captured_);
     co_await captured.result(asio::use_awaitable);
   }
   if (!joins()) nursery->spawn(telling(settings_.scope, encode_early()));
+}
+
+/// Touching memory for the first time takes longer than copying into it, so none is taken before a
+/// worker is free to: by then an extent that has been written may have left some.
+Task<TreeSaver::Place> TreeSaver::staging_for(const Extent& extent) {
+  engine::BufferArena& staging = engine_->staging();
+  Place place;
+  const engine::BufferArena::Stats now = staging.stats();
+  if (now.in_use_bytes + extent.staging_bytes > now.committed_bytes) {
+    auto [error, growth] = co_await growth_.async_acquire(1, kAsTuple);
+    if (error) raise_failure(error, "wait to take more staging memory", "");
+    place.growth = std::move(growth);
+  }
+  auto [error, buffer] = co_await staging.async_acquire(extent.staging_bytes, kAsTuple);
+  if (error) raise_failure(error, "wait for staging memory", "");
+  place.staging = std::move(buffer);
+  co_return place;
 }
 
 void TreeSaver::extent_captured(std::size_t index) {
@@ -184,11 +203,12 @@ Task<void> TreeSaver::open(FolderPtr root, FolderPtr step) {
   opened_->set(nullptr, impl::Unit());
 }
 
-Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
+Task<void> TreeSaver::transfer(std::size_t index, Place place) {
   const Extent& extent = layout_.extents[index];
   CallerMemory::Use use = state_->memory.use();
-  co_await extents_->fill(index, staging.data());
+  co_await extents_->fill(index, place.staging.data());
   use.reset();
+  place.growth.reset();
   gate_.captured(extent.staging_bytes);
   extent_captured(index);
   const std::uint64_t bytes = extent.element_bytes;
@@ -196,7 +216,7 @@ Task<void> TreeSaver::transfer(std::size_t index, engine::Buffer staging) {
   if (extent.encoding == Encoding::raw) state_->encoded += bytes;
   const Future<void> opened(opened_);
   co_await opened.result(asio::use_awaitable);
-  co_await store_extent(index, std::move(staging));
+  co_await store_extent(index, std::move(place.staging));
   if (extent.encoding != Encoding::raw) state_->encoded += bytes;
   state_->written += bytes;
 }

@@ -12,6 +12,7 @@
 // all the staging they will ask for, or wait in the order of their saves; a window buffer is asked
 // for only once the item is open, so that its holder waits for nothing but the cores and the disk.
 
+#include <cairn/engine/async_semaphore.h>
 #include <cairn/engine/buffer_arena.h>
 #include <cairn/manager/internal/extent_capture.h>
 #include <cairn/manager/internal/item_saver.h>
@@ -69,7 +70,14 @@ class TreeSaver final : public ItemSaver {
     std::vector<std::size_t> leaves;  ///< those of a Leaf, which is asked for on the strand
   };
 
-  Task<void> transfer(std::size_t index, engine::Buffer staging);
+  /// Memory for an extent's elements, with a permit of growth_ where staging grows for it.
+  struct Place {
+    Place() = default;
+    engine::Buffer staging;
+    engine::Permit growth;
+  };
+  Task<Place> staging_for(const Extent& extent);
+  Task<void> transfer(std::size_t index, Place place);
   Task<void> store_extent(std::size_t index, engine::Buffer staging);
   /// A whole extent from where it lies.
   Task<void> store_staged(std::size_t index, FileClass kind, std::span<const std::byte> staging);
@@ -140,6 +148,7 @@ class TreeSaver final : public ItemSaver {
   std::shared_ptr<const SharePlan> shares_;  ///< where other processes save it too
   ItemLayout layout_;
   EncodeGate gate_;
+  engine::AsyncSemaphore growth_;  ///< extents that memory never touched is copied into at once
   std::unique_ptr<ItemContent> content_;
   std::unique_ptr<ExtentCapture> extents_;
   std::unique_ptr<ChunkStore> store_;

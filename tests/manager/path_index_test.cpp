@@ -10,6 +10,7 @@
 
 #include "support/files.h"
 #include "support/manager_fixture.h"
+#include "support/sanitized.h"
 #include "support/seed.h"
 
 namespace cairn::test {
@@ -89,6 +90,10 @@ class PathIndexTest : public ManagerTest {
     fs::rename(away, index());
     return without;
   }
+  /// Of those that are tried here, with sanitizers others than on the other backend.
+  [[nodiscard]] static std::size_t first_case() {
+    return GetParam() == engine::BackendKind::uring ? 0 : test::kOneCaseIn / 2;
+  }
   [[nodiscard]] VerifyReport verify() {
     return verify_step(manager_->engine(), (fs::path(root()) / "0").string()).get();
   }
@@ -139,15 +144,15 @@ TEST_P(PathIndexTest, WhatIsReadByItIsWhatIsReadWithoutIt) {
       {Selection(KeyPath{Key("layers", Key::Kind::dict), Key("more", Key::Kind::dict)})},
       {Selection(KeyPath{Key("steps", Key::Kind::dict), Key("7", Key::Kind::dict)})},
   };
-  for (const std::vector<Selection>& selection : asked)
-    EXPECT_TRUE(told(selection) == told_without(selection)) << to_text(selection);
+  for (std::size_t i = first_case(); i < asked.size(); i += test::kOneCaseIn)
+    EXPECT_TRUE(told(asked[i]) == told_without(asked[i])) << to_text(asked[i]);
 }
 
 TEST_P(PathIndexTest, AnythingThatIsAskedForIsTheSameWithAndWithoutIt) {
   ASSERT_TRUE(manager_->save(0, large()).get());
   std::mt19937_64 random(make_seed());
   const std::vector<FlatEntry> leaves = flatten(large());
-  for (int round = 0; round < 10; ++round) {
+  for (unsigned round = 0; round < 10; round += test::kOneCaseIn) {
     std::vector<Selection> selection;
     for (std::uint64_t i = 0; i <= random() % 4; ++i) {
       KeyPath path = leaves[random() % leaves.size()].path;
@@ -180,7 +185,7 @@ TEST_P(PathIndexTest, ADamagedIndexCostsNoLeafAndIsReported) {
   const std::string whole = read_file(index());
   std::mt19937_64 random(make_seed());
   const Told right = told({Selection("layers/layer_3")});
-  for (int round = 0; round < 6; ++round) {
+  for (std::size_t round = first_case(); round < 6; round += test::kOneCaseIn) {
     std::string damaged = whole;
     const std::size_t at = round == 0 ? 0 : random() % whole.size();
     if (round % 3 == 2)

@@ -10,10 +10,10 @@
 #include <cairn/manager/internal/stored_array.h>
 #include <gmock/gmock.h>
 
-#include <chrono>
 #include <numeric>
 #include <random>
 
+#include "support/sanitized.h"
 #include "support/seed.h"
 
 namespace cairn::internal {
@@ -281,8 +281,8 @@ TEST(Select, FindsWhatOneSelectionAfterTheOtherWouldFind) {
 }
 
 TEST(Select, AsManySelectionsAsLeavesAreFoundInAMoment) {
-  // Looking at every leaf for every selection would be 4e10 comparisons: minutes.
-  constexpr int kLeaves = 200'000;
+  // Looking at every leaf for every selection would take longer than a test may.
+  constexpr int kLeaves = 400'000 / static_cast<int>(test::kOneCaseIn);
   std::vector<KeyPath> paths;
   Selections some;
   for (int i = 0; i < kLeaves; ++i) {
@@ -290,9 +290,7 @@ TEST(Select, AsManySelectionsAsLeavesAreFoundInAMoment) {
     some.emplace_back("layers[" + std::to_string(i) + "]");
   }
   for (int i = 0; i < 1000; ++i) some.emplace_back("layers");  // all of them, again and again
-  const auto begin = std::chrono::steady_clock::now();
   EXPECT_THAT(choose(some, paths), SizeIs(kLeaves));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
 }
 
 TEST(Select, TextMatchesWholeKeysOnly) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <thread>
 
 #include "support/backends.h"
 #include "support/manager_fixture.h"
@@ -161,6 +162,31 @@ TEST_P(SaveRestore, StreamsAStateThatIsLargerThanStaging) {
   const SaveResult result = manager.save(0, tree).get();
   EXPECT_TRUE(result.streamed);
   EXPECT_EQ(manager.restore(0).get().tree(), tree);
+}
+
+// The kernel provides memory more slowly than a save copies into it.
+TEST_P(SaveRestore, UsesStagingAgainRatherThanMoreOfItWhenTheDiskKeepsUp) {
+  const auto pool = std::make_shared<engine::ManualPool>(1);
+  test::EngineSettings settings;
+  settings.cpu_pool = pool;
+  CheckpointManager manager(root(), options(settings));
+  Dict arrays;
+  for (int i = 0; i < 32; ++i) arrays[std::to_string(i)] = Tree(counting({1 << 18}, float(i)));
+  const SaveFuture save = manager.save(0, Tree(arrays));
+  const auto written = [&save] {
+    const SaveProgress now = save.progress();
+    return now.written == now.staged;
+  };
+  // What has been copied is on the disk before more is.
+  while (!save.ready()) {
+    if (pool->run_one())
+      while (!written() && !save.ready()) std::this_thread::yield();
+  }
+  EXPECT_TRUE(save.get());
+  EXPECT_LE(manager.engine()->staging().stats().committed_bytes, 16u << 20) << "of 32 MiB";
+  Future<Restored> restored = manager.restore(0);
+  while (!restored.ready()) pool->run_one();
+  EXPECT_EQ(restored.get().tree(), Tree(arrays));
 }
 
 TEST_P(SaveRestore, ReplacesAStepOnlyWhenAsked) {
