@@ -12,12 +12,13 @@
 
 namespace cairn::internal {
 
-/// How fast disk and cores have been: kept by the manager from save to save. Strand only.
+/// What saves have been like: kept by the manager from save to save. Strand only.
 struct Pace {
   Pace() = default;
-  double disk_rate = 0;     ///< bytes/s while something was being written; 0: not known
-  double planes_rate = 0;   ///< bytes/s of one worker, of elements; 0: likewise
-  double matches_rate = 0;  ///< likewise
+  std::uint64_t staged_bytes = 0;  ///< most staging memory that a save has been captured into
+  double disk_rate = 0;            ///< bytes/s while something was being written; 0: not known
+  double planes_rate = 0;          ///< bytes/s of one worker, of elements; 0: likewise
+  double matches_rate = 0;         ///< likewise
   /// Of a gated encoding.
   [[nodiscard]] double& rate_of(Encoding encoding) noexcept {
     return encoding == Encoding::matches ? matches_rate : planes_rate;

@@ -9,6 +9,10 @@
 namespace cairn::internal {
 namespace {
 
+/// Bytes of staging that a worker has the kernel provide before others may have the worker: some
+/// milliseconds.
+constexpr std::size_t kProvidedAtOnce = 4u << 20;
+
 /// Waits for an event of another save; only whether it is over counts, not how.
 Task<void> wait_for(Event event) {
   if (!event || event->ready()) co_return;
@@ -132,9 +136,8 @@ Task<std::optional<std::string>> SaveJob::run() {
   co_await engine::async_run(engine.cpu(), std::move(plan), asio::use_awaitable);
   sampled.reset();
   check_cancelled();
-  std::uint64_t staging = 0;
-  for (auto& [name, item] : items) staging += takes_part(*item) ? item->staging_bytes() : 0;
-  streamed_ = staging > engine.staging().capacity();
+  for (auto& [name, item] : items) staging_bytes_ += takes_part(*item) ? item->staging_bytes() : 0;
+  streamed_ = staging_bytes_ > engine.staging().capacity();
   check_staging();
   // A cancellation ends one wait, not those that begin after it.
   co_await wait_for_capture();
@@ -241,11 +244,30 @@ Task<void> SaveJob::capture_items(engine::Nursery* nursery) {
   }
   staged_ns_ = steady_ns(*context_->engine);
   captured_ = true;
+  if (options.capture == Capture::copy) {
+    context_->pace->staged_bytes = std::max(context_->pace->staged_bytes, staging_bytes_);
+    nursery->spawn(provide_staging());
+  }
   if (preferred_) prefer();
   // Not after a missed deadline, which has answered already.
   if (!state->staged_state->ready()) state->staged_state->set(nullptr, impl::Unit());
   if (scope) co_await captured_everywhere();
   if (!staged->ready()) staged->set(nullptr, impl::Unit());
+}
+
+Task<void> SaveJob::provide_staging() {
+  engine::BufferArena& staging = context_->engine->staging();
+  const std::uint64_t wanted = std::min<std::uint64_t>(staging_bytes_, staging.capacity());
+  // A save in a hurry is the last one.
+  while (state->written.load() < state->total.load() && !preferred_ && !state->cancel_requested) {
+    const std::size_t there = staging.stats().committed_bytes;
+    if (there >= wanted) co_return;
+    const std::size_t bytes = std::min<std::size_t>(kProvidedAtOnce, wanted - there);
+    engine::error_code failed;
+    auto provide = [&staging, &failed, there, bytes] { failed = staging.prefault(bytes, there); };
+    co_await engine::async_run(context_->engine->cpu(), std::move(provide), asio::use_awaitable);
+    if (failed) co_return;  // whoever needs the memory is told
+  }
 }
 
 /// Every item, so that one error says what all of them are refused for.

@@ -125,6 +125,9 @@ class SaveJob {
   Task<void> open_step();
   /// `nursery` outlives the call.
   Task<void> capture_items(engine::Nursery* nursery);
+  /// While the disk takes what has been captured: staging memory for as much, so that the next save
+  /// need not wait for the kernel to provide it.
+  Task<void> provide_staging();
   void plan_items(double disk_rate);
   Task<void> finish_items();
   /// `committed`: with the commit's time, durably.
@@ -175,6 +178,7 @@ class SaveJob {
   std::int64_t commit_timestamp_ns_ = 0;
   std::int64_t staged_ns_ = 0;
   std::int64_t committed_ns_ = 0;
+  std::uint64_t staging_bytes_ = 0;  ///< that its items take, more than there may be
   bool streamed_ = false;
   bool verified_ = false;
 };

@@ -167,13 +167,15 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
   if (!joins()) nursery->spawn(telling(settings_.scope, encode_early()));
 }
 
-/// Touching memory for the first time takes longer than copying into it, so none is taken before a
-/// worker is free to: by then an extent that has been written may have left some.
+/// Touching memory for the first time takes longer than copying into it, so a first save takes none
+/// before a worker is free to: by then an extent that has been written may have left some. Later
+/// ones take all at once, as `staged()` would wait for the disk else.
 Task<TreeSaver::Place> TreeSaver::staging_for(const Extent& extent) {
   engine::BufferArena& staging = engine_->staging();
   Place place;
   const engine::BufferArena::Stats now = staging.stats();
-  if (now.in_use_bytes + extent.staging_bytes > now.committed_bytes) {
+  const bool grows = now.in_use_bytes + extent.staging_bytes > now.committed_bytes;
+  if (grows && layout_.staging_bytes > settings_.pace->staged_bytes) {
     auto [error, growth] = co_await growth_.async_acquire(1, kAsTuple);
     if (error) raise_failure(error, "wait to take more staging memory", "");
     place.growth = std::move(growth);

@@ -165,25 +165,28 @@ TEST_P(SaveRestore, StreamsAStateThatIsLargerThanStaging) {
 }
 
 // The kernel provides memory more slowly than a save copies into it.
-TEST_P(SaveRestore, UsesStagingAgainRatherThanMoreOfItWhenTheDiskKeepsUp) {
+TEST_P(SaveRestore, TakesStagingAgainWhenTheDiskKeepsUpAndProvidesMoreWhenItDoesNot) {
   const auto pool = std::make_shared<engine::ManualPool>(1);
+  const auto faults = std::make_shared<engine::FaultPlan>();
   test::EngineSettings settings;
   settings.cpu_pool = pool;
+  settings.faults = faults;
   CheckpointManager manager(root(), options(settings));
+  const auto touched = [&manager] { return manager.engine()->staging().stats().committed_bytes; };
   Dict arrays;
   for (int i = 0; i < 32; ++i) arrays[std::to_string(i)] = Tree(counting({1 << 18}, float(i)));
   const SaveFuture save = manager.save(0, Tree(arrays));
-  const auto written = [&save] {
-    const SaveProgress now = save.progress();
-    return now.written == now.staged;
-  };
   // What has been copied is on the disk before more is.
-  while (!save.ready()) {
+  while (save.progress().staged < (24u << 20)) {
     if (pool->run_one())
-      while (!written() && !save.ready()) std::this_thread::yield();
+      while (save.progress().written < save.progress().staged) std::this_thread::yield();
   }
+  EXPECT_LE(touched(), 16u << 20) << "of 32 MiB";
+  faults->hold(engine::FaultPlan::only({engine::IoOp::write}));
+  while (touched() < (32u << 20)) pool->run_one();
+  faults->release();
+  while (!save.ready()) pool->run_one();
   EXPECT_TRUE(save.get());
-  EXPECT_LE(manager.engine()->staging().stats().committed_bytes, 16u << 20) << "of 32 MiB";
   Future<Restored> restored = manager.restore(0);
   while (!restored.ready()) pool->run_one();
   EXPECT_EQ(restored.get().tree(), Tree(arrays));
