@@ -177,10 +177,11 @@ LivingWorker::~LivingWorker() {
 boost::json::object LivingWorker::ask() {
   std::string line;
   if (::write(to_, "\n", 1) == 1) {
-    while (!line.ends_with('\n') && read_some(from_, line)) {
+    // Notes may come before the object.
+    while (!line.ends_with("}\n") && read_some(from_, line)) {
     }
   }
-  if (!line.ends_with('\n')) throw std::runtime_error(program_ + ": a worker of it has ended");
+  if (!line.ends_with("}\n")) throw std::runtime_error(program_ + ": a worker of it has ended");
   return last_object(line);
 }
 

@@ -263,10 +263,14 @@ Task<void> SaveJob::provide_staging() {
     const std::size_t there = staging.stats().committed_bytes;
     if (there >= wanted) co_return;
     const std::size_t bytes = std::min<std::size_t>(kProvidedAtOnce, wanted - there);
-    engine::error_code failed;
-    auto provide = [&staging, &failed, there, bytes] { failed = staging.prefault(bytes, there); };
-    co_await engine::async_run(context_->engine->cpu(), std::move(provide), asio::use_awaitable);
-    if (failed) co_return;  // whoever needs the memory is told
+    bool going_on = false;
+    auto provide = [this, &staging, &going_on, there, bytes] {
+      if (state->written.load() == state->total.load()) return;  // nobody waits for this worker
+      going_on = !staging.prefault(bytes, there);  // else whoever needs the memory is told
+    };
+    auto [failed] =
+        co_await engine::async_run(context_->engine->cpu(), std::move(provide), kAsTuple);
+    if (failed || !going_on) co_return;
   }
 }
 

@@ -178,7 +178,7 @@ class SaveJob {
   std::int64_t commit_timestamp_ns_ = 0;
   std::int64_t staged_ns_ = 0;
   std::int64_t committed_ns_ = 0;
-  std::uint64_t staging_bytes_ = 0;  ///< that its items take, more than there may be
+  std::uint64_t staging_bytes_ = 0;  ///< that its items take; may exceed what there is
   bool streamed_ = false;
   bool verified_ = false;
 };

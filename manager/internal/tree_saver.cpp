@@ -156,7 +156,7 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
         continue;
       }
     }
-    Place place = co_await staging_for(extent);
+    Place place = co_await staging_for(i);
     gate_.expect_capture(extent.staging_bytes);
     nursery->spawn(telling(settings_.scope, transfer(i, std::move(place))));
   }
@@ -169,18 +169,28 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
 
 /// Touching memory for the first time takes longer than copying into it, so a first save takes none
 /// before a worker is free to: by then an extent that has been written may have left some. Later
-/// ones take all at once, as `staged()` would wait for the disk else.
-Task<TreeSaver::Place> TreeSaver::staging_for(const Extent& extent) {
-  engine::BufferArena& staging = engine_->staging();
+/// ones take all at once: what they lack is little, and their copies go before what they encode.
+/// So do those of slow codecs, for whose first encodings `staged()` would wait otherwise, and of
+/// sources, which are all asked at once.
+bool TreeSaver::grows_in_turn(const Extent& extent) const {
+  if (layout_.staging_bytes <= settings_.pace->staged_bytes) return false;
+  if (extent.encoding == Encoding::chain) return false;
+  const engine::BufferArena::Stats now = engine_->staging().stats();
+  if (now.in_use_bytes + extent.staging_bytes <= now.committed_bytes) return false;
+  return std::ranges::none_of(extents_->places(extent), [this](const ChunkPlace& place) {
+    return layout_.node_of(place).is<Leaf>();
+  });
+}
+
+Task<TreeSaver::Place> TreeSaver::staging_for(std::size_t index) {
+  const Extent& extent = layout_.extents[index];
   Place place;
-  const engine::BufferArena::Stats now = staging.stats();
-  const bool grows = now.in_use_bytes + extent.staging_bytes > now.committed_bytes;
-  if (grows && layout_.staging_bytes > settings_.pace->staged_bytes) {
+  if (grows_in_turn(extent)) {
     auto [error, growth] = co_await growth_.async_acquire(1, kAsTuple);
     if (error) raise_failure(error, "wait to take more staging memory", "");
     place.growth = std::move(growth);
   }
-  auto [error, buffer] = co_await staging.async_acquire(extent.staging_bytes, kAsTuple);
+  auto [error, buffer] = co_await engine_->staging().async_acquire(extent.staging_bytes, kAsTuple);
   if (error) raise_failure(error, "wait for staging memory", "");
   place.staging = std::move(buffer);
   co_return place;

@@ -76,7 +76,9 @@ class TreeSaver final : public ItemSaver {
     engine::Buffer staging;
     engine::Permit growth;
   };
-  Task<Place> staging_for(const Extent& extent);
+  Task<Place> staging_for(std::size_t index);
+  /// It takes staging memory that the kernel has yet to provide, and can wait for a worker.
+  [[nodiscard]] bool grows_in_turn(const Extent& extent) const;
   Task<void> transfer(std::size_t index, Place place);
   Task<void> store_extent(std::size_t index, engine::Buffer staging);
   /// A whole extent from where it lies.

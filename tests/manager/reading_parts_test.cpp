@@ -281,7 +281,8 @@ TEST(Select, FindsWhatOneSelectionAfterTheOtherWouldFind) {
 }
 
 TEST(Select, AsManySelectionsAsLeavesAreFoundInAMoment) {
-  // Looking at every leaf for every selection would take longer than a test may.
+  // Looking at every leaf for every selection would be 1.6e11 comparisons without sanitizers, and
+  // take longer than a test may.
   constexpr int kLeaves = 400'000 / static_cast<int>(test::kOneCaseIn);
   std::vector<KeyPath> paths;
   Selections some;
