@@ -29,7 +29,7 @@ struct EncodeLoad {
   std::uint64_t chunk_bytes = 0;      ///< elements of the chunk, or chunks, in question
   std::uint64_t queued_bytes = 0;     ///< that wait for the disk or are being written
   std::uint64_t encoding_bytes = 0;   ///< elements of chunks that are being encoded
-  std::uint64_t capturing_bytes = 0;  ///< elements that are being copied
+  std::uint64_t capturing_bytes = 0;  ///< elements with staging memory, not yet copied
   std::size_t workers = 1;            ///< threads that copy and encode
   double disk_rate = 0;               ///< at which the disk writes
   double encode_rate = 0;             ///< of one worker, in elements

@@ -99,6 +99,12 @@ int wait_for_end(pid_t child) {
   return status;
 }
 
+/// Of a process, as wait_for_end() gives it.
+std::string how_it_ended(int status) {
+  return WIFEXITED(status) ? "exit status " + std::to_string(WEXITSTATUS(status))
+                           : "signal " + std::to_string(WTERMSIG(status));
+}
+
 /// What the program wrote to its standard output.
 Output output_of(const std::vector<std::string>& command) {
   Pipe pipe;
@@ -135,10 +141,8 @@ ProgramResult run_program(const std::vector<std::string>& command) {
   result.seconds = watch.seconds();
   std::string line;
   for (const std::string& argument : command) line += (line.empty() ? "" : " ") + argument;
-  const bool ended = WIFEXITED(output.status);
-  if (!ended || WEXITSTATUS(output.status) != 0) {
-    const std::string how = ended ? "exit status " + std::to_string(WEXITSTATUS(output.status))
-                                  : "signal " + std::to_string(WTERMSIG(output.status));
+  if (!WIFEXITED(output.status) || WEXITSTATUS(output.status) != 0) {
+    const std::string how = how_it_ended(output.status);
     throw std::runtime_error(line + ": " + how + ": " + output.text);
   }
   try {
@@ -170,7 +174,7 @@ LivingWorker::LivingWorker(std::string program, std::string_view name,
 
 LivingWorker::~LivingWorker() {
   ::close(to_);
-  wait_for_end(pid_);
+  if (pid_ != 0) wait_for_end(pid_);
   ::close(from_);
 }
 
@@ -181,7 +185,10 @@ boost::json::object LivingWorker::ask() {
     while (!line.ends_with("}\n") && read_some(from_, line)) {
     }
   }
-  if (!line.ends_with("}\n")) throw std::runtime_error(program_ + ": a worker of it has ended");
+  if (!line.ends_with("}\n")) {
+    const std::string how = how_it_ended(wait_for_end(std::exchange(pid_, 0)));
+    throw std::runtime_error(program_ + " --worker ended, " + how + ": see what it printed above");
+  }
   return last_object(line);
 }
 

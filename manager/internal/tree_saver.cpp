@@ -169,9 +169,9 @@ Task<void> TreeSaver::capture(engine::Nursery* nursery) {
 
 /// Touching memory for the first time takes longer than copying into it, so a first save takes none
 /// before a worker is free to: by then an extent that has been written may have left some. Later
-/// ones take all at once: what they lack is little, and their copies go before what they encode.
-/// So do those of slow codecs, for whose first encodings `staged()` would wait otherwise, and of
-/// sources, which are all asked at once.
+/// ones take all that they lack at once, or staging would hardly grow, and `staged()` would come at
+/// the disk's pace for ever. So do extents of slow codecs, whose first encodings would go before
+/// the last copies, and of sources, which are all asked at once.
 bool TreeSaver::grows_in_turn(const Extent& extent) const {
   if (layout_.staging_bytes <= settings_.pace->staged_bytes) return false;
   if (extent.encoding == Encoding::chain) return false;
