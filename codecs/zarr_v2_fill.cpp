@@ -91,6 +91,22 @@ std::optional<double> number_in(std::string_view text) {
   return number;
 }
 
+/// A float, or a part of a complex number, as decode_fill_value() takes it. Bits in hex are no text
+/// of v2: TensorStore reads them as a number in hex, zarr-python not at all.
+json::value v2_number(const JsonMembers& metadata, std::string_view name,
+                      const json::value& value) {
+  const auto* string = value.if_string();
+  if (string == nullptr) return value;
+  const std::string_view text(string->data(), string->size());
+  if (const auto number = number_in(text)) return *number;
+  if (text != "NaN" && text != "Infinity" && text != "-Infinity") {
+    metadata.fail(name, describe(value),
+                  fmt::format("{}a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
+                              name == kName ? "null, " : ""));
+  }
+  return value;
+}
+
 // Where a type has no infinity, the word reads as one of its NaNs, with the sign. It is the only
 // text for the negative one.
 std::optional<std::string_view> infinity_that_reads_as(DType dtype,
@@ -117,6 +133,10 @@ void append_v2_fill_value(std::string& out, DType dtype, std::span<const std::by
     std::string text;
     append_fill_value(text, dtype, element);
     if (text.find("\"0x") != text.npos) {
+      if (is_complex(dtype)) {  // TensorStore reads these as bytes, too
+        out += '"' + to_base64(element) + '"';
+        return;
+      }
       if (const auto word = infinity_that_reads_as(dtype, element)) {
         out.append("\"").append(*word).append("\"");
         return;
@@ -131,19 +151,18 @@ void append_v2_fill_value(std::string& out, DType dtype, std::span<const std::by
 std::vector<std::byte> decode_v2_fill_value(const JsonMembers& metadata, DType dtype,
                                             bool big_endian, const json::value& value) {
   if (value.is_null()) return {};
-  const auto* string = value.if_string();
-  if (is_base64(dtype) || (is_complex(dtype) && string != nullptr)) {
+  if (is_base64(dtype) || (is_complex(dtype) && value.is_string())) {
     return decode_base64(metadata, dtype, big_endian, value);
   }
-  if (is_float(dtype) && string != nullptr) {
-    const std::string_view text(string->data(), string->size());
-    if (const auto number = number_in(text)) {
-      return decode_fill_value(metadata, dtype, json::value(*number));
+  if (is_float(dtype)) {
+    return decode_fill_value(metadata, dtype, v2_number(metadata, kName, value));
+  }
+  if (is_complex(dtype) && value.is_array() && value.get_array().size() == 2) {
+    json::array parts = value.get_array();
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      parts[i] = v2_number(metadata, fmt::format("{}[{}]", kName, i), parts[i]);
     }
-    if (text != "NaN" && text != "Infinity" && text != "-Infinity") {
-      metadata.fail(kName, describe(value),
-                    "null, a number, \"NaN\", \"Infinity\" or \"-Infinity\"");
-    }
+    return decode_fill_value(metadata, dtype, std::move(parts));
   }
   return decode_fill_value(metadata, dtype, value);
 }

@@ -267,6 +267,28 @@ TEST(MetadataV2, RefusesBase64OfAnotherSizeOrAlphabet) {
   }
 }
 
+TEST(MetadataV2, ReadsPartsOfComplexNumbersAsItReadsFloats) {
+  const auto with_fill = [](const std::string& fill) {
+    std::string text = v2_text("<i4", "<c8");
+    return text.replace(text.find(":0,"), 3, ":" + fill + ",");
+  };
+  EXPECT_EQ(decode_v2_metadata(with_fill(R"(["1.5","-Infinity"])")).fill_value,
+            bytes_from_hex("0000c03f000080ff"));
+  expect_document_error(with_fill(R"([0.0,"0x7fc00001"])"), decode_v2_metadata, "fill_value[1]",
+                        "\"0x7fc00001\"", "a number, \"NaN\", \"Infinity\" or \"-Infinity\"");
+  expect_document_error(with_fill("[0.0,1.0,2.0]"), decode_v2_metadata, "fill_value",
+                        "an array of 3", "[real, imaginary]");
+}
+
+TEST(MetadataV2, OfANanWithBitsOfItsOwnInAComplexNumberIsBase64) {
+  ArrayMetadata metadata = decode_v2_metadata(v2_text("<i4", "<i4"));
+  metadata.dtype = DType::complex64;
+  metadata.fill_value = bytes_from_hex("000000000100c07f");
+  const std::string text = encode_metadata(metadata);
+  EXPECT_THAT(text, HasSubstr(R"("fill_value":"AAAAAAEAwH8=")"));
+  EXPECT_EQ(decode_v2_metadata(text).fill_value, metadata.fill_value);
+}
+
 TEST(MetadataV2, EncoderRefusesWhatTheFormatCannotExpress) {
   const auto refused = [](const auto& change, const std::string& why) {
     ArrayMetadata metadata = decode_v2_metadata(v2_text("<i4", "<f4"));
