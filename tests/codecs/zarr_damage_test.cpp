@@ -7,6 +7,7 @@
 #include <codecs/format_error_matcher.h>
 #include <codecs/zarr_arrays.h>
 #include <gtest/gtest.h>
+#include <support/sanitized.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -48,10 +49,13 @@ bool refuses(const ArrayMetadata& metadata, std::span<const std::byte> stored) {
 }
 
 TEST(DamagedChunk, CutAtAnyByteIsRefused) {
+  std::size_t arrays = 0;
   for (const StoredArray& array : stored_arrays()) {
     SCOPED_TRACE(array.name);
     const Bytestring& stored = array.chunks.empty() ? Bytestring() : array.chunks.begin()->second;
-    for (std::size_t size = 0; size < stored.size(); ++size) {
+    // Of a sample, every array has another.
+    for (std::size_t size = arrays++ % test::kOneCaseIn; size < stored.size();
+         size += test::kOneCaseIn) {
       ASSERT_TRUE(refuses(array.metadata, std::span(stored).first(size)))
           << size << " of " << stored.size() << " bytes";
     }
@@ -75,7 +79,8 @@ TEST(DamagedChunk, WithFlippedBitsIsRefusedOrDecoded) {
     if (array.chunks.empty()) continue;
     SCOPED_TRACE(array.name);
     Bytestring stored = array.chunks.begin()->second;
-    for (std::size_t i = 0; i < stored.size(); ++i) {
+    // An odd stride: each bit of a byte comes in turn.
+    for (std::size_t i = 0; i < stored.size(); i += test::kOneCaseIn | 1) {
       const auto bit = static_cast<std::byte>(1u << (i % 8));
       stored[i] ^= bit;
       const bool refused = refuses(array.metadata, stored);
