@@ -26,7 +26,7 @@ struct Plan {
   std::size_t other_steps = 40;  ///< likewise, beside saves that are not by default
   int echo_rounds = 7;
   std::size_t messages = 1500;  ///< likewise, in a block: 1.5 s
-  std::uint64_t bytes = std::uint64_t{1} << 30;
+  std::uint64_t bytes = kTrainerStateBytes;
   double save_s = 1.5;  ///< a state that takes longer is cut down
 };
 Plan plan_of(const Settings& settings) {
@@ -413,7 +413,7 @@ void measure_interference(const Context& context, Report& report) {
         fmt::format("{} has too little space: 1 GiB has to be free", settings.directory.string()));
     return;
   }
-  Workload state = make_workload("llama_bf16", bytes, settings.seed);
+  Workload state = make_workload(kTrainerState, bytes, settings.seed);
   warm_up(plan, kinds, room, state);
   report.note_machine("interference_path", boost::json::string(path_of(*kinds.front().engine)));
   report.note_machine("interference_bytes", state.bytes());

@@ -7,6 +7,7 @@
 
 #include "report/context.h"
 #include "report/peer_runs.h"
+#include "report/trainer_load.h"
 #include "report/workloads.h"
 
 namespace cairn::bench {
@@ -289,7 +290,9 @@ void measure_trainers(const Settings& settings, Report& report) {
   }
   const WorkDirectory work(settings, "peers_interference");
   const PeerPlan plan = peer_plan(settings, work);
-  write_workload(make_workload("llama", settings.bytes, settings.seed), plan.workload);
+  write_workload(
+      make_workload(kTrainerState, std::min(kTrainerStateBytes, settings.bytes), settings.seed),
+      plan.workload);
   fs::create_directories(plan.directory);
   for (const Peer& peer : kPeers) {
     if (!peer.trainer) continue;

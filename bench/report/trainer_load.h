@@ -3,11 +3,18 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "report/beside.h"
 
 namespace cairn::bench {
+
+/// Of what is saved beside it, where disk and memory have room: our saves and those of peers are
+/// of one state.
+constexpr std::string_view kTrainerState = "llama_bf16";
+constexpr std::uint64_t kTrainerStateBytes = std::uint64_t{1} << 30;
 
 /// A step is a product of matrices, which stay in the core's cache, and a copy of memory, which
 /// does not fit there. The threads are not pinned, as those of a user's trainer are not, and do not
