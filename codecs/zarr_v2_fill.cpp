@@ -164,6 +164,10 @@ std::vector<std::byte> decode_v2_fill_value(const JsonMembers& metadata, DType d
     }
     return decode_fill_value(metadata, dtype, std::move(parts));
   }
+  if (is_complex(dtype)) {
+    metadata.fail(kName, describe(value),
+                  fmt::format("null, [real, imaginary], or {} bytes in base64", size_of(dtype)));
+  }
   return decode_fill_value(metadata, dtype, value);
 }
 

@@ -11,8 +11,8 @@
 
 namespace cairn::bench {
 
-/// Of what is saved beside it, where disk and memory have room: our saves and those of peers are
-/// of one state.
+/// What is saved beside it, by us and by peers; ours is cut down where disk or staging is small or
+/// a save takes long (`interference_bytes` of the machine).
 constexpr std::string_view kTrainerState = "llama_bf16";
 constexpr std::uint64_t kTrainerStateBytes = std::uint64_t{1} << 30;
 

@@ -173,12 +173,13 @@ LivingWorker::LivingWorker(std::string program, std::string_view name,
 }
 
 LivingWorker::~LivingWorker() {
-  ::close(to_);
+  if (to_ >= 0) ::close(to_);
   if (pid_ != 0) wait_for_end(pid_);
   ::close(from_);
 }
 
 boost::json::object LivingWorker::ask() {
+  if (pid_ == 0) throw std::logic_error(program_ + " --worker has ended already");
   std::string line;
   if (::write(to_, "\n", 1) == 1) {
     // Notes may come before the object.
@@ -186,6 +187,7 @@ boost::json::object LivingWorker::ask() {
     }
   }
   if (!line.ends_with("}\n")) {
+    ::close(std::exchange(to_, -1));  // what still waits for a question ends
     const std::string how = how_it_ended(wait_for_end(std::exchange(pid_, 0)));
     throw std::runtime_error(program_ + " --worker ended, " + how + ": see what it printed above");
   }

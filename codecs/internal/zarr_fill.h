@@ -20,7 +20,7 @@ void append_fill_value(std::string& out, DType dtype, std::span<const std::byte>
 
 /// The same for zarr v2, where no element (empty) is null. Throws std::invalid_argument for an
 /// element that v2 has no text for: a NaN with bits of its own (but in a complex number, which is
-/// base64 then, as TensorStore reads it), most of float8_e8m0fnu.
+/// base64 then: TensorStore reads it, zarr-python does not), most of float8_e8m0fnu.
 void append_v2_fill_value(std::string& out, DType dtype, std::span<const std::byte> element);
 /// `big_endian`: of the array, for elements that are base64.
 [[nodiscard]] std::vector<std::byte> decode_v2_fill_value(const JsonMembers& metadata, DType dtype,

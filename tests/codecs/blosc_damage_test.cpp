@@ -83,11 +83,12 @@ void expect_sane(const Bytes& frame, const Sample& sample, const std::string& da
 }
 
 // All positions of small frames; of large ones those at the beginning, and some. Of a sample one in
-// five, as bits are chosen by position modulo powers of two.
+// five behind the header, as bits are chosen by position modulo powers of two.
 std::vector<std::size_t> positions(const Bytes& frame, std::size_t every) {
   constexpr std::size_t kOneIn = test::kSanitized ? 5 : 1;
   std::vector<std::size_t> chosen;
-  for (std::size_t at = 0; at < frame.size(); at += kOneIn * (at < 600 ? 1 : every)) {
+  for (std::size_t at = 0; at < frame.size();
+       at += at < kHeaderBytes ? 1 : kOneIn * (at < 600 ? 1 : every)) {
     chosen.push_back(at);
   }
   return chosen;

@@ -277,7 +277,7 @@ TEST(MetadataV2, ReadsPartsOfComplexNumbersAsItReadsFloats) {
   expect_document_error(with_fill(R"([0.0,"0x7fc00001"])"), decode_v2_metadata, "fill_value[1]",
                         "\"0x7fc00001\"", "a number, \"NaN\", \"Infinity\" or \"-Infinity\"");
   expect_document_error(with_fill("[0.0,1.0,2.0]"), decode_v2_metadata, "fill_value",
-                        "an array of 3", "[real, imaginary]");
+                        "an array of 3", "null, [real, imaginary], or 8 bytes in base64");
 }
 
 TEST(MetadataV2, OfANanWithBitsOfItsOwnInAComplexNumberIsBase64) {
@@ -287,6 +287,8 @@ TEST(MetadataV2, OfANanWithBitsOfItsOwnInAComplexNumberIsBase64) {
   const std::string text = encode_metadata(metadata);
   EXPECT_THAT(text, HasSubstr(R"("fill_value":"AAAAAAEAwH8=")"));
   EXPECT_EQ(decode_v2_metadata(text).fill_value, metadata.fill_value);
+  metadata.fill_value = bytes_from_hex("000000000000c07f");
+  EXPECT_THAT(encode_metadata(metadata), HasSubstr(R"("fill_value":[0.0,"NaN"])"));
 }
 
 TEST(MetadataV2, EncoderRefusesWhatTheFormatCannotExpress) {

@@ -278,14 +278,15 @@ class EveryFault : public Faults {
   void sweep(Fault fault) {
     for (const Act act : {Act::save_with_retention, Act::overwrite, Act::deletion,
                           Act::incremental_save, Act::plain_save, Act::save_by_file}) {
-      // A sample differs from one backend to the other.
+      // A sample differs from one backend to the other. Of six changes and four faults it is small.
+      constexpr std::uint64_t kStride = kSanitized ? 16 : 1;
       const bool uring = GetParam() == engine::BackendKind::uring;
-      std::uint64_t nth = uring ? 1 : 1 + kOneCaseIn / 2;
+      std::uint64_t nth = uring ? 1 : 1 + kStride / 2;
       std::uint64_t runs = 0;
-      for (; run(act, fault, nth) && !HasFailure(); nth += kOneCaseIn) ++runs;
+      for (; run(act, fault, nth) && !HasFailure(); nth += kStride) ++runs;
       fmt::print("{} at {} of the {} operations of {}\n", name_of(fault), runs, nth - 1,
                  name_of(act));
-      EXPECT_TRUE(runs > 0 || kOneCaseIn > 1) << "a sample may miss the few that there are";
+      EXPECT_TRUE(runs > 0 || kStride > 1) << "a sample may miss the few that there are";
     }
   }
 };

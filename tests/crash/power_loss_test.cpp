@@ -172,9 +172,12 @@ TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
 TEST_P(PowerLoss, NeedsEverySync) {
   const std::size_t mutations = run_->log().size();
   const std::uint64_t seeds = by_file() ? kSeedsWithoutASyncByFile : kSeedsWithoutASync;
-  std::uint64_t number = seed_;  // with sanitizers a sample, each time another
-  for (const std::size_t sync : run_->recording().syncs()) {
-    if (number++ % kOneCaseIn != 0) continue;
+  const auto syncs = run_->recording().syncs();
+  // With sanitizers a sample, each time another, and one at least.
+  const std::uint64_t stride = std::clamp<std::uint64_t>(syncs.size(), 1, kOneCaseIn);
+  std::uint64_t number = seed_;
+  for (const std::size_t sync : syncs) {
+    if (number++ % stride != 0) continue;
     // The group's own metadata is for zarr-python; what we read goes by _METADATA.
     if (run_->describe(sync).ends_with("/default/zarr.json")) continue;
     const auto ignore = [sync](std::size_t index) { return index == sync; };

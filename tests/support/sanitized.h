@@ -20,6 +20,6 @@ inline constexpr bool kSanitized = false;
 
 /// Tests that try every case try one in so many: all, but with sanitizers, which look for other
 /// things and take ten times as long, a sample.
-inline constexpr unsigned kOneCaseIn = kSanitized ? 16 : 1;
+inline constexpr unsigned kOneCaseIn = kSanitized ? 8 : 1;
 
 }  // namespace cairn::test
