@@ -133,7 +133,9 @@ std::uint64_t decode_float(const JsonMembers& metadata, std::string_view name, D
     if (text == "NaN") return nan_bits(dtype);
     if (text == "Infinity" && !only_bits) return float_bits(dtype, kInfinity);
     if (text == "-Infinity" && !only_bits) return float_bits(dtype, -kInfinity);
-    if (const auto bits = bits_from_hex(text, size_of(dtype))) return *bits;
+    // The upper four of float4_e2m1fn's mean nothing: TensorStore writes "0xff" as -6.0.
+    const std::uint64_t meant = dtype == DType::float4_e2m1fn ? 0xf : ~std::uint64_t{0};
+    if (const auto bits = bits_from_hex(text, size_of(dtype))) return *bits & meant;
   } else if (const auto number = number_of(value); number && std::isfinite(*number)) {
     if (!only_bits) return float_bits(dtype, *number);
     if (*number == 0) return 0;

@@ -217,6 +217,7 @@ TEST(FillValue, TakesNumbersAsTensorStoreDoes) {
   EXPECT_EQ(decoded_fill("float8_e3m4", "1000"), element("70"));
   EXPECT_EQ(decoded_fill("float4_e2m1fn", "-100"), element("0f"));
   EXPECT_EQ(decoded_fill("float4_e2m1fn", "\"NaN\""), element("08"));
+  EXPECT_EQ(decoded_fill("float4_e2m1fn", "\"0xff\""), element("0f"));
 }
 
 TEST(FillValue, RefusesWhatTheTypeCannotHold) {

@@ -51,7 +51,7 @@ void expect_kept(const Target& target, std::string_view input, const std::string
   try {
     target.check(input);
   } catch (const std::exception& error) {
-    ADD_FAILURE() << error.what();
+    ADD_FAILURE() << error.what() << ", input: " << testing::PrintToString(std::string(input));
   }
 }
 
