@@ -48,7 +48,7 @@ using KeyPath = std::vector<Key>;
 
 /// Key names joined by ".": Orbax's parameter name. A bare leaf has the empty name.
 [[nodiscard]] CAIRN_EXPORT std::string dotted_name(const KeyPath& path);
-/// For people: a/b[3]/c; "(root)" for the empty path.
+/// For people: a/b[3]/c; an empty key is "", with its quotes, and the empty path "(root)".
 [[nodiscard]] CAIRN_EXPORT std::string to_string(const KeyPath& path);
 
 /// Ordered string -> Tree. Setting an existing key replaces its value in place. A key must not be

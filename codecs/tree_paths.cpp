@@ -77,7 +77,7 @@ std::string to_string(const KeyPath& path) {
       text += '[' + key.name + ']';
     } else {
       if (!text.empty()) text += '/';
-      text += key.name;
+      text += key.name.empty() ? "\"\"" : key.name;
     }
   }
   return text;

@@ -263,6 +263,12 @@ TEST(Flatten, OfABareLeafGivesTheEmptyPath) {
   EXPECT_EQ(to_string(entries[0].path), "(root)");
 }
 
+TEST(Path, NamesAnEmptyKeyForPeople) {
+  EXPECT_EQ(to_string(path({""})), "\"\"");
+  EXPECT_EQ(to_string(path({"", "b"})), "\"\"/b");
+  EXPECT_EQ(to_string(path({"a", "", "3"})), "a/\"\"[3]");
+}
+
 TEST(Flatten, RefusesATreeThatIsTooDeep) {
   EXPECT_EQ(flatten(nested_lists(kMaxTreeDepth)).size(), 1u);
   EXPECT_THAT([] { (void)flatten(nested_lists(kMaxTreeDepth + 1)); },
