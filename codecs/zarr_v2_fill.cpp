@@ -157,18 +157,17 @@ std::vector<std::byte> decode_v2_fill_value(const JsonMembers& metadata, DType d
   if (is_float(dtype)) {
     return decode_fill_value(metadata, dtype, v2_number(metadata, kName, value));
   }
-  if (is_complex(dtype) && value.is_array() && value.get_array().size() == 2) {
-    json::array parts = value.get_array();
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      parts[i] = v2_number(metadata, fmt::format("{}[{}]", kName, i), parts[i]);
-    }
-    return decode_fill_value(metadata, dtype, std::move(parts));
-  }
-  if (is_complex(dtype)) {
+  if (!is_complex(dtype)) return decode_fill_value(metadata, dtype, value);
+  const auto* parts = value.if_array();
+  if (parts == nullptr || parts->size() != 2) {
     metadata.fail(kName, describe(value),
                   fmt::format("null, [real, imaginary], or {} bytes in base64", size_of(dtype)));
   }
-  return decode_fill_value(metadata, dtype, value);
+  json::array numbers;
+  for (const json::value& part : *parts) {
+    numbers.push_back(v2_number(metadata, fmt::format("{}[{}]", kName, numbers.size()), part));
+  }
+  return decode_fill_value(metadata, dtype, std::move(numbers));
 }
 
 }  // namespace cairn::internal

@@ -172,14 +172,16 @@ TEST_P(PowerLoss, LeavesTheAcknowledgedStepsOrOneChangeMore) {
 TEST_P(PowerLoss, NeedsEverySync) {
   const std::size_t mutations = run_->log().size();
   const std::uint64_t seeds = by_file() ? kSeedsWithoutASyncByFile : kSeedsWithoutASync;
-  const auto syncs = run_->recording().syncs();
+  auto syncs = run_->recording().syncs();
+  // The group's own metadata is for zarr-python; what we read goes by _METADATA.
+  std::erase_if(syncs, [&](std::size_t sync) {
+    return run_->describe(sync).ends_with("/default/zarr.json");
+  });
   // With sanitizers a sample, each time another, and one at least.
   const std::uint64_t stride = std::clamp<std::uint64_t>(syncs.size(), 1, kOneCaseIn);
   std::uint64_t number = seed_;
   for (const std::size_t sync : syncs) {
     if (number++ % stride != 0) continue;
-    // The group's own metadata is for zarr-python; what we read goes by _METADATA.
-    if (run_->describe(sync).ends_with("/default/zarr.json")) continue;
     const auto ignore = [sync](std::size_t index) { return index == sync; };
     std::string found;
     const auto try_all = [&](std::uint64_t tried, std::size_t end, auto trouble_of) {
