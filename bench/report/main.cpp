@@ -40,7 +40,7 @@ constexpr Section kSections[] = {
 };
 
 /// As many states as what writes most has on the disk at once: the sweep of fio, or, with many
-/// rounds, crc32c (four saves of half a state by two programs in each).
+/// rounds, crc32c (16 saves of an eighth of a state by two programs in each).
 std::uint64_t states_on_disk(const Settings& settings) {
   const auto rounds = static_cast<std::uint64_t>(settings.rounds);
   return std::max(4 * rounds, fio_states_on_disk(settings.quick)) + 2;
