@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "report/context.h"
+#include "report/others_load.h"
 #include "report/trace.h"
 #include "report/worker.h"
 
@@ -111,6 +112,7 @@ void run_sections(Context& context, const std::vector<std::string>& only, Report
     }
     std::fprintf(stderr, "-- %s\n", std::string(section.name).c_str());
     const Stopwatch watch;
+    const OthersLoad others;
     try {
       section.measure(context, report);
     } catch (const std::exception& error) {
@@ -118,6 +120,13 @@ void run_sections(Context& context, const std::vector<std::string>& only, Report
       report.fail(std::string(section.name), error.what());
     }
     report.note_machine("seconds_of_" + std::string(section.name), watch.seconds());
+    report.add({"steal." + std::string(section.name),
+                others.stolen() * 100,
+                "%",
+                {},
+                {},
+                1,
+                "of the cores' busy time, what the host of a virtual machine gave to others"});
   }
 }
 

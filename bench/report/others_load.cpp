@@ -18,6 +18,7 @@ OthersLoad::Times OthersLoad::now() {
   constexpr int kFields = 8;
   constexpr int kIdle = 3;
   constexpr int kWaitsForDisk = 4;
+  constexpr int kSteal = 7;
   Times times;
   std::ifstream file("/proc/stat");
   std::string word;
@@ -27,10 +28,12 @@ OthersLoad::Times OthersLoad::now() {
     file >> ticks;
     times.all += ticks;
     if (field != kIdle && field != kWaitsForDisk) times.busy += ticks;
+    if (field == kSteal) times.stolen = ticks;
   }
   const auto ticks_per_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
   times.all /= ticks_per_second;
   times.busy /= ticks_per_second;
+  times.stolen /= ticks_per_second;
   times.own = cpu_seconds();
   return times;
 }
@@ -40,6 +43,12 @@ double OthersLoad::share() const {
   const double all = end.all - begin_.all;
   if (all <= 0) return 0;
   return std::max((end.busy - begin_.busy) - (end.own - begin_.own), 0.0) / all;
+}
+
+double OthersLoad::stolen() const {
+  const Times end = now();
+  const double busy = end.busy - begin_.busy;
+  return busy <= 0 ? 0 : (end.stolen - begin_.stolen) / busy;
 }
 
 }  // namespace cairn::bench

@@ -75,6 +75,16 @@ class Runs(unittest.TestCase):
         self.assertIn('| <= 1 ms | 5 | 0.5 | 5 | 0.75 | 0.75 | goal |', out)
         self.assertEqual(self.judge(document(p99(0.5)), document(p99(5.1)))[0], 1)
 
+    def test_a_run_on_a_busy_host_is_said_to_be_one(self):
+        def stolen(percent):
+            return {'name': 'steal.saves', 'value': percent, 'unit': '%', 'ratio': None}
+        status, out, err = self.judge(document(save(1), stolen(0.5)), document(save(1), stolen(34)))
+        self.assertEqual(status, 0)
+        self.assertIn('run 1: the host took up to 0.5 % of the cores (in saves)', out)
+        self.assertIn('run 2: the host took up to 34 % of the cores (in saves)', out)
+        self.assertNotIn('run 1 had', err)
+        self.assertIn('run 2 had a busy host (more than 5 % of the cores) in saves: run it again', err)
+
     def test_a_row_that_a_run_lacks_is_not_acceptable(self):
         status, out, _ = self.judge(document(save(1), left_out=[gap(p99(1), 'no space')]), document(p99(0.5), save(1)))
         self.assertEqual(status, 1)
