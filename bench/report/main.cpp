@@ -100,11 +100,25 @@ void fit(Settings& settings, Report& report) {
   settings.bytes = most >> 20 << 20;
 }
 
+void add_steal(std::string_view section, const OthersLoad& others, Report& report) {
+  const std::optional<double> stolen = others.stolen();
+  if (!stolen) return;
+  report.add({"steal." + std::string(section),
+              *stolen * 100,
+              "%",
+              {},
+              {},
+              1,
+              "of the cores' busy time, what the host of a virtual machine gave to others"});
+}
+
 void run_sections(Context& context, const std::vector<std::string>& only, Report& report) {
   const auto wanted = [&](std::string_view name) {
     return only.empty() || std::ranges::find(only, name) != only.end();
   };
+  const OthersLoad others;
   measure_fio(context, report);
+  add_steal("fio", others, report);
   for (const Section& section : kSections) {
     if (!wanted(section.name)) {
       report.leave_out(std::string(section.name), "not among --only");
@@ -112,7 +126,7 @@ void run_sections(Context& context, const std::vector<std::string>& only, Report
     }
     std::fprintf(stderr, "-- %s\n", std::string(section.name).c_str());
     const Stopwatch watch;
-    const OthersLoad others;
+    const OthersLoad beside;
     try {
       section.measure(context, report);
     } catch (const std::exception& error) {
@@ -120,13 +134,7 @@ void run_sections(Context& context, const std::vector<std::string>& only, Report
       report.fail(std::string(section.name), error.what());
     }
     report.note_machine("seconds_of_" + std::string(section.name), watch.seconds());
-    report.add({"steal." + std::string(section.name),
-                others.stolen() * 100,
-                "%",
-                {},
-                {},
-                1,
-                "of the cores' busy time, what the host of a virtual machine gave to others"});
+    add_steal(section.name, beside, report);
   }
 }
 

@@ -45,10 +45,11 @@ double OthersLoad::share() const {
   return std::max((end.busy - begin_.busy) - (end.own - begin_.own), 0.0) / all;
 }
 
-double OthersLoad::stolen() const {
+std::optional<double> OthersLoad::stolen() const {
   const Times end = now();
+  if (end.stolen <= 0) return std::nullopt;
   const double busy = end.busy - begin_.busy;
-  return busy <= 0 ? 0 : (end.stolen - begin_.stolen) / busy;
+  return busy <= 0 ? 0 : std::max(end.stolen - begin_.stolen, 0.0) / busy;
 }
 
 }  // namespace cairn::bench

@@ -1,6 +1,8 @@
 #pragma once
 // How busy a machine is with what is not measured.
 
+#include <optional>
+
 namespace cairn::bench {
 
 /// From its making on.
@@ -11,8 +13,8 @@ class OthersLoad {
   /// takes from a virtual machine is in it. 0 where the kernel does not tell.
   [[nodiscard]] double share() const;
   /// The share (0 to 1) of the time in which cores had something to run that the host of a virtual
-  /// machine gave to others. 0 where it does not tell.
-  [[nodiscard]] double stolen() const;
+  /// machine gave to others. None where it has never told of any.
+  [[nodiscard]] std::optional<double> stolen() const;
 
  private:
   struct Times {

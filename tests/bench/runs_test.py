@@ -80,10 +80,10 @@ class Runs(unittest.TestCase):
             return {'name': 'steal.saves', 'value': percent, 'unit': '%', 'ratio': None}
         status, out, err = self.judge(document(save(1), stolen(0.5)), document(save(1), stolen(34)))
         self.assertEqual(status, 0)
-        self.assertIn('run 1: the host took up to 0.5 % of the cores (in saves)', out)
-        self.assertIn('run 2: the host took up to 34 % of the cores (in saves)', out)
+        self.assertIn("run 1: the host took up to 0.5 % of the cores' busy time (in saves)", out)
+        self.assertIn("run 2: the host took up to 34 % of the cores' busy time (in saves)", out)
         self.assertNotIn('run 1 had', err)
-        self.assertIn('run 2 had a busy host (more than 5 % of the cores) in saves: run it again', err)
+        self.assertIn('run 2 had a busy host, which took more than 2 % in saves: take another, too', err)
 
     def test_a_row_that_a_run_lacks_is_not_acceptable(self):
         status, out, _ = self.judge(document(save(1), left_out=[gap(p99(1), 'no space')]), document(p99(0.5), save(1)))
