@@ -71,6 +71,10 @@ void measure_threads(const Context& context, Report& report) {
 /// Other states than the design's rows have, all raw: what shapes and sizes cost.
 void measure_shapes(const Context& context, Report& report) {
   constexpr std::uint64_t kResnetBytes = 200'000'000;
+  if (context.settings.quick) {
+    report.leave_out("save_huge, save_resnet, save_odd", "the quick report has no time for them");
+    return;
+  }
   const auto engine = make_engine({});
   for (const std::string name : {"huge", "resnet", "odd"}) {
     const WorkDirectory work(context.settings, name);
