@@ -90,9 +90,8 @@ void measure_returns(const Context& context, Report& report) {
       figure_text(percentile(kept.busy_ms, 0.99)));
   if (again > 0) {
     note += fmt::format(
-        "; {} blocks of {} calls were made again, as the host took more than {:.0f} % of the "
-        "cores' "
-        "busy time, and {} of the {} that count were no better: of all calls p99 was {} ms",
+        "; {} blocks of {} calls were made again, as the host took more than {:.0f} % of the busy "
+        "time, and {} of the {} that count were no better: of all calls p99 was {} ms",
         again, 2 * kBlockPairs, kStealMax * 100, stolen, blocks, figure_text(all.p99()));
   }
   report.add({"save_returns", kept.p99(), "ms", {}, {}, blocks * kBlockPairs, note});
