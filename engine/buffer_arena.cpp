@@ -17,6 +17,7 @@ namespace {
 // Above this, rounding up could overflow; no machine has it.
 constexpr std::size_t kRequestMax = std::numeric_limits<std::size_t>::max() / 2;
 constexpr std::size_t kUses = static_cast<std::size_t>(ArenaUse::read) + 1;
+static_assert(kUses <= impl::FairGate<Buffer>::kLanes);
 
 constexpr std::size_t round_up(std::size_t bytes) noexcept {
   return std::max(kBufferAlignment,

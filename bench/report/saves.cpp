@@ -43,8 +43,8 @@ void measure_uring(const Context& context, Report& report) {
   const auto engine = make_engine({});
   Saver raw(work / "raw", engine, Codec::raw(), state);
   Saver automatic(work / "auto", engine, Codec::automatic(), weights);
-  raw.save();  // takes the staging memory from the system: users meet that once
-  automatic.save();
+  raw.warm_up();
+  automatic.warm_up();
   const Turns turns = turns_with_fio(context, context.fio.write, work, {&raw, &automatic});
   const std::string path = path_of(*engine);
   report.note_machine("save_path", boost::json::string(path));
@@ -63,7 +63,7 @@ void measure_threads(const Context& context, Report& report) {
   options.backend.kind = engine::BackendKind::threads;
   const auto engine = make_engine(std::move(options));
   Saver raw(work / "raw", engine, Codec::raw(), state);
-  raw.save();
+  raw.warm_up();
   const Turns turns = turns_with_fio(context, context.fio.write_psync, work, {&raw});
   report.add(compared("save_raw_threads", "GB/s", turns.ours[0], turns.fio, path_of(*engine)));
 }
@@ -81,7 +81,7 @@ void measure_shapes(const Context& context, Report& report) {
     const std::uint64_t bytes = name == "resnet" ? kResnetBytes : context.settings.bytes;
     const Workload state = make_workload(name, bytes, context.settings.seed);
     Saver saver(work / name, engine, Codec::raw(), state);
-    saver.save();
+    saver.warm_up();
     const Turns turns = turns_with_fio(context, context.fio.write, work, {&saver});
     report.add(compared("save_" + name, "GB/s", turns.ours[0], turns.fio,
                         std::to_string(state.arrays.size()) + " arrays"));
@@ -95,7 +95,7 @@ void measure_sparse(const Context& context, Report& report) {
   const auto engine = make_engine({});
   Saver whole(work / "whole", engine, Codec::raw(), state);
   Saver incremental(work / "incremental", engine, Codec::raw(), state, Saver::Kind::incremental);
-  whole.save();
+  whole.warm_up();
   incremental.save();
   std::vector<double> shares;
   const auto figures =
@@ -171,7 +171,7 @@ boost::json::object save_worker(const boost::json::object& arguments) {
   const Workload state = make_workload("llama", arguments.at("bytes").to_number<std::uint64_t>(),
                                        arguments.at("seed").to_number<std::uint64_t>());
   Saver saver(text("root"), make_engine({}), Codec::raw(), state);
-  saver.save();  // takes the staging memory from the system
+  saver.warm_up();
   while (asked()) {
     const double seconds = saver.save().durable_s;
     answer({{"seconds", seconds}, {"cpu_s_per_gb", saver.cpu_seconds_per_gb().back()}});

@@ -36,8 +36,14 @@ Saved Saver::save() {
   saved.durable_s = watch.seconds();
   const auto bytes = static_cast<double>(bytes_);
   stored_share_ = static_cast<double>(result.stored_bytes) / bytes;
-  if (next_ > 1) cpu_.push_back((cpu_seconds() - cpu) / (bytes / 1e9));
+  cpu_.push_back((cpu_seconds() - cpu) / (bytes / 1e9));
   return saved;
+}
+
+void Saver::warm_up() {
+  save();
+  save();
+  cpu_.clear();
 }
 
 }  // namespace cairn::bench

@@ -26,11 +26,15 @@ class Saver {
         const Workload& workload, Kind kind = Kind::whole);
   /// Waits until it is durable. Throws what the save threw.
   Saved save();
+  /// Saves before those that count. The first takes staging memory from the system while the disk
+  /// writes, and may be over before it has all that its state fills; the second takes the rest.
+  /// Users meet this once.
+  void warm_up();
 
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   /// Of the last save: bytes written to files of the bytes of its arrays.
   [[nodiscard]] double stored_share() const noexcept { return stored_share_; }
-  /// One number for each save but the first, of the whole process.
+  /// One number for each save after the warm-up, of the whole process.
   [[nodiscard]] const std::vector<double>& cpu_seconds_per_gb() const noexcept { return cpu_; }
   [[nodiscard]] CheckpointManager& manager() noexcept { return manager_; }
 

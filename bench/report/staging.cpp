@@ -106,7 +106,7 @@ void measure_copy(const Context& context, Report& report) {
   const auto engine = make_engine(std::move(options));
   Saver saver(work / "root", engine, Codec::raw(), state);
   Copier copier(state, engine->stats().cpu_threads);
-  saver.save();
+  saver.warm_up();
   copier.copy();
   const auto figures = take_turns(
       context.settings.rounds,
@@ -122,7 +122,7 @@ void measure_half(const Context& context, Report& report) {
   engine::EngineOptions options;
   options.staging_bytes = context.settings.bytes / 2;
   Saver saver(work / "root", make_engine(std::move(options)), Codec::raw(), state);
-  saver.save();
+  saver.warm_up();
   const auto figures = take_turns(
       context.settings.rounds,
       {[&](int round) {

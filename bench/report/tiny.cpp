@@ -46,7 +46,7 @@ void measure_tiny(const Context& context, Report& report) {
     bytes.insert(bytes.end(), part.begin(), part.end());
   }
   Saver saver(work / "root", make_engine({}), Codec::raw(), state);
-  saver.save();
+  saver.warm_up();
   const auto figures =
       take_turns(context.settings.rounds,
                  {[&](int round) {

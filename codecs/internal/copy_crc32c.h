@@ -8,8 +8,10 @@
 
 namespace cairn::internal {
 
-/// Copies whole cache lines past the cache; `to` is aligned to one.
-using Stream = void (*)(std::byte* to, const std::byte* from, std::size_t bytes);
+/// Copies whole cache lines past the cache; `to` is aligned to one. `next` are the 16 KiB that will
+/// be read next, to be fetched meanwhile; null: there are none.
+using Stream = void (*)(std::byte* to, const std::byte* from, std::size_t bytes,
+                        const std::byte* next);
 
 /// Those that the processor has, slowest first; null, which is first, is a plain copy.
 [[nodiscard]] std::vector<Stream> usable_streams();

@@ -5,6 +5,7 @@
 #include <cairn/engine/error.h>
 #include <cairn/engine/impl/completion.h>
 
+#include <array>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/error.hpp>
@@ -24,6 +25,8 @@ namespace cairn::engine::impl {
 template <class Grant>
 class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
  public:
+  static constexpr unsigned kLanes = 2;
+
   FairGate() = default;
   FairGate(const FairGate&) = delete;
   FairGate& operator=(const FairGate&) = delete;
@@ -42,9 +45,7 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
     if (!usable() || check(amount)) return {};
     request.amount = amount;
     const std::lock_guard lock(mutex_);
-    for (const auto& [ticket, other] : waiting_) {
-      if (other.lane == lane) return {};
-    }
+    if (waiting_in_[lane] > 0) return {};
     static_cast<void>(serve(request, !waiting_.empty()));
     return std::move(request.grant);
   }
@@ -58,6 +59,7 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
       for (auto& [ticket, request] : waiting_)
         request.error = boost::asio::error::operation_aborted;
       done.swap(waiting_);
+      waiting_in_.fill(0);
     }
     finish(done);
   }
@@ -143,9 +145,10 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
     request.error = check(request.amount);
     if (request.error) return request.waiter->complete(request.error, Grant());
     change([&] {
-      const bool added = waiting_.emplace(ticket, std::move(request)).second;
-      assert(added);
-      static_cast<void>(added);
+      const auto [added, is_new] = waiting_.emplace(ticket, std::move(request));
+      assert(is_new);
+      static_cast<void>(is_new);
+      ++waiting_in_[added->second.lane];
     });
   }
 
@@ -154,10 +157,10 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
     Requests done;
     {
       const std::lock_guard lock(mutex_);
-      auto node = waiting_.extract(ticket);
-      if (node.empty()) return;
-      node.mapped().error = boost::asio::error::operation_aborted;
-      done.insert(std::move(node));
+      const auto request = waiting_.find(ticket);
+      if (request == waiting_.end()) return;
+      request->second.error = boost::asio::error::operation_aborted;
+      take_out(request, done);
       // The one that leaves may have been the first, and held others up.
       serve_waiting(done);
     }
@@ -165,16 +168,24 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
   }
 
   void serve_waiting(Requests& done) {
-    std::uint64_t blocked = 0;  // lanes whose first request cannot be served
-    for (auto next = waiting_.begin(); next != waiting_.end();) {
+    std::uint64_t blocked = 0;       // lanes whose first request cannot be served
+    std::size_t behind_blocked = 0;  // how many wait in these
+    for (auto next = waiting_.begin(); behind_blocked < waiting_.size();) {
       const auto request = next++;
-      const std::uint64_t lane = std::uint64_t{1} << request->second.lane;
-      if ((blocked & lane) != 0) continue;
-      if (serve(request->second, blocked != 0))
-        done.insert(waiting_.extract(request));
-      else
-        blocked |= lane;
+      const unsigned lane = request->second.lane;
+      if ((blocked >> lane & 1) != 0) continue;
+      if (serve(request->second, blocked != 0)) {
+        take_out(request, done);
+      } else {
+        blocked |= std::uint64_t{1} << lane;
+        behind_blocked += waiting_in_[lane];
+      }
     }
+  }
+
+  void take_out(typename Requests::iterator request, Requests& done) {
+    --waiting_in_[request->second.lane];
+    done.insert(waiting_.extract(request));
   }
 
   static void finish(Requests& done) noexcept {
@@ -184,6 +195,7 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
   }
 
   Requests waiting_;
+  std::array<std::size_t, kLanes> waiting_in_ = {};  ///< of these, how many in each lane
   std::uint64_t last_ticket_ = 0;
 };
 

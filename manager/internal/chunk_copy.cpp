@@ -42,14 +42,17 @@ std::optional<std::span<const std::byte>> dense_run(const ArrayView& view,
 void store_chunk(const ArrayView& view, const IndexRange& range, DType dtype,
                  std::span<const Index> chunk_shape, std::byte* to, std::uint32_t seed) {
   const std::size_t full = byte_count(dtype, chunk_shape);
-  const bool padded = !equal(range.shape, chunk_shape);
-  if (!padded && view.dtype() == dtype) {
+  // What is one run of memory in both, such as the last rows of an array, is read once.
+  if (view.dtype() == dtype && is_one_run(range.shape, chunk_shape)) {
     if (const auto run = dense_run(view, range)) {
-      store_run(*run, to, seed);
+      const std::uint32_t crc = copy_crc32c(*run, to, seed);
+      const std::span padding(to + run->size(), full - run->size());
+      std::ranges::fill(padding, std::byte{0});
+      put_checksum(to + full, crc32c(padding, crc));
       return;
     }
   }
-  if (padded) std::memset(to, 0, full);
+  if (!equal(range.shape, chunk_shape)) std::memset(to, 0, full);
   std::ptrdiff_t offset = 0;
   for (std::size_t d = 0; d < range.origin.size(); ++d)
     offset += range.origin[d] * view.strides()[d];
