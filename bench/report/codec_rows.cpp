@@ -16,7 +16,8 @@ void measure_codecs(const Context& context, Report& report) {
   const DataSet data = generate("bf16 normal", kBytes, context.settings.seed);
   for (const CodecRun& codec : codecs(data, automatic)) {
     if (!codec.choice) continue;
-    const Measurement measured = measure(codec, data, context.settings.quick ? 3 : 9);
+    // Some seconds: a core is slower while the host of a virtual machine keeps its other half busy.
+    const Measurement measured = measure(codec, data, context.settings.quick ? 9 : 45);
     const std::string note = "of the thread's own time; chosen: " + label_of(*codec.choice);
     report.add({"codec_bf16_ratio", measured.ratio, "", {}, {}, 1, "N(0, 0.02)"});
     report.add({"codec_bf16_encode", measured.encode_gbps, "GB/s", {}, {}, measured.passes, note});

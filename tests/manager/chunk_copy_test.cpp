@@ -75,8 +75,8 @@ TEST(StoreChunk, IsPaddedWithZerosWhereverTheArrayEnds) {
 }
 
 TEST(StoreChunk, OfLargeRowsThatEndInPaddingIsTheSame) {
-  // Large enough for copies that go past the cache; 3 of 4 rows are there.
-  constexpr Index kColumns = 100'003;
+  // Large enough for copies that go past the cache, and give way; 3 of 4 rows are there.
+  constexpr Index kColumns = 400'009;
   const Elements elements = numbered(3 * kColumns);
   const ArrayView view(DType::uint16, {1, 3, kColumns}, std::as_bytes(std::span(elements)).data());
   const IndexRange range({0, 0, 0}, {1, 3, kColumns});
