@@ -6,7 +6,6 @@
 #include <cmath>
 #include <mutex>
 #include <random>
-#include <thread>
 #include <vector>
 
 namespace cairn::engine {
@@ -16,10 +15,6 @@ unsigned available_cpus() {
   const auto quota = internal::cgroup_cpus(internal::process_cgroups());
   if (!quota || *quota >= affinity) return affinity;
   return std::max(1u, static_cast<unsigned>(std::ceil(*quota)));
-}
-
-void give_way() noexcept {
-  std::this_thread::yield();
 }
 
 std::uint64_t available_memory() {

@@ -30,10 +30,6 @@ class CAIRN_EXPORT CpuPool {
 /// A oneTBB arena of `threads` workers; 0 = from affinity and the cgroup's CPU quota. In a child
 /// forked after TBB was used, where TBB no longer works, plain threads.
 [[nodiscard]] CAIRN_EXPORT std::shared_ptr<CpuPool> make_tbb_pool(unsigned threads = 0);
-/// For tasks that take milliseconds, to be called ten times in each of them: where another thread
-/// waits for this core, it goes on first, which it would else when a time slice is over, maybe
-/// milliseconds later. Costs a system call where nobody waits. On any thread.
-CAIRN_EXPORT void give_way() noexcept;
 /// CPUs this process may use: affinity and cgroup quota, at least 1.
 [[nodiscard]] CAIRN_EXPORT unsigned available_cpus();
 /// Bytes of memory this process may use: the machine's, or the cgroup's limit.

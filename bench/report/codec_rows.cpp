@@ -16,7 +16,7 @@ void measure_codecs(const Context& context, Report& report) {
   const DataSet data = generate("bf16 normal", kBytes, context.settings.seed);
   for (const CodecRun& codec : codecs(data, automatic)) {
     if (!codec.choice) continue;
-    // Some seconds: a core is slower while the host of a virtual machine keeps its other half busy.
+    // Some seconds, as what a core gives drifts on the host of a virtual machine.
     const Measurement measured = measure(codec, data, context.settings.quick ? 9 : 45);
     const std::string note = "of the thread's own time; chosen: " + label_of(*codec.choice);
     report.add({"codec_bf16_ratio", measured.ratio, "", {}, {}, 1, "N(0, 0.02)"});

@@ -141,7 +141,7 @@ void measure_crc32c(const Context& context, Report& report) {
       return figures.at("seconds").to_number<double>();
     };
   };
-  // Each has made its state, and saved once, before the other is measured.
+  // Each has made its state, and saved three times, before the other is measured.
   with.ask();
   without.ask();
   const auto figures = take_turns(rounds, {side(with, 0), side(without, 1)});

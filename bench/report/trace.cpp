@@ -184,7 +184,7 @@ void trace_saves(const Settings& settings, const std::filesystem::path& file) {
        {std::pair{"llama", Codec::raw()}, std::pair{"llama_bf16", Codec::automatic()}}) {
     const Workload state = make_workload(name, settings.bytes, settings.seed);
     Saver saver(work / name, engine, codec, state);
-    saver.save();
+    saver.warm_up();
     trace->clear();
     const std::int64_t begin = now();
     const Saved saved = saver.save();

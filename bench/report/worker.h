@@ -55,7 +55,7 @@ int worker_main(std::string_view name, std::string_view arguments);
 // The workers, each declared here and defined with its section.
 
 /// {"root", "bytes", "seed"}: living; {"seconds", "cpu_s_per_gb"} of a raw save of llama to
-/// durable, in a process that has saved once before.
+/// durable, in a process that has warmed up.
 boost::json::object save_worker(const boost::json::object& arguments);
 /// {"root", "began_ns"} -> {"seconds"}: from `began_ns` (steady clock) to every tensor usable.
 boost::json::object restart_worker(const boost::json::object& arguments);

@@ -67,7 +67,7 @@ class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
  protected:
   using Waiter = std::unique_ptr<Completion<error_code, Grant>>;
   struct Request {
-    explicit Request(unsigned which) noexcept : lane(which) {}
+    explicit Request(unsigned which) noexcept : lane(which) { assert(which < kLanes); }
     std::size_t amount = 0;
     unsigned lane = 0;
     Waiter waiter;

@@ -1,6 +1,5 @@
 #include <cairn/codecs/cast.h>
 #include <cairn/codecs/crc32c.h>
-#include <cairn/engine/cpu_pool.h>
 #include <cairn/manager/internal/chunk_copy.h>
 
 #include <algorithm>
@@ -25,18 +24,6 @@ bool is_one_run(std::span<const Index> box, std::span<const Index> array) {
   return true;
 }
 
-/// Copies, and lets threads go first that wait for this core. As copy_crc32c().
-std::uint32_t copy_giving_way(std::span<const std::byte> from, std::byte* to, std::uint32_t crc) {
-  constexpr std::size_t kAtOnce = std::size_t{1} << 20;  // 0.1 ms
-  while (from.size() > kAtOnce) {
-    crc = copy_crc32c(from.first(kAtOnce), to, crc);
-    engine::give_way();
-    from = from.subspan(kAtOnce);
-    to += kAtOnce;
-  }
-  return copy_crc32c(from, to, crc);
-}
-
 void put_checksum(std::byte* to, std::uint32_t crc) {
   std::memcpy(to, &crc, kChecksumBytes);
 }
@@ -58,7 +45,7 @@ void store_chunk(const ArrayView& view, const IndexRange& range, DType dtype,
   // What is one run of memory in both, such as the last rows of an array, is read once.
   if (view.dtype() == dtype && is_one_run(range.shape, chunk_shape)) {
     if (const auto run = dense_run(view, range)) {
-      const std::uint32_t crc = copy_giving_way(*run, to, seed);
+      const std::uint32_t crc = copy_crc32c(*run, to, seed);
       const std::span padding(to + run->size(), full - run->size());
       std::ranges::fill(padding, std::byte{0});
       put_checksum(to + full, crc32c(padding, crc));
@@ -75,7 +62,7 @@ void store_chunk(const ArrayView& view, const IndexRange& range, DType dtype,
 }
 
 void store_run(std::span<const std::byte> elements, std::byte* to, std::uint32_t seed) {
-  put_checksum(to + elements.size(), copy_giving_way(elements, to, seed));
+  put_checksum(to + elements.size(), copy_crc32c(elements, to, seed));
 }
 
 void append_checksum(std::byte* to, std::size_t elements, std::uint32_t seed) {
