@@ -25,7 +25,7 @@ namespace cairn::engine::impl {
 template <class Grant>
 class FairGate : public std::enable_shared_from_this<FairGate<Grant>> {
  public:
-  static constexpr unsigned kLanes = 2;
+  static constexpr unsigned kLanes = 2;  ///< numbered from 0
 
   FairGate() = default;
   FairGate(const FairGate&) = delete;
