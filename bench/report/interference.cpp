@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <stop_token>
+#include <thread>
 
 #include "report/context.h"
 #include "report/echo.h"
@@ -159,6 +161,22 @@ Block steps_beside_saves(TrainerLoad& trainer, std::size_t steps, const SaveKind
   });
 }
 
+/// Keeps a core busy without memory or disk. That costs a trainer something where a core of a
+/// virtual machine is half a real one, or the host has fewer than it lends.
+class BusyCore {
+  std::jthread thread_{[](const std::stop_token& stop) {
+    volatile std::uint64_t counted = 0;
+    while (!stop.stop_requested()) counted = counted + 1;
+  }};
+};
+
+Block steps_beside_busy_core(TrainerLoad& trainer, std::size_t steps) {
+  return trainer.run(steps, [](const std::latch& enough) {
+    const BusyCore busy;
+    enough.wait();
+  });
+}
+
 /// The same beside fio, which writes as much as a save, again and again: what the disk's work costs
 /// a trainer whoever asks for it.
 Block steps_beside_fio(TrainerLoad& trainer, std::size_t steps, const FioJob& job,
@@ -176,7 +194,7 @@ Block steps_beside_fio(TrainerLoad& trainer, std::size_t steps, const FioJob& jo
   });
 }
 
-/// Of `kinds` and, last, of fio.
+/// Of `kinds` and then of what adds no save: fio, a busy core, both.
 TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
                                 const std::vector<SaveKind>& kinds, const FioJob& fio,
                                 const Workload& state, SaveRoom& room) {
@@ -184,7 +202,7 @@ TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
   SaveKind alone = kinds.front();
   alone.engine = make_engine({});
   SaveStream(alone, state, room).run([] { return true; });
-  TrainerTurns turns(kinds.size() + 1, static_cast<std::size_t>(plan.rounds));
+  TrainerTurns turns(kinds.size() + 3, static_cast<std::size_t>(plan.rounds));
   const auto round_of = [&](int turn) { return static_cast<std::size_t>(turn / plan.turns); };
   std::vector<Side> sides;
   sides.emplace_back([&](int turn) {
@@ -193,17 +211,28 @@ TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
     turns.others_load.push_back(others.share());
     return 0.0;
   });
-  for (std::size_t i = 0; i <= kinds.size(); ++i) {
-    sides.emplace_back([&, i](int turn) {
+  const auto add_side = [&](std::size_t place, auto&& steps_beside) {
+    sides.emplace_back([&turns, round_of, place, steps_beside](int turn) {
       SavesDone done;
-      const std::size_t steps = i == 0 ? plan.steps : plan.other_steps;
-      append(turns.with[i][round_of(turn)],
-             i < kinds.size() ? steps_beside_saves(trainer, steps, kinds[i], state, room, done)
-                              : steps_beside_fio(trainer, steps, fio, state.bytes(), room, done));
-      turns.saves[i][round_of(turn)] += done;
+      append(turns.with[place][round_of(turn)], steps_beside(done));
+      turns.saves[place][round_of(turn)] += done;
       return 0.0;
     });
-  }
+  };
+  for (std::size_t i = 0; i < kinds.size(); ++i)
+    add_side(i, [&, i, steps = i == 0 ? plan.steps : plan.other_steps](SavesDone& done) {
+      return steps_beside_saves(trainer, steps, kinds[i], state, room, done);
+    });
+  const auto beside_fio = [&](SavesDone& done) {
+    return steps_beside_fio(trainer, plan.other_steps, fio, state.bytes(), room, done);
+  };
+  add_side(kinds.size(), beside_fio);
+  add_side(kinds.size() + 1,
+           [&](SavesDone&) { return steps_beside_busy_core(trainer, plan.steps); });
+  add_side(kinds.size() + 2, [&](SavesDone& done) {
+    const BusyCore busy;
+    return beside_fio(done);
+  });
   sides.emplace_back([&](int turn) {
     SaveStream stream(alone, state, room);
     const Stopwatch watch;
@@ -261,17 +290,20 @@ void add_trainer_rows(const Plan& plan, const SaveKind& kind, const Compared& co
   }
 }
 
-void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::size_t place,
-                        const Compared& compared, std::size_t threads, Report& report) {
-  const int rounds = static_cast<int>(turns.without.size());
+void add_trainer_lost(const SaveKind& kind, const Compared& compared, Report& report) {
   const double slower = compared.more_percent(mean) / 100;
   report.add({"trainer_lost" + kind.suffix,
               slower / (1 + slower) * 100,
               "%",
               {},
               {},
-              rounds,
+              static_cast<int>(compared.without.size()),
               kind.what + "; of the steps a second of all threads"});
+}
+
+void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::size_t place,
+                        const Compared& compared, std::size_t threads, Report& report) {
+  const int rounds = static_cast<int>(turns.without.size());
   report.add({"trainer_lost_per_gb" + kind.suffix,
               lost_ms_per_gb(compared, turns.saves[place], threads),
               "ms/GB",
@@ -300,7 +332,11 @@ void measure_trainer(const Plan& plan, std::vector<SaveKind> kinds, const FioJob
   const unsigned threads = std::max(cores, 2U) - 1;
   TrainerLoad trainer(threads, kStepTime);
   const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, fio, state, room);
-  kinds.push_back({"_fio", "no save: fio writes as much, " + to_string(fio), nullptr});
+  const std::string as_much = "fio writes as much, " + to_string(fio);
+  const std::string counts = "a thread that only counts keeps a core busy";
+  kinds.push_back({"_fio", "no save: " + as_much, nullptr});
+  kinds.push_back({"_busy", "no save: " + counts, nullptr});
+  kinds.push_back({"_fio_busy", "no save: " + counts + ", and " + as_much, nullptr});
   std::string setting = fmt::format("{} thread{} of a trainer, not pinned, on {} core{}", threads,
                                     threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
   if (cores == 1) setting += "; no core is left for the save";
@@ -312,7 +348,9 @@ void measure_trainer(const Plan& plan, std::vector<SaveKind> kinds, const FioJob
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     const Compared compared{turns.without, turns.with[i]};
     add_trainer_rows(plan, kinds[i], compared, i == 0 ? designs : setting, report);
-    add_trainer_totals(kinds[i], turns, i, compared, trainer.threads(), report);
+    add_trainer_lost(kinds[i], compared, report);
+    if (turns.saves[i].front().bytes > 0)
+      add_trainer_totals(kinds[i], turns, i, compared, trainer.threads(), report);
     add_percentiles(report, "trainer_step_ms", kinds[i].what, compared.with, 1e-3);
   }
 }
