@@ -9,6 +9,7 @@
 #include <string>
 
 #include "report/fio_sweep.h"
+#include "report/measure.h"
 #include "report/report.h"
 
 namespace cairn::bench {
@@ -24,7 +25,15 @@ struct Settings {
 
 struct Context {
   Settings settings;
-  FioBest fio{};  ///< what the sweep found
+  FioBest fio{};      ///< what the sweep found
+  Stopwatch running;  ///< since the report began
+
+  /// What takes about so long would end after the report is to have ended.
+  [[nodiscard]] bool too_late_for(double seconds) const {
+    constexpr double kWhole = 3600;
+    constexpr double kQuick = 300;
+    return running.seconds() + seconds > (settings.quick ? kQuick : kWhole);
+  }
 };
 
 /// A new directory below settings.directory, which takes what it holds with it. Files that were

@@ -1,5 +1,4 @@
-// What the engine costs by itself: memory that is aligned and lent is written, nothing is copied
-// and nothing computed. One ring thread cannot carry more than this allows.
+#include "report/engine_writes.h"
 
 #include <cairn/engine/file.h>
 #include <sys/mman.h>
@@ -26,45 +25,13 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;     // and the block's a
 constexpr std::size_t kBlockBytes = std::size_t{16} << 20;  // a chunk's
 constexpr int kWriters = 8;                                 // blocks under way
 
-/// In huge pages, where staging memory and large arrays of numpy lie, or in pages of 4 KiB:
-/// the kernel pins each page of a write.
-enum class Pages : unsigned char { huge, small };
-
-/// Random bytes in pages that nobody has had: those that malloc() gives may be of another kind.
-class FreshBlock {
- public:
-  FreshBlock(std::uint64_t seed, Pages pages) {
-    mapping_ =
-        ::mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping_ == MAP_FAILED)
-      throw std::system_error(errno, std::generic_category(), "mmap of a block to write");
-    void* aligned = mapping_;
-    std::size_t room = kMappingBytes;
-    data_ = static_cast<std::byte*>(std::align(kHugePage, kBlockBytes, aligned, room));
-    if (::madvise(data_, kBlockBytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0)
-      throw std::system_error(errno, std::generic_category(), "madvise of a block to write");
-    for (std::size_t i = 0; i < kBlockBytes; ++i) {
-      seed = seed * 6364136223846793005 + 1442695040888963407;  // Knuth's MMIX
-      data_[i] = static_cast<std::byte>(seed >> 56);
-    }
-  }
-  ~FreshBlock() { ::munmap(mapping_, kMappingBytes); }
-  FreshBlock(const FreshBlock&) = delete;
-  FreshBlock& operator=(const FreshBlock&) = delete;
-
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, kBlockBytes}; }
-
- private:
-  static constexpr std::size_t kMappingBytes = kBlockBytes + kHugePage;
-  void* mapping_;
-  std::byte* data_;
-};
+constexpr std::size_t kMappingBytes = kBlockBytes + kHugePage;
 
 struct Target {
   engine::File file;
   std::uint64_t bytes = 0;
   std::uint64_t next = 0;  ///< offset that nobody writes yet
-  std::unique_ptr<FreshBlock> block;
+  std::shared_ptr<const FreshBlock> block;
 };
 
 awaitable<void> open_target(std::shared_ptr<engine::Engine> engine, std::string folder,
@@ -76,7 +43,7 @@ awaitable<void> open_target(std::shared_ptr<engine::Engine> engine, std::string 
   co_await target->file.async_allocate(target->bytes, use_awaitable);
 }
 
-awaitable<void> write_blocks(std::shared_ptr<Target> target) {
+awaitable<void> write_some(std::shared_ptr<Target> target) {
   while (target->next < target->bytes) {
     const std::uint64_t offset = target->next;
     target->next += kBlockBytes;
@@ -93,43 +60,61 @@ std::future<void> start(const engine::Engine& engine, awaitable<void> work) {
   return boost::asio::co_spawn(engine.executor(), std::move(work), boost::asio::use_future);
 }
 
-/// What writing a file gave.
-struct Written {
-  double gb_per_s = 0;
-  double cpu_seconds_per_gb = 0;
-};
+}  // namespace
 
-Written write_file(const std::shared_ptr<engine::Engine>& engine, const std::string& folder,
-                   const std::string& name, std::uint64_t bytes,
-                   std::unique_ptr<FreshBlock> block) {
+FreshBlock::FreshBlock(std::uint64_t seed, Pages pages) {
+  mapping_ =
+      ::mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping_ == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "mmap of a block to write");
+  void* aligned = mapping_;
+  std::size_t room = kMappingBytes;
+  data_ = static_cast<std::byte*>(std::align(kHugePage, kBlockBytes, aligned, room));
+  if (::madvise(data_, kBlockBytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0)
+    throw std::system_error(errno, std::generic_category(), "madvise of a block to write");
+  for (std::size_t i = 0; i < kBlockBytes; ++i) {
+    seed = seed * 6364136223846793005 + 1442695040888963407;  // Knuth's MMIX
+    data_[i] = static_cast<std::byte>(seed >> 56);
+  }
+}
+
+FreshBlock::~FreshBlock() {
+  ::munmap(mapping_, kMappingBytes);
+}
+
+std::span<const std::byte> FreshBlock::bytes() const noexcept {
+  return {data_, kBlockBytes};
+}
+
+Written write_blocks(const std::shared_ptr<engine::Engine>& engine, const std::string& folder,
+                     const std::string& name, std::uint64_t bytes,
+                     std::shared_ptr<const FreshBlock> block) {
   const auto target = std::make_shared<Target>();
-  target->bytes = bytes;
+  target->bytes = bytes / kBlockBytes * kBlockBytes;
   target->block = std::move(block);
   start(*engine, open_target(engine, folder, name, target)).get();
   const double cpu_before = cpu_seconds();
   const Stopwatch watch;
   std::vector<std::future<void>> writers;
-  for (int i = 0; i < kWriters; ++i) writers.push_back(start(*engine, write_blocks(target)));
+  for (int i = 0; i < kWriters; ++i) writers.push_back(start(*engine, write_some(target)));
   for (std::future<void>& writer : writers) writer.get();
   start(*engine, sync(target)).get();
-  const double gb = static_cast<double>(bytes) / 1e9;
-  return {gb / watch.seconds(), (cpu_seconds() - cpu_before) / gb};
+  return {target->bytes, watch.seconds(), cpu_seconds() - cpu_before};
 }
 
-}  // namespace
-
+/// One ring thread cannot carry more than this allows.
 void measure_engine(const Context& context, Report& report) {
   const WorkDirectory work(context.settings, "engine");
   const auto engine = make_engine({});
-  const std::uint64_t bytes = context.settings.bytes / kBlockBytes * kBlockBytes;
+  const std::uint64_t bytes = context.settings.bytes;
   std::vector<double> rates;
   const auto ours = [&](Pages pages, const std::string& name) {
     return [&, pages, name](int round) {
       const Written written =
-          write_file(engine, work.path().string(), name + std::to_string(round), bytes,
-                     std::make_unique<FreshBlock>(context.settings.seed, pages));
-      if (pages == Pages::huge) rates.push_back(written.gb_per_s);
-      return written.cpu_seconds_per_gb;
+          write_blocks(engine, work.path().string(), name + std::to_string(round), bytes,
+                       std::make_shared<FreshBlock>(context.settings.seed, pages));
+      if (pages == Pages::huge) rates.push_back(written.gb() / written.seconds);
+      return written.cpu_seconds / written.gb();
     };
   };
   const auto fio = [&](int round) {

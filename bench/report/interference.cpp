@@ -1,18 +1,19 @@
 // What a save costs those who work beside it: a trainer on all cores but one, and a server that
 // answers messages. Blocks of steps without and with saves take turns; in a block with saves one
-// follows the other, which no trainer does: what is shown is a step during a save.
+// follows the other, which no trainer does: what is shown is a step during a save. A trainer also
+// has beside it what no save can do without: writes, and a core that is busy.
 
 #include <cairn/engine/cpu_pool.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
-#include <stop_token>
-#include <thread>
 
 #include "report/context.h"
 #include "report/echo.h"
+#include "report/neighbors.h"
 #include "report/others_load.h"
 #include "report/save_stream.h"
 #include "report/trainer_load.h"
@@ -25,7 +26,7 @@ struct Plan {
   /// A round of the trainer takes so many turns: the machine's speed drifts within seconds.
   int turns = 5;
   std::size_t steps = 90;        ///< of each thread in a turn, at least: half a second
-  std::size_t other_steps = 40;  ///< likewise, beside saves that are not by default
+  std::size_t other_steps = 40;  ///< likewise, beside other saves and writes
   int echo_rounds = 7;
   std::size_t messages = 1500;  ///< likewise, in a block: 1.5 s
   std::uint64_t bytes = kTrainerStateBytes;
@@ -129,12 +130,12 @@ void add_percentiles(Report& report, const std::string& plot, const std::string&
 
 // ---- the trainer --------------------------------------------------------------------------------
 
-/// What the turns gave, round by round: of each kind of save.
+/// What the turns gave, round by round: beside each neighbor.
 struct TrainerTurns {
-  TrainerTurns(std::size_t kinds, std::size_t rounds)
+  TrainerTurns(std::size_t neighbors, std::size_t rounds)
       : without(rounds),
-        with(kinds, std::vector<Block>(rounds)),
-        saves(kinds, std::vector<SavesDone>(rounds)),
+        with(neighbors, std::vector<Block>(rounds)),
+        saves(neighbors, std::vector<SavesDone>(rounds)),
         alone(rounds) {}
   std::vector<Block> without;
   std::vector<std::vector<Block>> with;
@@ -153,56 +154,13 @@ std::vector<double> gb_per_s(const std::vector<SavesDone>& saves) {
   return figures;
 }
 
-Block steps_beside_saves(TrainerLoad& trainer, std::size_t steps, const SaveKind& kind,
-                         const Workload& state, SaveRoom& room, SavesDone& done) {
-  SaveStream stream(kind, state, room);
-  return trainer.run(steps, [&](const std::latch& enough) {
-    done = stream.run([&] { return enough.try_wait(); });
-  });
-}
-
-/// Keeps a core busy without memory or disk. That costs a trainer something where a core of a
-/// virtual machine is half a real one, or the host has fewer than it lends.
-class BusyCore {
-  std::jthread thread_{[](const std::stop_token& stop) {
-    volatile std::uint64_t counted = 0;
-    while (!stop.stop_requested()) counted = counted + 1;
-  }};
-};
-
-Block steps_beside_busy_core(TrainerLoad& trainer, std::size_t steps) {
-  return trainer.run(steps, [](const std::latch& enough) {
-    const BusyCore busy;
-    enough.wait();
-  });
-}
-
-/// The same beside fio, which writes as much as a save, again and again: what the disk's work costs
-/// a trainer whoever asks for it.
-Block steps_beside_fio(TrainerLoad& trainer, std::size_t steps, const FioJob& job,
-                       std::uint64_t bytes, SaveRoom& room, SavesDone& done) {
-  const std::filesystem::path root = room.new_root();  // which may first remove what there was
-  std::filesystem::create_directory(root);
-  return trainer.run(steps, [&](const std::latch& enough) {
-    const Stopwatch watch;
-    do {
-      static_cast<void>(run_fio(job, root / std::to_string(done.bytes), bytes));
-      room.note_written(bytes);
-      done.bytes += bytes;
-    } while (!enough.try_wait() && done.bytes + bytes <= room.stream_bytes_max());
-    done.seconds = watch.seconds();
-  });
-}
-
-/// Of `kinds` and then of what adds no save: fio, a busy core, both.
+/// Steps with nothing beside them, steps beside each of `neighbors`, and saves like `alone` without
+/// a trainer.
 TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
-                                const std::vector<SaveKind>& kinds, const FioJob& fio,
+                                const std::vector<Neighbor>& neighbors, const SaveKind& alone,
                                 const Workload& state, SaveRoom& room) {
-  // An engine knows after a while that it is beside a trainer; this one never is.
-  SaveKind alone = kinds.front();
-  alone.engine = make_engine({});
   SaveStream(alone, state, room).run([] { return true; });
-  TrainerTurns turns(kinds.size() + 3, static_cast<std::size_t>(plan.rounds));
+  TrainerTurns turns(neighbors.size(), static_cast<std::size_t>(plan.rounds));
   const auto round_of = [&](int turn) { return static_cast<std::size_t>(turn / plan.turns); };
   std::vector<Side> sides;
   sides.emplace_back([&](int turn) {
@@ -211,28 +169,13 @@ TrainerTurns take_trainer_turns(TrainerLoad& trainer, const Plan& plan,
     turns.others_load.push_back(others.share());
     return 0.0;
   });
-  const auto add_side = [&](std::size_t place, auto&& steps_beside) {
-    sides.emplace_back([&turns, round_of, place, steps_beside](int turn) {
+  for (std::size_t i = 0; i < neighbors.size(); ++i)
+    sides.emplace_back([&, i](int turn) {
       SavesDone done;
-      append(turns.with[place][round_of(turn)], steps_beside(done));
-      turns.saves[place][round_of(turn)] += done;
+      append(turns.with[i][round_of(turn)], neighbors[i].steps_beside(done));
+      turns.saves[i][round_of(turn)] += done;
       return 0.0;
     });
-  };
-  for (std::size_t i = 0; i < kinds.size(); ++i)
-    add_side(i, [&, i, steps = i == 0 ? plan.steps : plan.other_steps](SavesDone& done) {
-      return steps_beside_saves(trainer, steps, kinds[i], state, room, done);
-    });
-  const auto beside_fio = [&](SavesDone& done) {
-    return steps_beside_fio(trainer, plan.other_steps, fio, state.bytes(), room, done);
-  };
-  add_side(kinds.size(), beside_fio);
-  add_side(kinds.size() + 1,
-           [&](SavesDone&) { return steps_beside_busy_core(trainer, plan.steps); });
-  add_side(kinds.size() + 2, [&](SavesDone& done) {
-    const BusyCore busy;
-    return beside_fio(done);
-  });
   sides.emplace_back([&](int turn) {
     SaveStream stream(alone, state, room);
     const Stopwatch watch;
@@ -257,26 +200,26 @@ double lost_ms_per_gb(const Compared& compared, const std::vector<SavesDone>& sa
   return lost_s * 1e3 / static_cast<double>(threads) / gb;
 }
 
-void add_trainer_rows(const Plan& plan, const SaveKind& kind, const Compared& compared,
+void add_trainer_rows(const Plan& plan, const Neighbor& neighbor, const Compared& compared,
                       const std::string& setting, Report& report) {
   const std::size_t samples =
       std::min(Compared::count(compared.with), Compared::count(compared.without));
   const auto add = [&](const char* name, const Statistic& statistic) {
     const Spread ratio = compared.ratio(statistic);
     report.add(
-        {fmt::format("trainer_{}{}", name, kind.suffix),
+        {fmt::format("trainer_{}{}", name, neighbor.suffix),
          (ratio.median - 1) * 100,
          "%",
          {},
          ratio,
          plan.rounds,
-         fmt::format("{}; a step {:.2f} ms, without saves {:.2f} ms, of all rounds together "
-                     "{:.1f} % more; at least {} steps a side; without saves the halves of the "
-                     "blocks differ by {:.1f} %; {}",
-                     kind.what, Compared::figure(compared.with, statistic) * 1e3,
-                     Compared::figure(compared.without, statistic) * 1e3,
-                     compared.more_percent(statistic), samples,
-                     std::abs(compared.noise_percent(statistic)), setting)});
+         fmt::format(
+             "{}; a step {:.2f} ms, with nothing beside it {:.2f} ms, of all rounds together "
+             "{:.1f} % more; at least {} steps a side; with nothing beside it the halves "
+             "of the blocks differ by {:.1f} %; {}",
+             neighbor.what, Compared::figure(compared.with, statistic) * 1e3,
+             Compared::figure(compared.without, statistic) * 1e3, compared.more_percent(statistic),
+             samples, std::abs(compared.noise_percent(statistic)), setting)});
   };
   add("mean", mean);
   add("p50", at_share(0.5));
@@ -285,40 +228,40 @@ void add_trainer_rows(const Plan& plan, const SaveKind& kind, const Compared& co
     add("p999", at_share(0.999));
   } else {
     report.leave_out(
-        "trainer_p999" + kind.suffix,
+        "trainer_p999" + neighbor.suffix,
         fmt::format("{} steps a side are too few; the whole report has more", samples));
   }
 }
 
-void add_trainer_lost(const SaveKind& kind, const Compared& compared, Report& report) {
+void add_trainer_lost(const Neighbor& neighbor, const Compared& compared, Report& report) {
   const double slower = compared.more_percent(mean) / 100;
-  report.add({"trainer_lost" + kind.suffix,
+  report.add({"trainer_lost" + neighbor.suffix,
               slower / (1 + slower) * 100,
               "%",
               {},
               {},
               static_cast<int>(compared.without.size()),
-              kind.what + "; of the steps a second of all threads"});
+              neighbor.what + "; of the steps a second of all threads"});
 }
 
-void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::size_t place,
+void add_trainer_totals(const Neighbor& neighbor, const TrainerTurns& turns, std::size_t place,
                         const Compared& compared, std::size_t threads, Report& report) {
   const int rounds = static_cast<int>(turns.without.size());
-  report.add({"trainer_lost_per_gb" + kind.suffix,
+  report.add({"trainer_lost_per_gb" + neighbor.suffix,
               lost_ms_per_gb(compared, turns.saves[place], threads),
               "ms/GB",
               {},
               {},
               rounds,
-              kind.what + "; of each thread's time, for each GB of the state"});
-  Row speed{"save_beside_trainer" + kind.suffix,
+              neighbor.what + "; of each thread's time, for each GB of the state"});
+  Row speed{"save_beside_trainer" + neighbor.suffix,
             spread_of(gb_per_s(turns.saves[place])).median,
             "GB/s",
             {},
             {},
             rounds,
-            kind.what + "; from save to save, GB of the state"};
-  if (place == 0) {
+            neighbor.what + "; from save to save, GB of the state"};
+  if (neighbor.suffix.empty()) {
     speed.reference = spread_of(gb_per_s(turns.alone)).median;
     speed.ratio = ratio_of(gb_per_s(turns.saves[place]), gb_per_s(turns.alone));
     speed.note += "; against the same saves without the trainer";
@@ -326,17 +269,17 @@ void add_trainer_totals(const SaveKind& kind, const TrainerTurns& turns, std::si
   report.add(std::move(speed));
 }
 
-void measure_trainer(const Plan& plan, std::vector<SaveKind> kinds, const FioJob& fio,
-                     const Workload& state, SaveRoom& room, Report& report) {
+void measure_trainer(const Plan& plan, const std::vector<SaveKind>& kinds, const Workload& state,
+                     SaveRoom& room, Report& report) {
   const unsigned cores = engine::available_cpus();
   const unsigned threads = std::max(cores, 2U) - 1;
   TrainerLoad trainer(threads, kStepTime);
-  const TrainerTurns turns = take_trainer_turns(trainer, plan, kinds, fio, state, room);
-  const std::string as_much = "fio writes as much, " + to_string(fio);
-  const std::string counts = "a thread that only counts keeps a core busy";
-  kinds.push_back({"_fio", "no save: " + as_much, nullptr});
-  kinds.push_back({"_busy", "no save: " + counts, nullptr});
-  kinds.push_back({"_fio_busy", "no save: " + counts + ", and " + as_much, nullptr});
+  const std::vector<Neighbor> neighbors =
+      neighbors_of(trainer, {plan.steps, plan.other_steps}, kinds, state, room);
+  // An engine knows after a while that it is beside a trainer; this one never is.
+  SaveKind alone = kinds.front();
+  alone.engine = make_engine({});
+  const TrainerTurns turns = take_trainer_turns(trainer, plan, neighbors, alone, state, room);
   std::string setting = fmt::format("{} thread{} of a trainer, not pinned, on {} core{}", threads,
                                     threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
   if (cores == 1) setting += "; no core is left for the save";
@@ -344,14 +287,15 @@ void measure_trainer(const Plan& plan, std::vector<SaveKind> kinds, const FioJob
   setting += fmt::format("; other processes took {:.0f} % of the cores{}", others * 100,
                          others > kOthersMax ? ": measure again when they are gone" : "");
   const std::string designs = setting + "; the design's row: an engine's defaults";
-  add_percentiles(report, "trainer_step_ms", "no save", turns.without, 1e-3);
-  for (std::size_t i = 0; i < kinds.size(); ++i) {
+  add_percentiles(report, "trainer_step_ms", "nothing", turns.without, 1e-3);
+  for (std::size_t i = 0; i < neighbors.size(); ++i) {
     const Compared compared{turns.without, turns.with[i]};
-    add_trainer_rows(plan, kinds[i], compared, i == 0 ? designs : setting, report);
-    add_trainer_lost(kinds[i], compared, report);
+    add_trainer_rows(plan, neighbors[i], compared, neighbors[i].suffix.empty() ? designs : setting,
+                     report);
+    add_trainer_lost(neighbors[i], compared, report);
     if (turns.saves[i].front().bytes > 0)
-      add_trainer_totals(kinds[i], turns, i, compared, trainer.threads(), report);
-    add_percentiles(report, "trainer_step_ms", kinds[i].what, compared.with, 1e-3);
+      add_trainer_totals(neighbors[i], turns, i, compared, trainer.threads(), report);
+    add_percentiles(report, "trainer_step_ms", neighbors[i].what, compared.with, 1e-3);
   }
 }
 
@@ -455,7 +399,7 @@ void measure_interference(const Context& context, Report& report) {
   warm_up(plan, kinds, room, state);
   report.note_machine("interference_path", boost::json::string(path_of(*kinds.front().engine)));
   report.note_machine("interference_bytes", state.bytes());
-  measure_trainer(plan, kinds, context.fio.write, state, room, report);
+  measure_trainer(plan, kinds, state, room, report);
   measure_echo(plan, kinds.front(), state, room, report);
 }
 

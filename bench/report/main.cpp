@@ -47,7 +47,7 @@ std::uint64_t states_on_disk(const Settings& settings) {
   return std::max(4 * rounds, fio_states_on_disk(settings.quick)) + 2;
 }
 constexpr std::uint64_t kBytesMin = std::uint64_t{64} << 20;
-constexpr std::uint64_t kQuickBytes = std::uint64_t{640} << 20;
+constexpr std::uint64_t kQuickBytes = std::uint64_t{512} << 20;
 constexpr int kQuickRounds = 3;
 
 std::string cpu_model() {
@@ -158,7 +158,7 @@ int run(Settings settings, const std::vector<std::string>& only, const Outputs& 
                                  " rounds and smaller states: ratios scatter more");
   }
   note_machine(settings, report);
-  Context context{std::move(settings)};
+  Context context{std::move(settings), {}, {}};
   run_sections(context, only, report);
   std::printf("%s", report.table().c_str());
   report.write_plots(outputs.plots);
@@ -191,7 +191,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--dir", settings.directory, "where to write, on the file system to measure")
       ->capture_default_str();
-  app.add_option("--bytes", bytes, "of a state; 0: 2 GiB, 640 MiB with --quick")
+  app.add_option("--bytes", bytes, "of a state; 0: 2 GiB, 512 MiB with --quick")
       ->check(CLI::Range(kBytesMin, std::uint64_t{1} << 40) | CLI::IsMember({std::uint64_t{0}}));
   app.add_option("--rounds", rounds, "in which what is compared takes turns; 0: 7, 3 with --quick")
       ->check(CLI::Range(0, 1000));

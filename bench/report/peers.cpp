@@ -34,7 +34,7 @@ constexpr Peer kPeers[] = {
     {"orbax_numpy", false, true},
     {"orbax_async", false, false, true},
     {"orbax_async_files"},
-    {"tensorstore", true, true, true},
+    {"tensorstore", false, true, true},
     {"numpy_npz", false, true},
     {"numpy_npy", false, false, true},
 };
@@ -46,6 +46,11 @@ constexpr std::uint64_t kPeersQuickBytes = std::uint64_t{256} << 20;
 constexpr std::size_t kPeersQuickLeaves = 10'000;
 constexpr std::uint64_t kGoalBytes = 1'900'000'000;  ///< from here on it counts as 2 GB
 constexpr int kPeersRoundsMax = 3;
+/// About what these take on two cores: what comes last is left out where it is too late for it.
+constexpr double kQuickLlamaSeconds = 50;
+constexpr double kQuickTinySeconds = 25;
+constexpr double kTrainerSeconds = 60;
+constexpr std::string_view kTooLate = "the report's time is nearly over";
 
 /// A figure of a process, and the rows it becomes.
 struct Measure {
@@ -283,7 +288,8 @@ void add_interference(std::string_view peer, const boost::json::object& printed,
               "of steps, by each save"});
 }
 
-void measure_trainers(const Settings& settings, Report& report) {
+void measure_trainers(const Context& context, Report& report) {
+  const Settings& settings = context.settings;
   if (settings.quick) {
     report.leave_out("interference of peers", "the quick report has no time for it");
     return;
@@ -297,6 +303,10 @@ void measure_trainers(const Settings& settings, Report& report) {
   for (const Peer& peer : kPeers) {
     if (!peer.trainer) continue;
     const std::string name(peer.name);
+    if (context.too_late_for(kTrainerSeconds)) {
+      report.leave_out("interference." + name, std::string(kTooLate));
+      continue;
+    }
     try {
       const fs::path saves = fs::absolute(plan.directory) / name;
       add_interference(peer.name,
@@ -319,9 +329,17 @@ void measure_peers(const Context& context, Report& report) {
                      "there is no Python that has them; tests/interop/setup --torch makes one");
     return;
   }
+  if (settings.quick && context.too_late_for(kQuickLlamaSeconds)) {
+    report.leave_out("peers", std::string(kTooLate));
+    return;
+  }
   measure_llama(context, report);
+  if (settings.quick && context.too_late_for(kQuickTinySeconds)) {
+    report.leave_out("tiny: peers", std::string(kTooLate));
+    return;
+  }
   measure_tiny_arrays(settings, report);
-  measure_trainers(settings, report);
+  measure_trainers(context, report);
 }
 
 }  // namespace cairn::bench
