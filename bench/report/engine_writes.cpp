@@ -3,6 +3,7 @@
 #include <cairn/engine/file.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -90,7 +91,7 @@ Written write_blocks(const std::shared_ptr<engine::Engine>& engine, const std::s
                      const std::string& name, std::uint64_t bytes,
                      std::shared_ptr<const FreshBlock> block) {
   const auto target = std::make_shared<Target>();
-  target->bytes = bytes / kBlockBytes * kBlockBytes;
+  target->bytes = std::max<std::uint64_t>(bytes / kBlockBytes, 1) * kBlockBytes;
   target->block = std::move(block);
   start(*engine, open_target(engine, folder, name, target)).get();
   const double cpu_before = cpu_seconds();

@@ -20,6 +20,7 @@ enum class Pages : unsigned char { huge, small };
 /// malloc() gives may be of another kind.
 class FreshBlock {
  public:
+  /// Throws std::system_error where the system gives no memory.
   FreshBlock(std::uint64_t seed, Pages pages);
   ~FreshBlock();
   FreshBlock(const FreshBlock&) = delete;
@@ -35,12 +36,12 @@ class FreshBlock {
 /// What writing a file gave.
 struct Written {
   std::uint64_t bytes = 0;
-  double seconds = 0;  ///< until they were durable
-  double cpu_seconds = 0;
+  double seconds = 0;      ///< until they were durable
+  double cpu_seconds = 0;  ///< of the whole process
   [[nodiscard]] double gb() const { return static_cast<double>(bytes) / 1e9; }
 };
 /// Writes `block` again and again to a new file, 8 times at once, until it has as many of `bytes`
-/// as whole blocks hold.
+/// as whole blocks hold: at least one. Throws what the engine's operations throw.
 [[nodiscard]] Written write_blocks(const std::shared_ptr<engine::Engine>& engine,
                                    const std::string& folder, const std::string& name,
                                    std::uint64_t bytes, std::shared_ptr<const FreshBlock> block);

@@ -19,10 +19,10 @@ struct Neighbor {
   std::function<std::vector<double>(SavesDone&)> steps_beside;
 };
 
-/// Of each thread in a turn, at least.
+/// Steps of each thread in a turn, at least.
 struct StepsBeside {
   std::size_t design = 0;  ///< beside the design's saves and a busy core
-  std::size_t other = 0;
+  std::size_t other = 0;   ///< beside other saves and writes
 };
 
 /// `kinds`, and what saves nothing. What they are made of lives longer.
